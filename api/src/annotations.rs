@@ -1,0 +1,46 @@
+//! Annotations that are read from pods, and those that are written.
+
+/// What was added to a pod, as JSON: written on injection, read back by the next one and by tools.
+pub const STATUS: &str = "sidecar.istio.io/status";
+
+/// Inbound ports to capture: `*` or a list of ports and ranges.
+pub const INCLUDE_INBOUND_PORTS: &str = "traffic.sidecar.istio.io/includeInboundPorts";
+
+/// Inbound ports to leave alone.
+pub const EXCLUDE_INBOUND_PORTS: &str = "traffic.sidecar.istio.io/excludeInboundPorts";
+
+/// Outbound ports to capture, in addition to those that the address ranges select.
+pub const INCLUDE_OUTBOUND_PORTS: &str = "traffic.sidecar.istio.io/includeOutboundPorts";
+
+/// Outbound ports to leave alone.
+pub const EXCLUDE_OUTBOUND_PORTS: &str = "traffic.sidecar.istio.io/excludeOutboundPorts";
+
+/// Outbound addresses to capture: `*`, or a list of CIDRs; empty means none.
+pub const INCLUDE_OUTBOUND_IP_RANGES: &str = "traffic.sidecar.istio.io/includeOutboundIPRanges";
+
+/// Outbound addresses to leave alone: a list of CIDRs.
+pub const EXCLUDE_OUTBOUND_IP_RANGES: &str = "traffic.sidecar.istio.io/excludeOutboundIPRanges";
+
+/// The proxy's CPU request.
+pub const PROXY_CPU: &str = "sidecar.istio.io/proxyCPU";
+
+/// The proxy's CPU limit.
+pub const PROXY_CPU_LIMIT: &str = "sidecar.istio.io/proxyCPULimit";
+
+/// The proxy's memory request.
+pub const PROXY_MEMORY: &str = "sidecar.istio.io/proxyMemory";
+
+/// The proxy's memory limit.
+pub const PROXY_MEMORY_LIMIT: &str = "sidecar.istio.io/proxyMemoryLimit";
+
+/// The proxy's log level.
+pub const LOG_LEVEL: &str = "sidecar.istio.io/logLevel";
+
+/// Whether the proxy is a native sidecar (`"true"`) or an ordinary container (`"false"`).
+pub const NATIVE_SIDECAR: &str = "sidecar.istio.io/nativeSidecar";
+
+/// Prefix of ours, for what has no name in Istio's or Linkerd's vocabulary.
+pub const OWN_PREFIX: &str = "remora.dev/";
+
+/// Set by the kubelet on mirrors of static pods, which nobody can change.
+pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";

@@ -1,0 +1,34 @@
+//! Names of the control plane's own objects, as `manifests/` declares them.
+
+/// The namespace of everything that is ours.
+pub const NAMESPACE: &str = "remora-system";
+
+/// Name of the injector's Deployment, Service, ServiceAccount, PodDisruptionBudget and roles.
+pub const INJECTOR: &str = "remora-injector";
+
+/// Name of the MutatingWebhookConfiguration.
+pub const WEBHOOK_CONFIGURATION: &str = "remora-injector";
+
+/// Name of the webhook entry that is called because of the namespace's label.
+pub const WEBHOOK_NAMESPACE_ENTRY: &str = "namespace.injector.remora.dev";
+
+/// Path of [`WEBHOOK_NAMESPACE_ENTRY`].
+pub const WEBHOOK_NAMESPACE_PATH: &str = "/inject/namespace";
+
+/// The Secret that holds the certificate authority.
+pub const CA_SECRET: &str = "remora-ca";
+
+/// Address of the control plane as pods are told it.
+pub const CONTROL_PLANE_HOST: &str = "remora-control-plane.remora-system.svc";
+
+/// Namespaces that are never injected, besides [`NAMESPACE`].
+pub const NEVER_INJECTED: [&str; 2] = ["kube-system", "kube-node-lease"];
+
+/// Seconds that the API server waits for the webhook.
+pub const WEBHOOK_TIMEOUT_SECONDS: u8 = 5;
+
+/// Path under which liveness is answered.
+pub const LIVE_PATH: &str = "/healthz/live";
+
+/// Path under which readiness is answered.
+pub const READY_PATH: &str = "/healthz/ready";

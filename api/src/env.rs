@@ -1,0 +1,61 @@
+//! Environment variables of the injected containers. The proxy reads them; the injector writes them.
+
+/// The pod's name (downward API).
+pub const POD_NAME: &str = "POD_NAME";
+
+/// The pod's namespace (downward API).
+pub const POD_NAMESPACE: &str = "POD_NAMESPACE";
+
+/// The pod's uid (downward API).
+pub const POD_UID: &str = "POD_UID";
+
+/// The pod's primary address (downward API); Istio's name.
+pub const INSTANCE_IP: &str = "INSTANCE_IP";
+
+/// All the pod's addresses, comma separated (downward API); Istio's name.
+pub const INSTANCE_IPS: &str = "INSTANCE_IPS";
+
+/// The node's name (downward API).
+pub const NODE_NAME: &str = "NODE_NAME";
+
+/// The node's address (downward API).
+pub const HOST_IP: &str = "HOST_IP";
+
+/// The pod's service account (downward API).
+pub const SERVICE_ACCOUNT: &str = "SERVICE_ACCOUNT";
+
+/// The proxy container's CPU limit in cores, rounded up (downward API); only where the container has one.
+pub const CPU_LIMIT: &str = "REMORA_CPU_LIMIT";
+
+/// The proxy container's memory limit in bytes (downward API); only where the container has one.
+pub const MEMORY_LIMIT: &str = "REMORA_MEMORY_LIMIT";
+
+/// The workload's name, from the pod's owner references.
+pub const WORKLOAD_NAME: &str = "REMORA_WORKLOAD_NAME";
+
+/// The canonical service name of telemetry.
+pub const CANONICAL_NAME: &str = "REMORA_CANONICAL_NAME";
+
+/// The canonical revision of telemetry.
+pub const CANONICAL_REVISION: &str = "REMORA_CANONICAL_REVISION";
+
+/// The control plane's address, `HOST:PORT` with a DNS name.
+pub const CONTROL_PLANE: &str = "REMORA_CONTROL_PLANE";
+
+/// How the proxy runs in the pod: [`SIDECAR_MODE_NATIVE`] or [`SIDECAR_MODE_LEGACY`]. It decides what SIGTERM means.
+pub const SIDECAR_MODE: &str = "REMORA_SIDECAR_MODE";
+
+/// An init container with `restartPolicy: Always`: SIGTERM comes when the applications are gone.
+pub const SIDECAR_MODE_NATIVE: &str = "native";
+
+/// An ordinary container: SIGTERM comes together with the applications'.
+pub const SIDECAR_MODE_LEGACY: &str = "legacy";
+
+/// How traffic reaches the proxy: [`REDIRECT_MODE_REDIRECT`].
+pub const REDIRECT_MODE: &str = "REMORA_REDIRECT_MODE";
+
+/// By NAT REDIRECT rules, with SO_ORIGINAL_DST.
+pub const REDIRECT_MODE_REDIRECT: &str = "redirect";
+
+/// Log filter of any of the binaries, for example `info` or `proxy=debug`.
+pub const LOG: &str = "REMORA_LOG";

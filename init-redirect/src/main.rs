@@ -1,0 +1,3 @@
+//! init-redirect: see the library.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! injector: see the library.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! proxy: see the library.
+
+fn main() {}

@@ -1,0 +1,98 @@
+//! The log of a binary: one line an event on stderr, so that stdout stays free for what the program is asked for (access
+//! log, patched manifests). The filter can be changed while the program runs.
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::{EnvFilter, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
+
+/// Log options of a binary; flatten them into its arguments.
+#[derive(Args, Clone, Debug)]
+pub struct LogArgs {
+    /// What is logged: a level (error, warn, info, debug, trace) or `module=level` directives, comma separated
+    #[arg(long = "log", env = "REMORA_LOG", default_value = "info", value_name = "FILTER")]
+    pub filter: String,
+
+    /// How a line is written
+    #[arg(long = "log-format", env = "REMORA_LOG_FORMAT", default_value = "text", value_enum)]
+    pub format: LogFormat,
+}
+
+/// Layout of a log line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// The log could not be set up or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter is not one.
+    #[error(
+        "log filter {filter:?}: {reason}; allowed are error, warn, info, debug, trace and module=level, comma separated"
+    )]
+    Filter {
+        /// As given.
+        filter: String,
+        /// What the parser says.
+        reason: String,
+    },
+    /// Another part of the process has set up a log already.
+    #[error("the log is already set up")]
+    AlreadySet,
+    /// The subscriber is gone.
+    #[error("the log is gone")]
+    Gone,
+}
+
+/// Changes the filter of the running program.
+#[derive(Clone)]
+pub struct LogHandle(reload::Handle<EnvFilter, Registry>);
+
+impl LogHandle {
+    /// Replaces the filter; a bad one changes nothing.
+    pub fn set(&self, filter: &str) -> Result<(), LogError> {
+        let filter = parse(filter)?;
+        self.0.reload(filter).map_err(|_| LogError::Gone)
+    }
+}
+
+/// Sets up the process's log. Once a process.
+pub fn init(args: &LogArgs) -> Result<LogHandle, LogError> {
+    let (filter, handle) = reload::Layer::new(parse(&args.filter)?);
+    let registry = tracing_subscriber::registry().with(filter);
+    let done = match args.format {
+        LogFormat::Json => {
+            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
+        }
+        LogFormat::Text => {
+            registry.with(fmt::layer().with_ansi(false).with_writer(std::io::stderr)).try_init()
+        }
+    };
+    done.map_err(|_| LogError::AlreadySet)?;
+    Ok(LogHandle(handle))
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::try_new(filter)
+        .map_err(|error| LogError::Filter { filter: filter.to_owned(), reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn levels_and_directives_are_filters() {
+        for good in ["info", "proxy=debug", "warn,injector::webhook=trace"] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_bad_filter_is_named() {
+        let error = parse("proxy=loud").err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("proxy=loud") && error.contains("allowed are"), "{error}");
+    }
+}
