@@ -1,0 +1,52 @@
+# `make` lists the targets. Each installs the Debian packages that it needs when it runs as root on Debian, and names them
+# elsewhere. Build output goes to $CARGO_TARGET_DIR (default: target).
+SHELL := /bin/bash
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+RELEASE := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
+
+# What the linker and ring's assembler need; what the tests in network namespaces need.
+BUILD_PACKAGES := gcc libc6-dev
+NETNS_PACKAGES := $(BUILD_PACKAGES) iproute2 libcap2-bin nftables procps
+LINT_PACKAGES := $(BUILD_PACKAGES) shellcheck
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint images cluster cluster-down e2e
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+build: ## release binaries of everything, static
+	@tests/packages $(BUILD_PACKAGES)
+	cargo build --release --workspace --bins
+
+demo: ## the main job without a cluster: pods as network namespaces (root)
+	@tests/packages $(NETNS_PACKAGES)
+	cargo build --release --workspace --bins
+	$(RELEASE)/demo
+
+test: ## every test that needs no cluster (root)
+	@tests/packages $(NETNS_PACKAGES)
+	cargo build --release --workspace --bins
+	cargo test --workspace
+
+lint: ## formatting, clippy, documentation, layers and sizes, shell scripts
+	@tests/packages $(LINT_PACKAGES)
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+	cargo test -p tests --test tidy
+	shellcheck tests/packages .ci/run $$(grep -lE '^#!.*\b(ba)?sh' tests/kind/*)
+
+images: ## one archive an image, in $CARGO_TARGET_DIR/images
+	tests/kind/images
+
+cluster: images ## a kind cluster with our images and manifests, left running
+	tests/kind/cluster up
+	tests/kind/install
+
+cluster-down: ## end the cluster and leave nothing behind
+	tests/kind/cluster down
+
+e2e: ## the end-to-end tests, on a kind cluster of their own
+	tests/kind/e2e
