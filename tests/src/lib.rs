@@ -1,1 +1,13 @@
-//! tests.
+//! The test kit: what stands in for a cluster, so that the real binaries can be run as Kubernetes would run them, with
+//! nothing but root and a Linux kernel. The demo and the tests that need namespaces are built from it.
+//!
+//! It is not linked into a product, and it knows of the products only what their users know: command lines, ports, files.
+//!
+//! Reading order: a namespace is a pod's network; `exec` is what a container runtime does to a process; `pod` is what a
+//! kubelet does with a pod; `peer` is an application.
+
+pub mod binaries;
+pub mod exec;
+pub mod netns;
+pub mod peer;
+pub mod tool;

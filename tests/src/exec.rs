@@ -1,0 +1,105 @@
+//! Starting processes: a container's (through the program `pod-exec`, which does what a runtime does between fork and
+//! exec).
+//!
+//! It knows nothing of pods. Every container process dies with the process that started it, however that ends.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{LazyLock, mpsc};
+
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, Serialize};
+
+use crate::binaries;
+
+/// What a container's process is to become; the only argument of `pod-exec`, as JSON.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Spec {
+    /// The process that the container dies with.
+    pub parent: i32,
+    /// Where it runs.
+    pub place: Place,
+    /// User.
+    pub uid: u32,
+    /// Primary group.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// Bounding, permitted and effective set, by their kernel names in upper case, for example `CAP_NET_ADMIN`.
+    pub capabilities: Vec<String>,
+    /// `allowPrivilegeEscalation: false`.
+    pub no_new_privileges: bool,
+    /// The whole environment.
+    pub environment: Vec<(String, String)>,
+    /// The program's path in the container, and its arguments.
+    pub arguments: Vec<String>,
+}
+
+/// Where a process runs.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub enum Place {
+    /// In a container of its own.
+    New(Container),
+    /// In the container of a running process, as `kubectl exec` and exec hooks do.
+    Join {
+        /// The process.
+        pid: u32,
+    },
+}
+
+/// The surroundings of a container's process.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Container {
+    /// The network namespace's file.
+    pub netns: PathBuf,
+    /// Host name.
+    pub hostname: String,
+    /// An empty directory, private to this container, that its root is mounted on.
+    pub root: PathBuf,
+    /// Whether the root is read-only in the end; mounts have their own.
+    pub read_only_root: bool,
+    /// The image's files and the volumes, in the order in which they are to be mounted.
+    pub mounts: Vec<Mount>,
+}
+
+/// A file or directory of the host that is seen in the container.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Mount {
+    /// Its path on the host.
+    pub source: PathBuf,
+    /// Its absolute path in the container.
+    pub target: PathBuf,
+    /// Whether it is read-only there.
+    pub read_only: bool,
+}
+
+/// The exit code of a container that could not be started, as container runtimes report it.
+pub const START_ERROR: i32 = 128;
+
+/// Starts a container's process. Its output is piped, its input empty.
+pub fn start(spec: &Spec) -> Result<Child> {
+    let mut command = Command::new(binaries::pod_exec()?);
+    command.arg(serde_json::to_string(spec)?).env_clear();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    spawn(command)
+}
+
+/// Starts a program on a thread that lives as long as this process does: the parent-death signal, by which containers end
+/// with us, is sent when the *thread* that made them ends.
+pub fn spawn(command: Command) -> Result<Child> {
+    type Job = (Command, mpsc::Sender<io::Result<Child>>);
+    static SPAWNER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
+        let (sender, jobs) = mpsc::channel::<Job>();
+        std::thread::spawn(move || {
+            for (mut command, reply) in jobs {
+                let _ = reply.send(command.spawn());
+            }
+        });
+        sender
+    });
+    let (reply, child) = mpsc::channel();
+    let program = command.get_program().to_owned();
+    SPAWNER.send((command, reply)).map_err(|_| anyhow!("the thread that starts processes is gone"))?;
+    child.recv()?.with_context(|| format!("cannot start {}", program.display()))
+}
