@@ -6,8 +6,10 @@
 //! Reading order: a namespace is a pod's network; `exec` is what a container runtime does to a process; `pod` is what a
 //! kubelet does with a pod; `peer` is an application.
 
+pub mod api_server;
 pub mod binaries;
 pub mod exec;
 pub mod netns;
 pub mod peer;
 pub mod tool;
+pub mod webhook;

@@ -1,0 +1,365 @@
+//! A scripted Kubernetes API server on loopback, plain HTTP: it keeps Secrets and MutatingWebhookConfigurations in memory
+//! and answers as the real one does where the injector looks (404, 409, resourceVersion, merge, apply by entry name).
+//!
+//! It deliberately validates nothing, knows neither users nor field ownership (every apply is forced), and has no watch.
+//! It runs on a thread of its own, so that a test of any kind can use it, and ends when it is dropped.
+//!
+//! Invariant: an object changes only by a request or by [`ApiServer::put`], [`ApiServer::edit`] and
+//! [`ApiServer::remove`], and every change bumps its resourceVersion.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+/// Path of a MutatingWebhookConfiguration.
+pub fn webhook_configuration_path(name: &str) -> String {
+    format!("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{name}")
+}
+
+/// Path of a Secret.
+pub fn secret_path(namespace: &str, name: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/secrets/{name}")
+}
+
+/// The running server.
+pub struct ApiServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<tokio::sync::oneshot::Sender<Infallible>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, Value>,
+    version: u64,
+    fail_next: usize,
+    down: bool,
+    requests: Vec<String>,
+}
+
+impl ApiServer {
+    /// Starts on a free port of 127.0.0.1.
+    pub fn start() -> anyhow::Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("API server: bind")?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::default());
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let served = shared.clone();
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async move {
+                tokio::select! {
+                    // The sender is never used, only dropped.
+                    _ = stopped => {}
+                    () = accept(listener, served) => {}
+                }
+            });
+        });
+        Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A kubeconfig that leads here.
+    pub fn kubeconfig(&self) -> String {
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "scripted",
+            "clusters": [{"name": "scripted", "cluster": {"server": format!("http://{}", self.address)}}],
+            "users": [{"name": "scripted", "user": {}}],
+            "contexts": [{"name": "scripted", "context": {"cluster": "scripted", "user": "scripted"}}],
+        });
+        // JSON is YAML.
+        config.to_string()
+    }
+
+    /// Puts an object at its path, as `kubectl apply` would: new, or in place of what is there.
+    pub fn put(&self, path: &str, object: Value) {
+        self.state().store(path, object);
+        self.notify();
+    }
+
+    /// Changes an object in place; nothing happens where there is none.
+    pub fn edit(&self, path: &str, change: impl FnOnce(&mut Value)) {
+        let mut state = self.state();
+        if let Some(mut object) = state.objects.get(path).cloned() {
+            change(&mut object);
+            state.store(path, object);
+        }
+        drop(state);
+        self.notify();
+    }
+
+    /// Deletes an object.
+    pub fn remove(&self, path: &str) {
+        self.state().objects.remove(path);
+        self.notify();
+    }
+
+    /// The object at a path.
+    pub fn get(&self, path: &str) -> Option<Value> {
+        self.state().objects.get(path).cloned()
+    }
+
+    /// The next `count` requests are answered with 500.
+    pub fn fail_next(&self, count: usize) {
+        self.state().fail_next = count;
+    }
+
+    /// While down, every connection is closed without an answer.
+    pub fn set_down(&self, down: bool) {
+        self.state().down = down;
+    }
+
+    /// `METHOD /path` of every request so far.
+    pub fn requests(&self) -> Vec<String> {
+        self.state().requests.clone()
+    }
+
+    /// Waits until the object at `path` satisfies `condition` (20 s at most) and returns it.
+    pub async fn wait_for(&self, path: &str, condition: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        let mut changes = self.shared.changes.subscribe();
+        let found = tokio::time::timeout(Duration::from_secs(20), async {
+            loop {
+                if let Some(object) = self.get(path).filter(|object| condition(object)) {
+                    return Ok(object);
+                }
+                changes.changed().await.context("API server is gone")?;
+            }
+        });
+        found.await.with_context(|| format!("{path} did not become as expected: {:?}", self.get(path)))?
+    }
+
+    /// Waits until a request whose `METHOD /path` is `line` has been answered after this call (20 s at most).
+    pub async fn wait_for_request(&self, line: &str) -> anyhow::Result<()> {
+        let mut changes = self.shared.changes.subscribe();
+        let before = self.requests().len();
+        let seen = tokio::time::timeout(Duration::from_secs(20), async {
+            while !self.requests().iter().skip(before).any(|request| request == line) {
+                changes.changed().await.context("API server is gone")?;
+            }
+            Ok(())
+        });
+        seen.await.with_context(|| format!("no request {line}"))?
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state()
+    }
+
+    fn notify(&self) {
+        self.shared.notify();
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn notify(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+impl State {
+    fn store(&mut self, path: &str, mut object: Value) -> Value {
+        self.version += 1;
+        let version = self.version;
+        let uid = self
+            .objects
+            .get(path)
+            .and_then(|old| old.pointer("/metadata/uid").cloned())
+            .unwrap_or_else(|| Value::String(format!("00000000-0000-4000-8000-{version:012}")));
+        if let Some(object) = object.as_object_mut() {
+            let metadata = object.entry("metadata").or_insert_with(|| json!({}));
+            if let Some(metadata) = metadata.as_object_mut() {
+                metadata.insert("uid".to_owned(), uid);
+                metadata.insert("resourceVersion".to_owned(), Value::String(version.to_string()));
+            }
+        }
+        self.objects.insert(path.to_owned(), object.clone());
+        object
+    }
+}
+
+async fn accept(listener: std::net::TcpListener, shared: Arc<Shared>) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    while let Ok((stream, _)) = listener.accept().await {
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            let service = hyper::service::service_fn(move |request| answer(shared.clone(), request));
+            // An error is a client that went away, or the scripted outage.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+/// An error closes the connection without an answer.
+async fn answer(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, std::io::Error> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+    let path = parts.uri.path().to_owned();
+    let mut state = shared.state();
+    state.requests.push(format!("{} {path}", parts.method));
+    let answer = if state.down {
+        Err(std::io::Error::other("scripted outage"))
+    } else if state.fail_next > 0 {
+        state.fail_next -= 1;
+        Ok(failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "scripted failure"))
+    } else {
+        Ok(respond(&mut state, (&parts.method, &path), &parts.headers, &body))
+    };
+    drop(state);
+    shared.notify();
+    let (status, value) = answer?;
+    let mut response = Response::new(Full::from(value.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+fn respond(
+    state: &mut State,
+    (method, path): (&Method, &str),
+    headers: &HeaderMap,
+    body: &[u8],
+) -> (StatusCode, Value) {
+    let old = state.objects.get(path).cloned();
+    if method == Method::GET {
+        return old.map_or_else(|| not_found(path), |object| (StatusCode::OK, object));
+    }
+    if method == Method::DELETE {
+        return state.objects.remove(path).map_or_else(|| not_found(path), |object| (StatusCode::OK, object));
+    }
+    let Ok(sent) = serde_json::from_slice::<Value>(body) else {
+        return failure(StatusCode::BAD_REQUEST, "BadRequest", "the body is not JSON");
+    };
+    if method == Method::POST {
+        return create(state, path, sent);
+    }
+    if method == Method::PUT {
+        let Some(old) = old else { return not_found(path) };
+        if let Some(conflict) = precondition(Some(&old), &sent) {
+            return conflict;
+        }
+        return (StatusCode::OK, state.store(path, sent));
+    }
+    if method == Method::PATCH {
+        return patch(state, path, headers, &sent);
+    }
+    failure(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "not scripted")
+}
+
+fn create(state: &mut State, collection: &str, object: Value) -> (StatusCode, Value) {
+    let Some(name) = object.pointer("/metadata/name").and_then(Value::as_str) else {
+        return failure(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "metadata.name is missing");
+    };
+    let path = format!("{collection}/{name}");
+    if state.objects.contains_key(&path) {
+        return failure(StatusCode::CONFLICT, "AlreadyExists", &format!("{path} already exists"));
+    }
+    (StatusCode::CREATED, state.store(&path, object))
+}
+
+fn patch(state: &mut State, path: &str, headers: &HeaderMap, sent: &Value) -> (StatusCode, Value) {
+    let old = state.objects.get(path).cloned();
+    if let Some(conflict) = precondition(old.as_ref(), sent) {
+        return conflict;
+    }
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let apply = kind.starts_with("application/apply-patch");
+    let mut object = match (old, apply) {
+        (Some(old), _) => old,
+        (None, true) => json!({}),
+        (None, false) => return not_found(path),
+    };
+    if apply || kind.starts_with("application/strategic-merge-patch") {
+        merge_by_name(&mut object, sent);
+    } else if kind.starts_with("application/merge-patch") {
+        json_patch::merge(&mut object, sent);
+    } else {
+        return failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", kind);
+    }
+    (StatusCode::OK, state.store(path, object))
+}
+
+/// Writes that name a uid or a resourceVersion apply to that very object only.
+fn precondition(old: Option<&Value>, sent: &Value) -> Option<(StatusCode, Value)> {
+    ["/metadata/uid", "/metadata/resourceVersion"].into_iter().find_map(|field| {
+        let expected = sent.pointer(field)?;
+        let found = old.and_then(|old| old.pointer(field));
+        (found != Some(expected)).then(|| {
+            failure(StatusCode::CONFLICT, "Conflict", &format!("{field} is {found:?}, not {expected}"))
+        })
+    })
+}
+
+/// Merges objects key by key, and lists of named objects by name; other lists are replaced.
+fn merge_by_name(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge_by_name(into.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(into), Value::Array(from)) if from.iter().all(|item| item.get("name").is_some()) => {
+            for item in from {
+                match into.iter_mut().find(|old| old.get("name") == item.get("name")) {
+                    Some(old) => merge_by_name(old, item),
+                    None => into.push(item.clone()),
+                }
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
+}
+
+fn not_found(path: &str) -> (StatusCode, Value) {
+    failure(StatusCode::NOT_FOUND, "NotFound", &format!("{path} not found"))
+}
+
+fn failure(code: StatusCode, reason: &str, message: &str) -> (StatusCode, Value) {
+    let status = json!({
+        "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
+        "code": code.as_u16(), "reason": reason, "message": message,
+    });
+    (code, status)
+}
