@@ -44,3 +44,9 @@ pub const OWN_PREFIX: &str = "remora.dev/";
 
 /// Set by the kubelet on mirrors of static pods, which nobody can change.
 pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
+
+/// The container that `kubectl exec` and its siblings take by default; written where the user did not.
+pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
+/// The older sibling of [`DEFAULT_CONTAINER`] for `kubectl logs`; written where the user did not.
+pub const DEFAULT_LOGS_CONTAINER: &str = "kubectl.kubernetes.io/default-logs-container";

@@ -1,0 +1,158 @@
+//! The webhook while its own pods come and go: nothing is refused that need not be, and nothing starts unmeshed.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tests::cluster::{FORTIO_IMAGE, Namespace, eventually, get, kubectl, kubectl_stdin, script};
+
+const BATCH: usize = 5;
+
+#[test]
+fn a_stop_and_a_rotation_refuse_no_pod_and_miss_none() -> Result<()> {
+    let mesh = Namespace::meshed("stream")?;
+    let stop = AtomicBool::new(false);
+    let created = std::thread::scope(|scope| {
+        let stream = scope.spawn(|| stream(&mesh, &stop));
+        let result = stop_one().and_then(|()| rotate());
+        stop.store(true, Ordering::Relaxed);
+        let created = stream.join().ok().context("the stream's thread")?;
+        result.and(created)
+    })?;
+    let list = mesh.get(&["pods"])?;
+    let items = list["items"].as_array().context("pods")?;
+    ensure!(items.len() == created, "{created} created, {} there", items.len());
+    ensure!(created > 20 * BATCH, "only {created} pods in the stream");
+    let unmeshed = unmeshed(items);
+    ensure!(unmeshed.is_empty(), "not meshed: {unmeshed:?}");
+    println!("{created} pods created meanwhile, none refused, none unmeshed");
+    Ok(())
+}
+
+#[test]
+fn a_killed_webhook_leaves_no_pod_unmeshed_and_the_controller_gets_all() -> Result<()> {
+    let mesh = Namespace::meshed("killed")?;
+    let replicas = 40;
+    let template = json!({"metadata": {"labels": {"app": "app"}}, "spec": idle_spec()});
+    mesh.apply(&[json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "app"},
+        "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "app"}}, "template": template},
+    })])?;
+    let victim = injector_pods()?.into_iter().next().context("an injector pod")?;
+    let node = victim["spec"]["nodeName"].as_str().context("its node")?.to_owned();
+    mesh.kubectl(&["scale", "deployment/app", &format!("--replicas={replicas}")])?;
+    script("cluster", &["kill", &node, "injector"])?;
+    eventually("all pods of the Deployment", Duration::from_secs(120), || {
+        let list = mesh.get(&["pods"])?;
+        Ok((list["items"].as_array().map_or(0, Vec::len) == replicas).then_some(()))
+    })?;
+    let list = mesh.get(&["pods"])?;
+    let unmeshed = unmeshed(list["items"].as_array().context("pods")?);
+    ensure!(unmeshed.is_empty(), "not meshed: {unmeshed:?}");
+    injector_rolled_out()
+}
+
+/// Creates pods, a batch at a time, until told to stop. A refusal ends it: these pods have no controller that would retry.
+fn stream(mesh: &Namespace, stop: &AtomicBool) -> Result<usize> {
+    let mut created = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let pods: Vec<Value> = (created..created + BATCH)
+            .map(|n| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("p{n}"), "namespace": mesh.name}, "spec": idle_spec()}))
+            .collect();
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": pods});
+        kubectl_stdin(&["create", "-f", "-"], &list.to_string())
+            .with_context(|| format!("after {created} pods"))?;
+        created += BATCH;
+    }
+    Ok(created)
+}
+
+/// Pods that no node takes: admission is what is tested, not starting.
+fn idle_spec() -> Value {
+    json!({
+        "containers": [{"name": "app", "image": FORTIO_IMAGE, "args": ["server"]}],
+        "nodeSelector": {"remora.test/none": "none"},
+    })
+}
+
+fn stop_one() -> Result<()> {
+    let pods = injector_pods()?;
+    let name = pods.first().and_then(|pod| pod["metadata"]["name"].as_str()).context("an injector pod")?;
+    kubectl(&["-n", api::control::NAMESPACE, "delete", "pod", name])?;
+    injector_rolled_out()
+}
+
+/// Certificates that live 20 s, renewed several times, then the configured lifetime again.
+fn rotate() -> Result<()> {
+    let deployment = format!("deployment/{}", api::control::INJECTOR);
+    let object = get(&["-n", api::control::NAMESPACE, &deployment])?;
+    let arguments =
+        object["spec"]["template"]["spec"]["containers"][0]["args"].as_array().context("arguments")?;
+    let short: Vec<Value> = arguments.iter().cloned().chain([json!("--leaf-lifetime=20s")]).collect();
+    let set = |arguments: &[Value]| -> Result<()> {
+        let patch =
+            json!([{"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": arguments}]);
+        kubectl(&[
+            "-n",
+            api::control::NAMESPACE,
+            "patch",
+            &deployment,
+            "--type=json",
+            "-p",
+            &patch.to_string(),
+        ])?;
+        injector_rolled_out()
+    };
+    set(&short)?;
+    let first = expiries()?;
+    eventually("two renewals in each replica", Duration::from_secs(90), || {
+        let now = expiries()?;
+        let renewed =
+            |(pod, expiry): (&String, &f64)| first.get(pod).is_some_and(|first| expiry - first >= 20.0);
+        Ok(now.iter().all(renewed).then_some(()))
+    })?;
+    set(arguments)
+}
+
+/// When each replica's certificate ends, seconds since the epoch.
+fn expiries() -> Result<std::collections::BTreeMap<String, f64>> {
+    let mut expiries = std::collections::BTreeMap::new();
+    for pod in injector_pods()? {
+        let name = pod["metadata"]["name"].as_str().context("a name")?.to_owned();
+        let path = format!(
+            "/api/v1/namespaces/{}/pods/{name}:{}/proxy/metrics",
+            api::control::NAMESPACE,
+            api::ports::INJECTOR_ADMIN
+        );
+        let metrics = kubectl(&["get", "--raw", &path])?;
+        let line = metrics.lines().find(|line| line.starts_with("certificate_expiry_timestamp_seconds"));
+        let value = line.and_then(|line| line.rsplit(' ').next()).context("the certificate's expiry")?;
+        expiries.insert(name, value.parse()?);
+    }
+    Ok(expiries)
+}
+
+fn injector_rolled_out() -> Result<()> {
+    let deployment = format!("deployment/{}", api::control::INJECTOR);
+    kubectl(&["-n", api::control::NAMESPACE, "rollout", "status", &deployment, "--timeout=120s"]).map(|_| ())
+}
+
+/// The injector's pods, those that are on their way out left aside.
+fn injector_pods() -> Result<Vec<Value>> {
+    let list =
+        get(&["-n", api::control::NAMESPACE, "pods", "-l", &format!("app={}", api::control::INJECTOR)])?;
+    let items = list["items"].as_array().context("pods")?;
+    Ok(items.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).cloned().collect())
+}
+
+fn unmeshed(pods: &[Value]) -> BTreeSet<String> {
+    let ours = |pod: &Value| {
+        let names =
+            pod["spec"]["initContainers"].as_array().into_iter().flatten().filter_map(|c| c["name"].as_str());
+        let names: BTreeSet<&str> = names.collect();
+        [api::pod::INIT_CONTAINER, api::pod::PROXY_CONTAINER].iter().all(|name| names.contains(name))
+    };
+    pods.iter().filter(|pod| !ours(pod)).map(|pod| pod["metadata"]["name"].to_string()).collect()
+}
