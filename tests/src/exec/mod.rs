@@ -3,6 +3,9 @@
 //!
 //! It knows nothing of pods. Every container process dies with the process that started it, however that ends.
 
+mod enter;
+mod process;
+
 use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -12,6 +15,9 @@ use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::binaries;
+
+pub use enter::enter;
+pub use process::{Process, Progress};
 
 /// What a container's process is to become; the only argument of `pod-exec`, as JSON.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -75,19 +81,20 @@ pub struct Mount {
 }
 
 /// The exit code of a container that could not be started, as container runtimes report it.
-pub const START_ERROR: i32 = 128;
+pub const START_ERROR: u8 = 128;
 
-/// Starts a container's process. Its output is piped, its input empty.
-pub fn start(spec: &Spec) -> Result<Child> {
+/// Starts a container's process.
+pub fn start(name: &str, spec: &Spec) -> Result<Process> {
     let mut command = Command::new(binaries::pod_exec()?);
     command.arg(serde_json::to_string(spec)?).env_clear();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    spawn(command)
+    spawn(name, command)
 }
 
-/// Starts a program on a thread that lives as long as this process does: the parent-death signal, by which containers end
-/// with us, is sent when the *thread* that made them ends.
-pub fn spawn(command: Command) -> Result<Child> {
+/// Starts a program, on a thread that lives as long as this process does: the parent-death signal, by which containers
+/// end with us, is sent when the *thread* that made them ends.
+///
+/// Its output is kept, its input empty.
+pub fn spawn(name: &str, mut command: Command) -> Result<Process> {
     type Job = (Command, mpsc::Sender<io::Result<Child>>);
     static SPAWNER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
         let (sender, jobs) = mpsc::channel::<Job>();
@@ -99,7 +106,9 @@ pub fn spawn(command: Command) -> Result<Child> {
         sender
     });
     let (reply, child) = mpsc::channel();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let program = command.get_program().to_owned();
     SPAWNER.send((command, reply)).map_err(|_| anyhow!("the thread that starts processes is gone"))?;
-    child.recv()?.with_context(|| format!("cannot start {}", program.display()))
+    let child = child.recv()?.with_context(|| format!("cannot start {}", program.display()))?;
+    Ok(Process::watch(name, child))
 }
