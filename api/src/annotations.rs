@@ -51,12 +51,6 @@ pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 /// The older sibling of [`DEFAULT_CONTAINER`] for `kubectl logs`; written where the user did not.
 pub const DEFAULT_LOGS_CONTAINER: &str = "kubectl.kubernetes.io/default-logs-container";
 
-/// The container that `kubectl exec` and its siblings choose; written on injection where the user did not.
-pub const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
-
-/// The container whose log `kubectl logs` shows; written on injection where the user did not.
-pub const DEFAULT_LOGS_CONTAINER: &str = "kubectl.kubernetes.io/default-logs-container";
-
 /// Prefix of annotations that say how the proxy is injected; Istio's.
 pub const SIDECAR_PREFIX: &str = "sidecar.istio.io/";
 
