@@ -1,0 +1,112 @@
+//! The decision about a pod, pure: what the API server sends in, what is done and why comes out. The webhook, the command
+//! line and the tests are thin shells around [`decide`].
+//!
+//! It works on the raw JSON of the pod, so that fields which are newer than this program survive, and it only ever adds:
+//! no diff, no template, no I/O, no clock.
+//!
+//! Invariant: the same request and settings give the same decision, byte for byte; and a pod that carries our own
+//! injection unchanged gets an empty patch.
+//!
+//! Reading order: `rules` say whether, `options` say how, `additions` say what, `patch` says where.
+
+use serde_json::Value;
+
+mod additions;
+mod facts;
+mod init;
+mod metadata;
+mod options;
+mod patch;
+mod pod;
+mod proxy;
+mod reason;
+mod rules;
+mod settings;
+mod status;
+mod volumes;
+
+pub use patch::Operation;
+pub use reason::{Code, Reason};
+pub use settings::{InjectArgs, Settings};
+
+use additions::Additions;
+use facts::Facts;
+
+/// What the selectors of the webhook configuration matched before the pod was sent to us. The API server alone decides
+/// about labels of namespaces: a review does not carry them, and a cache of ours would lag behind.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Matched {
+    /// The namespace has the label that turns injection on.
+    Namespace,
+}
+
+/// A question to [`decide`].
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The pod as the API server sent it, or `metadata` and `spec` of a workload's template.
+    pub pod: &'a Value,
+    /// Why we are asked.
+    pub matched: Matched,
+    /// The namespace in which the pod is created; the pod's own field may be empty.
+    pub namespace: &'a str,
+    /// Name of the workload whose template this is. A pod names its owner itself.
+    pub workload: Option<&'a str>,
+}
+
+/// What is done with the pod.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// It is patched.
+    Inject,
+    /// It carries our injection already; nothing is to be done.
+    Unchanged,
+    /// It is let through as it is.
+    Skip,
+    /// It is refused.
+    Reject,
+}
+
+/// The answer.
+#[derive(Debug)]
+pub struct Decision {
+    /// What is done.
+    pub verdict: Verdict,
+    /// Why; never empty, the deciding reason first.
+    pub reasons: Vec<Reason>,
+    /// The patch; empty unless the verdict is [`Verdict::Inject`].
+    pub operations: Vec<Operation>,
+    /// What the author of the pod should know although nothing is refused.
+    pub warnings: Vec<String>,
+}
+
+/// Decides about one pod.
+pub fn decide(request: &Request<'_>, settings: &Settings) -> Decision {
+    let facts = match Facts::new(request, settings) {
+        Ok(facts) => facts,
+        Err(reason) => return Decision::without_patch(Verdict::Reject, vec![reason], Vec::new()),
+    };
+    let (verdict, reasons) = rules::judge(&facts);
+    match (verdict, &facts.options) {
+        (Verdict::Inject, Ok(options)) => inject(&facts, options, reasons),
+        (Verdict::Skip, _) => Decision::without_patch(verdict, reasons, Vec::new()),
+        (_, _) => Decision::without_patch(verdict, reasons, facts.warnings),
+    }
+}
+
+fn inject(facts: &Facts<'_>, options: &options::Options, reasons: Vec<Reason>) -> Decision {
+    let mut warnings = facts.warnings.clone();
+    let additions = Additions::new(facts, options, &reasons, &mut warnings);
+    if let Some(previous) = &facts.previous {
+        return match additions.altered(facts, previous) {
+            None => Decision::without_patch(Verdict::Unchanged, vec![Reason::already_injected()], warnings),
+            Some(what) => Decision::without_patch(Verdict::Reject, vec![Reason::altered(&what)], warnings),
+        };
+    }
+    Decision { verdict: Verdict::Inject, reasons, operations: patch::operations(additions, facts.pod), warnings }
+}
+
+impl Decision {
+    fn without_patch(verdict: Verdict, reasons: Vec<Reason>, warnings: Vec<String>) -> Self {
+        Self { verdict, reasons, operations: Vec::new(), warnings }
+    }
+}
