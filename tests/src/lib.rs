@@ -8,8 +8,10 @@
 
 pub mod api_server;
 pub mod binaries;
+pub mod cluster;
 pub mod exec;
 pub mod netns;
 pub mod peer;
+pub mod pod;
 pub mod tool;
 pub mod webhook;

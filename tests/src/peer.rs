@@ -120,9 +120,12 @@ impl Service {
             Self::Landing => writeln!(stream, "{answer}").ok(),
             Self::Http => {
                 let mut requests = BufReader::new(stream.try_clone().ok()?);
-                while request(&mut requests).ok()? {
+                while let Some(last) = request(&mut requests).ok()? {
                     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
                     write!(stream, "{head} {}\r\n\r\n{answer}\n", answer.len() + 1).ok()?;
+                    if last {
+                        break;
+                    }
                 }
                 Some(())
             }
@@ -130,16 +133,17 @@ impl Service {
     }
 }
 
-/// Reads one request without a body; false at the end of the connection.
-fn request(reader: &mut impl BufRead) -> io::Result<bool> {
-    let mut line = String::new();
+/// Reads one request without a body, and tells whether it asks for the end of the connection; nothing at that end.
+fn request(reader: &mut impl BufRead) -> io::Result<Option<bool>> {
+    let (mut line, mut last) = (String::new(), false);
     while reader.read_line(&mut line)? > 0 {
         if line.trim_end().is_empty() {
-            return Ok(true);
+            return Ok(Some(last));
         }
+        last |= line.trim_end().eq_ignore_ascii_case("connection: close");
         line.clear();
     }
-    Ok(false)
+    Ok(None)
 }
 
 fn landing(label: &str, stream: &TcpStream) -> Result<Landing> {
@@ -191,32 +195,49 @@ impl Exchange {
 
 /// Connects, sends, ends its side, and reads to the end. A failure is part of the answer.
 pub fn call(target: SocketAddr, send: &[u8]) -> Exchange {
-    let mut exchange = Exchange { target, local: None, received: String::new(), error: None };
-    let mut received = Vec::new();
-    if let Err(error) = converse(&mut exchange, send, &mut received) {
-        exchange.error = Some(format!("{:?}", error.kind()));
+    Call { target, patience: PATIENCE, half_close: true }.run(send)
+}
+
+struct Call {
+    target: SocketAddr,
+    patience: Duration,
+    half_close: bool,
+}
+
+impl Call {
+    fn run(&self, send: &[u8]) -> Exchange {
+        let mut exchange =
+            Exchange { target: self.target, local: None, received: String::new(), error: None };
+        let mut received = Vec::new();
+        if let Err(error) = self.converse(&mut exchange, send, &mut received) {
+            exchange.error = Some(format!("{:?}", error.kind()));
+        }
+        exchange.received = String::from_utf8_lossy(&received).into_owned();
+        exchange
     }
-    exchange.received = String::from_utf8_lossy(&received).into_owned();
-    exchange
+
+    fn converse(&self, exchange: &mut Exchange, send: &[u8], received: &mut Vec<u8>) -> io::Result<()> {
+        let mut stream = TcpStream::connect_timeout(&self.target, self.patience)?;
+        stream.set_read_timeout(Some(self.patience))?;
+        exchange.local = Some(stream.local_addr()?);
+        stream.write_all(send)?;
+        if self.half_close {
+            stream.shutdown(Shutdown::Write)?;
+        }
+        stream.read_to_end(received).map(|_| ())
+    }
 }
 
-fn converse(exchange: &mut Exchange, send: &[u8], received: &mut Vec<u8>) -> io::Result<()> {
-    let mut stream = TcpStream::connect_timeout(&exchange.target, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    exchange.local = Some(stream.local_addr()?);
-    stream.write_all(send)?;
-    stream.shutdown(Shutdown::Write)?;
-    stream.read_to_end(received).map(|_| ())
+/// A GET on a connection of its own. The client's side stays open, since servers may take its end for a client that went
+/// away.
+pub fn http_call(target: SocketAddr, path: &str, patience: Duration) -> Exchange {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n");
+    Call { target, patience, half_close: false }.run(request.as_bytes())
 }
 
-/// The bytes of a request that asks for the connection to be closed after its response.
-pub fn http_request(path: &str, host: SocketAddr) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").into_bytes()
-}
-
-/// A GET; gives status and body.
-pub fn http_get(target: SocketAddr, path: &str) -> Result<(u16, String)> {
-    let exchange = call(target, &http_request(path, target));
+/// As [`http_call`]; gives status and body.
+pub fn http_get(target: SocketAddr, path: &str, patience: Duration) -> Result<(u16, String)> {
+    let exchange = http_call(target, path, patience);
     let (head, body) =
         exchange.received.split_once("\r\n\r\n").with_context(|| format!("GET {path}: {exchange:?}"))?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());

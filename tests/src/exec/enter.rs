@@ -17,7 +17,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::{Gid, Uid, chdir, getppid, pivot_root, setgroups, sethostname, setresgid, setresuid};
+use nix::unistd::{
+    Gid, Uid, chdir, dup2_stdin, getppid, pivot_root, setgroups, sethostname, setresgid, setresuid,
+};
 
 use super::{Container, Mount, Place, Spec};
 
@@ -33,6 +35,9 @@ pub fn enter(spec: &Spec) -> Result<Infallible> {
     if getppid().as_raw() != spec.parent {
         bail!("the process that started this container is gone");
     }
+    // The program's input is empty. Until here it was a pipe, whose end tells who started us that all is built.
+    dup2_stdin(File::open("/dev/null").context("cannot open /dev/null")?)
+        .context("cannot replace the input")?;
     let (program, arguments) = spec.arguments.split_first().context("no program was named")?;
     let error = Command::new(program)
         .args(arguments)

@@ -83,20 +83,29 @@ pub struct Mount {
 /// The exit code of a container that could not be started, as container runtimes report it.
 pub const START_ERROR: u8 = 128;
 
-/// Starts a container's process.
+/// Starts a container's process; comes back when everything around it is built and the program is about to be executed,
+/// or when that failed, which the process's output and exit code tell.
 pub fn start(name: &str, spec: &Spec) -> Result<Process> {
+    // The process's standard input is a pipe until then: its end is the event.
+    let (mut built, building) = io::pipe().context("cannot make a pipe")?;
     let mut command = Command::new(binaries::pod_exec()?);
-    command.arg(serde_json::to_string(spec)?).env_clear();
-    spawn(name, command)
+    command.arg(serde_json::to_string(spec)?).env_clear().stdin(building);
+    let process = launch(name, command)?;
+    io::copy(&mut built, &mut io::sink()).context("cannot wait for the container to be built")?;
+    Ok(process)
 }
 
-/// Starts a program, on a thread that lives as long as this process does: the parent-death signal, by which containers
-/// end with us, is sent when the *thread* that made them ends.
-///
-/// Its output is kept, its input empty.
+/// Starts a program whose output is kept and whose input is empty.
 pub fn spawn(name: &str, mut command: Command) -> Result<Process> {
+    command.stdin(Stdio::null());
+    launch(name, command)
+}
+
+/// Starts a program on a thread that lives as long as this process does: the parent-death signal, by which containers end
+/// with us, is sent when the *thread* that made them ends.
+fn launch(name: &str, mut command: Command) -> Result<Process> {
     type Job = (Command, mpsc::Sender<io::Result<Child>>);
-    static SPAWNER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
+    static STARTER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
         let (sender, jobs) = mpsc::channel::<Job>();
         std::thread::spawn(move || {
             for (mut command, reply) in jobs {
@@ -106,9 +115,9 @@ pub fn spawn(name: &str, mut command: Command) -> Result<Process> {
         sender
     });
     let (reply, child) = mpsc::channel();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let program = command.get_program().to_owned();
-    SPAWNER.send((command, reply)).map_err(|_| anyhow!("the thread that starts processes is gone"))?;
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    STARTER.send((command, reply)).map_err(|_| anyhow!("the thread that starts processes is gone"))?;
     let child = child.recv()?.with_context(|| format!("cannot start {}", program.display()))?;
     Ok(Process::watch(name, child))
 }

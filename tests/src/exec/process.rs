@@ -21,6 +21,8 @@ pub struct Progress {
     pub stderr: String,
     /// Its exit code; 128 + N after signal N, as a kubelet reports it. The output is complete then.
     pub exit: Option<i32>,
+    /// When it ended.
+    pub ended: Option<Instant>,
 }
 
 /// A process of ours. It is killed when dropped.
@@ -54,6 +56,7 @@ impl Process {
             let id = Id::Pid(Pid::from_raw(child.id().cast_signed()));
             let _ = waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
             let mut progress = end.lock();
+            progress.ended = Some(Instant::now());
             progress.exit = Some(child.wait().map_or(-1, exit_code));
             end.changed.notify_all();
         });

@@ -1,5 +1,7 @@
 //! Tests of the test kit itself: what a failure of it would make every other test lie about.
 
+mod pod;
+
 use std::net::SocketAddr;
 
 use tests::netns::{Netns, Switch};
@@ -60,7 +62,8 @@ fn a_redirect_shows_in_the_landing_and_spares_the_other_user() {
         let captured =
             client.netns.run_as(1000, 1000, || peer::call(target, b"")).unwrap().landing().unwrap();
         assert_eq!((captured.label.as_str(), captured.original), ("proxy", Some(target)));
-        let spared = client.netns.run_as(1337, 1337, || peer::http_get(target, "/").unwrap()).unwrap();
+        let spared =
+            client.netns.run_as(1337, 1337, || peer::http_get(target, "/", peer::PATIENCE).unwrap()).unwrap();
         assert_eq!(spared.0, 200);
         assert!(spared.1.contains("remote"), "{spared:?}");
         let half = client.netns.run_as(1000, 1337, || peer::call(target, b"")).unwrap().landing().unwrap();
