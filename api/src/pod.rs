@@ -94,6 +94,9 @@ pub const POD_INFO_PATH: &str = "/etc/remora/pod";
 /// The Unix socket, within [`STATE_PATH`], over which `proxy drain` and its siblings speak to the running proxy.
 pub const CONTROL_SOCKET: &str = "/var/lib/remora/proxy.sock";
 
+/// The report of `init-redirect`, within [`STATE_PATH`].
+pub const REDIRECT_REPORT: &str = "/var/lib/remora/redirect.json";
+
 /// All volumes that injection adds.
 pub const VOLUMES: [&str; 4] = [STATE_VOLUME, TOKEN_VOLUME, TRUST_VOLUME, POD_INFO_VOLUME];
 
