@@ -8,21 +8,14 @@ use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Once;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
+use crate::leftovers::{self, NAMESPACES};
 use crate::tool;
-
-/// Where named namespaces lie; `ip -n NAME` looks here.
-const DIRECTORY: &str = "/run/netns";
-
-/// What the kit's namespaces are called, followed by the maker's process id.
-pub const PREFIX: &str = "remora-t";
 
 /// A network namespace with a name, lo up.
 #[derive(Debug)]
@@ -34,18 +27,14 @@ pub struct Netns {
 impl Netns {
     /// An empty namespace; `label` is for the human who reads `ip netns list`.
     pub fn new(label: &str) -> Result<Self> {
-        static SWEEP: Once = Once::new();
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
         if !Uid::effective().is_root() {
             bail!("network namespaces need root: run this as root");
         }
-        SWEEP.call_once(sweep);
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}{}-{number}-{label}", std::process::id());
-        std::fs::create_dir_all(DIRECTORY).with_context(|| format!("cannot make {DIRECTORY}"))?;
-        let path = Path::new(DIRECTORY).join(&name);
+        let name = leftovers::name(label);
+        std::fs::create_dir_all(NAMESPACES).with_context(|| format!("cannot make {NAMESPACES}"))?;
+        let path = Path::new(NAMESPACES).join(&name);
         File::create_new(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        let handle = on_thread(|| make(&path)).inspect_err(|_| remove(&path))?;
+        let handle = on_thread(|| make(&path)).inspect_err(|_| leftovers::remove_namespace(&path))?;
         let netns = Self { name, handle };
         // Addresses are usable at once: nobody else is on these links.
         for scope in ["all", "default"] {
@@ -62,7 +51,7 @@ impl Netns {
 
     /// The file that holds it.
     pub fn path(&self) -> PathBuf {
-        Path::new(DIRECTORY).join(&self.name)
+        Path::new(NAMESPACES).join(&self.name)
     }
 
     /// Does `work` in the namespace and gives back what it made; sockets among that go on belonging to the namespace.
@@ -119,7 +108,7 @@ impl Netns {
 
 impl Drop for Netns {
     fn drop(&mut self) {
-        remove(&self.path());
+        leftovers::remove_namespace(&self.path());
     }
 }
 
@@ -233,24 +222,6 @@ impl Node {
     }
 }
 
-/// Names of the kit's namespaces that processes which are no more left behind.
-pub fn leftovers() -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(DIRECTORY) else { return Vec::new() };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter(|name| owner(name).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())).collect()
-}
-
-/// The process that made a namespace of this name, if it is one of ours.
-fn owner(name: &str) -> Option<u32> {
-    name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
-}
-
-fn sweep() {
-    for name in leftovers() {
-        remove(&Path::new(DIRECTORY).join(name));
-    }
-}
-
 /// Makes a namespace and keeps it by binding it to `path`.
 fn make(path: &Path) -> Result<File> {
     const OWN: &str = "/proc/thread-self/ns/net";
@@ -258,12 +229,6 @@ fn make(path: &Path) -> Result<File> {
     mount(Some(OWN), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
         .with_context(|| format!("cannot bind a network namespace to {}", path.display()))?;
     File::open(OWN).with_context(|| format!("cannot open {OWN}"))
-}
-
-/// Best effort: it runs on the way out, where nobody could act on an error.
-fn remove(path: &Path) {
-    let _ = umount2(path, MntFlags::MNT_DETACH);
-    let _ = std::fs::remove_file(path);
 }
 
 /// Runs `work` on a thread of its own, whose namespaces end with it. A panic (a failed assertion) goes on in the caller.

@@ -7,6 +7,7 @@ mod enter;
 mod process;
 
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, mpsc};
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::binaries;
 
 pub use enter::enter;
-pub use process::{Process, Progress};
+pub use process::{Process, Progress, interrupt};
 
 /// What a container's process is to become; the only argument of `pod-exec`, as JSON.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -114,9 +115,12 @@ fn launch(name: &str, mut command: Command) -> Result<Process> {
         });
         sender
     });
+    process::check_interrupt()?;
     let (reply, child) = mpsc::channel();
     let program = command.get_program().to_owned();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A terminal's Ctrl-C is for us alone: containers end when we say so.
+    command.process_group(0);
     STARTER.send((command, reply)).map_err(|_| anyhow!("the thread that starts processes is gone"))?;
     let child = child.recv()?.with_context(|| format!("cannot start {}", program.display()))?;
     Ok(Process::watch(name, child))

@@ -4,7 +4,8 @@ use std::fmt;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -24,6 +25,29 @@ pub struct Progress {
     /// When it ended.
     pub ended: Option<Instant>,
 }
+
+/// From now on nothing is started, and what runs is killed: whoever waits for a process is told its end, and so everything
+/// ends in the way in which it ends when something fails.
+pub fn interrupt() {
+    INTERRUPTED.store(true, Ordering::SeqCst);
+    let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+    for (pid, shared) in live.drain(..) {
+        if let Some(shared) = shared.upgrade() {
+            shared.signal(pid, Signal::SIGKILL);
+        }
+    }
+}
+
+/// An error once [`interrupt`] was called.
+pub(super) fn check_interrupt() -> Result<()> {
+    if INTERRUPTED.load(Ordering::SeqCst) {
+        bail!("interrupted");
+    }
+    Ok(())
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static LIVE: Mutex<Vec<(u32, Weak<Shared>)>> = Mutex::new(Vec::new());
 
 /// A process of ours. It is killed when dropped.
 pub struct Process {
@@ -60,6 +84,13 @@ impl Process {
             progress.exit = Some(child.wait().map_or(-1, exit_code));
             end.changed.notify_all();
         });
+        let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+        live.retain(|(_, other)| other.strong_count() > 0);
+        live.push((pid, Arc::downgrade(&shared)));
+        drop(live);
+        if INTERRUPTED.load(Ordering::SeqCst) {
+            shared.signal(pid, Signal::SIGKILL);
+        }
         Self { name: name.to_owned(), pid, shared }
     }
 
@@ -111,10 +142,7 @@ impl Process {
 
     /// Sends a signal, unless it has ended.
     pub fn signal(&self, signal: Signal) {
-        let progress = self.shared.lock();
-        if progress.exit.is_none() {
-            let _ = kill(Pid::from_raw(self.pid.cast_signed()), signal);
-        }
+        self.shared.signal(self.pid, signal);
     }
 }
 
@@ -128,6 +156,13 @@ impl Drop for Process {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn signal(&self, pid: u32, signal: Signal) {
+        let progress = self.lock();
+        if progress.exit.is_none() {
+            let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
+        }
     }
 
     fn collect(

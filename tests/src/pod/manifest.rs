@@ -308,9 +308,11 @@ pub(crate) struct DownwardFile {
     pub(crate) value: ValueFrom,
 }
 
-/// A ConfigMap or Secret. There are none here, so it must be optional.
+/// A ConfigMap or Secret. Of these there is none here but the one that every namespace has, so it must be that or optional.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Absent {
+    #[serde(alias = "secretName", default)]
+    pub(crate) name: String,
     #[serde(default)]
     pub(crate) optional: bool,
 }

@@ -22,7 +22,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::exec::{self, Container, Mount, Place, Process, Progress, Spec};
-use crate::netns::{self, Node, Switch};
+use crate::leftovers;
+use crate::netns::{Node, Switch};
 use downward::Facts;
 use manifest::{ContainerSpec, Handler, Manifest};
 use security::Identity;
@@ -100,10 +101,7 @@ impl<'a> Kubelet<'a> {
     /// Starts a pod; comes back when every startup probe of a sidecar has succeeded and the containers run.
     pub fn run(&'a self, pod: &Value, network: &'a Node) -> Result<Pod<'a>> {
         let manifest = Manifest::parse(pod)?;
-        let directory = tempfile::Builder::new()
-            .prefix(&format!("{}{}-pod-", netns::PREFIX, std::process::id()))
-            .tempdir()
-            .context("cannot make the pod's directory")?;
+        let directory = leftovers::directory("pod")?;
         let mut pod = Pod {
             kubelet: self,
             network,

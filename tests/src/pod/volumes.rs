@@ -30,7 +30,7 @@ fn fill(path: &Path, volume: &Volume, facts: &Facts<'_>) -> Result<()> {
             fs::set_permissions(path, Permissions::from_mode(if group.is_some() { 0o2777 } else { 0o777 }))?;
         }
         VolumeSource::DownwardApi(files) => downward(path, files, files.default_mode, facts)?,
-        VolumeSource::ConfigMap(absent) | VolumeSource::Secret(absent) => absence(absent)?,
+        VolumeSource::ConfigMap(absent) | VolumeSource::Secret(absent) => object(path, absent)?,
         VolumeSource::Projected(projected) => {
             for source in &projected.sources {
                 match source {
@@ -39,7 +39,7 @@ fn fill(path: &Path, volume: &Volume, facts: &Facts<'_>) -> Result<()> {
                         file(&path.join(&token.path), &text, projected.default_mode, group)?;
                     }
                     Projection::DownwardApi(files) => downward(path, files, projected.default_mode, facts)?,
-                    Projection::ConfigMap(absent) | Projection::Secret(absent) => absence(absent)?,
+                    Projection::ConfigMap(absent) | Projection::Secret(absent) => object(path, absent)?,
                 }
             }
         }
@@ -47,11 +47,15 @@ fn fill(path: &Path, volume: &Volume, facts: &Facts<'_>) -> Result<()> {
     Ok(())
 }
 
-fn absence(object: &Absent) -> Result<()> {
-    if !object.optional {
-        bail!(
-            "there are no ConfigMaps and Secrets here, and this one is not optional: the pod would wait forever"
-        );
+/// Kubernetes puts this one into every namespace; others do not exist.
+const CLUSTER_CA: &str = "kube-root-ca.crt";
+
+fn object(path: &Path, wanted: &Absent) -> Result<()> {
+    if wanted.name == CLUSTER_CA {
+        return file(&path.join("ca.crt"), "not a certificate\n", None, None);
+    }
+    if !wanted.optional {
+        bail!("there is no {:?} here, and it is not optional: the pod would wait forever", wanted.name);
     }
     Ok(())
 }
