@@ -262,8 +262,8 @@ pub(crate) enum VolumeSource {
     Projected(Projected),
     #[serde(rename = "downwardAPI")]
     DownwardApi(DownwardFiles),
-    ConfigMap(Absent),
-    Secret(Absent),
+    ConfigMap(NamedObject),
+    Secret(NamedObject),
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -280,8 +280,8 @@ pub(crate) enum Projection {
     ServiceAccountToken(TokenFile),
     #[serde(rename = "downwardAPI")]
     DownwardApi(DownwardFiles),
-    ConfigMap(Absent),
-    Secret(Absent),
+    ConfigMap(NamedObject),
+    Secret(NamedObject),
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -308,9 +308,9 @@ pub(crate) struct DownwardFile {
     pub(crate) value: ValueFrom,
 }
 
-/// A ConfigMap or Secret. Of these there is none here but the one that every namespace has, so it must be that or optional.
+/// A ConfigMap or Secret by its name.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Absent {
+pub(crate) struct NamedObject {
     #[serde(alias = "secretName", default)]
     pub(crate) name: String,
     #[serde(default)]

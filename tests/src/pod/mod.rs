@@ -52,6 +52,8 @@ pub struct Kubelet<'a> {
     pub switch: &'a Switch,
     /// Images by name.
     pub images: BTreeMap<String, Image>,
+    /// The files of each ConfigMap, by its name.
+    pub config_maps: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// A pod whose containers run. They are killed when it is dropped.
@@ -98,6 +100,14 @@ struct Running {
 }
 
 impl<'a> Kubelet<'a> {
+    /// A node with these images, and with the one ConfigMap that Kubernetes itself puts into every namespace.
+    pub fn new(switch: &'a Switch, images: impl IntoIterator<Item = (String, Image)>) -> Self {
+        let authority =
+            BTreeMap::from([("ca.crt".to_owned(), "the API server's certificate authority".to_owned())]);
+        let config_maps = BTreeMap::from([("kube-root-ca.crt".to_owned(), authority)]);
+        Self { switch, images: images.into_iter().collect(), config_maps }
+    }
+
     /// Starts a pod; comes back when every startup probe of a sidecar has succeeded and the containers run.
     pub fn run(&'a self, pod: &Value, network: &'a Node) -> Result<Pod<'a>> {
         let manifest = Manifest::parse(pod)?;
@@ -192,7 +202,7 @@ impl Pod<'_> {
     /// What all containers of the pod share: volumes, the files that a kubelet manages, kernel settings.
     fn prepare(&self) -> Result<()> {
         let directory = self.directory.path();
-        volumes::make(&directory.join("volumes"), &self.facts())?;
+        volumes::make(&directory.join("volumes"), &self.facts(), &self.kubelet.config_maps)?;
         let (name, address) = (self.name(), self.network.v4);
         fs::write(directory.join("hostname"), format!("{name}\n"))?;
         fs::write(

@@ -1,6 +1,7 @@
 //! Volumes, as directories of the host that containers see parts of. What a kubelet puts on tmpfs is a plain directory too:
 //! so nothing has to be unmounted, however the process that made it ends.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -8,20 +9,25 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::downward::Facts;
-use super::manifest::{Absent, ContainerSpec, DownwardFiles, Projection, Volume, VolumeSource};
+use super::manifest::{
+    ContainerSpec, DownwardFiles, NamedObject, Projected, Projection, Volume, VolumeSource,
+};
 use crate::exec::Mount;
 
+/// ConfigMaps by name, each with its files.
+type ConfigMaps = BTreeMap<String, BTreeMap<String, String>>;
+
 /// Makes every volume of the pod under `directory`.
-pub(crate) fn make(directory: &Path, facts: &Facts<'_>) -> Result<()> {
+pub(crate) fn make(directory: &Path, facts: &Facts<'_>, config_maps: &ConfigMaps) -> Result<()> {
     for volume in &facts.manifest.spec.volumes {
         let path = directory.join(&volume.name);
         fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        fill(&path, volume, facts).with_context(|| format!("volume {}", volume.name))?;
+        fill(&path, volume, facts, config_maps).with_context(|| format!("volume {}", volume.name))?;
     }
     Ok(())
 }
 
-fn fill(path: &Path, volume: &Volume, facts: &Facts<'_>) -> Result<()> {
+fn fill(path: &Path, volume: &Volume, facts: &Facts<'_>, config_maps: &ConfigMaps) -> Result<()> {
     let group = facts.manifest.spec.security_context.fs_group;
     match &volume.source {
         VolumeSource::EmptyDir {} => {
@@ -30,16 +36,18 @@ fn fill(path: &Path, volume: &Volume, facts: &Facts<'_>) -> Result<()> {
             fs::set_permissions(path, Permissions::from_mode(if group.is_some() { 0o2777 } else { 0o777 }))?;
         }
         VolumeSource::DownwardApi(files) => downward(path, files, files.default_mode, facts)?,
-        VolumeSource::ConfigMap(absent) | VolumeSource::Secret(absent) => object(path, absent)?,
-        VolumeSource::Projected(projected) => {
-            for source in &projected.sources {
+        VolumeSource::ConfigMap(map) => object(path, map, config_maps.get(&map.name))?,
+        VolumeSource::Secret(secret) => object(path, secret, None)?,
+        VolumeSource::Projected(Projected { sources, default_mode }) => {
+            for source in sources {
                 match source {
                     Projection::ServiceAccountToken(token) => {
                         let text = format!("not-a-real-token.audience={}", token.audience);
-                        file(&path.join(&token.path), &text, projected.default_mode, group)?;
+                        file(&path.join(&token.path), &text, *default_mode, group)?;
                     }
-                    Projection::DownwardApi(files) => downward(path, files, projected.default_mode, facts)?,
-                    Projection::ConfigMap(absent) | Projection::Secret(absent) => object(path, absent)?,
+                    Projection::DownwardApi(files) => downward(path, files, *default_mode, facts)?,
+                    Projection::ConfigMap(map) => object(path, map, config_maps.get(&map.name))?,
+                    Projection::Secret(secret) => object(path, secret, None)?,
                 }
             }
         }
@@ -47,17 +55,14 @@ fn fill(path: &Path, volume: &Volume, facts: &Facts<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Kubernetes puts this one into every namespace; others do not exist.
-const CLUSTER_CA: &str = "kube-root-ca.crt";
-
-fn object(path: &Path, wanted: &Absent) -> Result<()> {
-    if wanted.name == CLUSTER_CA {
-        return file(&path.join("ca.crt"), "not a certificate\n", None, None);
-    }
-    if !wanted.optional {
+fn object(path: &Path, wanted: &NamedObject, files: Option<&BTreeMap<String, String>>) -> Result<()> {
+    let Some(files) = files else {
+        if wanted.optional {
+            return Ok(());
+        }
         bail!("there is no {:?} here, and it is not optional: the pod would wait forever", wanted.name);
-    }
-    Ok(())
+    };
+    files.iter().try_for_each(|(name, text)| file(&path.join(name), text, None, None))
 }
 
 fn downward(path: &Path, files: &DownwardFiles, mode: Option<u32>, facts: &Facts<'_>) -> Result<()> {

@@ -1,7 +1,5 @@
 //! The pod runner and pod-exec: what a container's process is given, and in which order things happen.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use tests::binaries;
 use tests::netns::{Node, Switch};
@@ -16,7 +14,7 @@ fn node() -> (Switch, Node) {
 
 fn kubelet(switch: &Switch) -> Kubelet<'_> {
     let image = Image { binary: binaries::peer().expect("the peer"), path: "/app".to_owned() };
-    Kubelet { switch, images: BTreeMap::from([("app".to_owned(), image)]) }
+    Kubelet::new(switch, [("app".to_owned(), image)])
 }
 
 fn pod(spec: Value) -> Value {
