@@ -1,3 +1,104 @@
-//! init-redirect: see the library.
+//! Parse, plan, apply, report: what the program does, in order, and which exit code each end has. Nothing else.
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime};
+
+use anyhow::Context;
+use clap::Parser;
+use clap::error::ErrorKind;
+use init_redirect::args::{Command, Output, Subaction};
+use init_redirect::backend::{self, Backend};
+use init_redirect::capability;
+use init_redirect::plan::Plan;
+use init_redirect::report::{Destination, Problem, Report};
+
+/// Exit codes; README and `--help` list them.
+mod exit {
+    pub(super) const BAD_INPUT: u8 = 10;
+    pub(super) const NO_BACKEND: u8 = 20;
+    pub(super) const NOT_PERMITTED: u8 = 21;
+    pub(super) const FAILED: u8 = 30;
+}
+
+fn main() -> ExitCode {
+    let begun = Instant::now();
+    match Command::try_parse() {
+        Ok(command) => run(&command, begun),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            // Whoever closed our output does not want the rest of it.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            bad_input(error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: "))
+        }
+    }
+}
+
+fn run(command: &Command, begun: Instant) -> ExitCode {
+    let options = match command.typed.parse() {
+        Ok(options) => options,
+        Err(error) => return bad_input(&error),
+    };
+    let plan = Plan::new(&options);
+    if let Some(Subaction::Plan { output }) = command.action {
+        return match print(&plan, output) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(exit::FAILED, &format!("{error:#}")),
+        };
+    }
+    let destination = match Destination::open(command.report.as_deref()) {
+        Ok(destination) => destination,
+        Err(error) => return bad_input(&error),
+    };
+    let before = [("plan", begun.elapsed())];
+    let report = match install(Backend::choose(options.backend), &plan) {
+        Ok(applied) => Report::success(&applied, &before),
+        Err((exit_code, problem)) => Report::failure(exit_code, problem, &before),
+    };
+    eprintln!("{}", report.log_line(SystemTime::now()));
+    // The rules are what they are: a report that cannot be written does not change that.
+    if let Some(Err(error)) = destination.map(|destination| destination.write(&report)) {
+        eprintln!("init-redirect: {error}");
+    }
+    ExitCode::from(report.exit_code)
+}
+
+fn install(backend: Backend, plan: &Plan) -> Result<backend::Applied, (u8, Problem)> {
+    capability::raise_net_admin().map_err(|error| {
+        (exit::NOT_PERMITTED, Problem { reason: "not-permitted", message: error.to_string() })
+    })?;
+    backend.apply(plan).map_err(|error| {
+        let problem = Problem { reason: error.reason(), message: error.to_string() };
+        let exit_code = match error {
+            backend::Error::ModuleMissing { .. } => exit::NO_BACKEND,
+            backend::Error::NotPermitted => exit::NOT_PERMITTED,
+            backend::Error::Refused { .. }
+            | backend::Error::Netlink { .. }
+            | backend::Error::Answer(_)
+            | backend::Error::Unsettled => exit::FAILED,
+        };
+        (exit_code, problem)
+    })
+}
+
+fn print(plan: &Plan, output: Output) -> anyhow::Result<()> {
+    let text = match output {
+        Output::Text => plan.to_string(),
+        Output::Json => {
+            serde_json::to_string_pretty(plan).context("the plan cannot be written as JSON")? + "\n"
+        }
+    };
+    std::io::stdout().write_all(text.as_bytes()).context("the plan cannot be printed")
+}
+
+/// One line for each problem.
+fn bad_input(problems: &(impl ToString + ?Sized)) -> ExitCode {
+    fail(exit::BAD_INPUT, &problems.to_string())
+}
+
+fn fail(code: u8, problems: &str) -> ExitCode {
+    problems.lines().for_each(|line| eprintln!("init-redirect: {line}"));
+    ExitCode::from(code)
+}

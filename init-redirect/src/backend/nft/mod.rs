@@ -1,0 +1,179 @@
+//! nftables over netlink, by an encoder of our own: it needs no program and no library, and NET_ADMIN alone.
+//!
+//! Everything lies in one table of the family inet, so one transaction covers IPv4 and IPv6. The table is read back and
+//! compared before anything is written; what was not made exactly by us is replaced, what is not in our table is not seen.
+
+mod decode;
+mod encode;
+mod lower;
+mod ruleset;
+mod socket;
+mod sys;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Instant;
+
+use nix::errno::Errno;
+
+use self::decode::Decoder;
+use self::encode::{Batch, Step};
+use self::ruleset::Ruleset;
+use self::socket::{Failure, Outcome, Socket};
+use self::sys::{elements, generation, msg, rule, set, table};
+use super::{Applied, Backend, Counts, Error};
+use crate::plan::Plan;
+
+/// How often we start over when others change rules between our reading and our writing.
+const ATTEMPTS: u32 = 20;
+
+/// What our table is in the kernel.
+#[derive(Debug, Eq, PartialEq)]
+enum Held {
+    Absent,
+    Table(Ruleset),
+    /// There, but not as we would make it.
+    Foreign,
+}
+
+/// Makes the plan true.
+pub(super) fn apply(plan: &Plan) -> Result<Applied, Error> {
+    let wanted = lower::lower(plan);
+    let mut steps = Vec::new();
+    let mut socket = Socket::open().map_err(unopened)?;
+    for _ in 0..ATTEMPTS {
+        let begun = Instant::now();
+        let reading = read(&mut socket);
+        steps.push(("read", begun.elapsed()));
+        let (held, generation) = match reading {
+            Err(Failure::Interrupted) => continue,
+            other => other.map_err(unreadable)?,
+        };
+        if held == Held::Table(wanted.clone()) {
+            return Ok(applied(&wanted, false, steps));
+        }
+        let batch = Batch::new(&wanted, held != Held::Absent, generation);
+        let begun = Instant::now();
+        let outcome = socket.commit(&batch);
+        steps.push(("write", begun.elapsed()));
+        match outcome.map_err(unreadable)? {
+            Outcome::Done => return Ok(applied(&wanted, true, steps)),
+            Outcome::Stale => {}
+            Outcome::Refused(index, errno) => {
+                return Err(refused(index.and_then(|index| batch.steps.get(index)), errno));
+            }
+        }
+    }
+    Err(Error::Unsettled)
+}
+
+fn applied(ruleset: &Ruleset, changed: bool, steps: Vec<(&'static str, std::time::Duration)>) -> Applied {
+    let counts = Counts {
+        chains: ruleset.chains.len(),
+        rules: ruleset.chains.iter().map(|chain| chain.rules.len()).sum(),
+        sets: ruleset.sets.len(),
+        intervals: ruleset.sets.iter().map(|set| set.intervals.len()).sum(),
+    };
+    Applied { backend: Backend::Nft, changed, counts, steps }
+}
+
+/// Our table, and the generation of the rules to which it belongs.
+fn read(socket: &mut Socket) -> Result<(Held, u32), Failure> {
+    let generation = read_generation(socket)?;
+    let held = read_table(socket)?;
+    if read_generation(socket)? == generation { Ok((held, generation)) } else { Err(Failure::Interrupted) }
+}
+
+fn read_generation(socket: &mut Socket) -> Result<u32, Failure> {
+    let mut generation = 0;
+    socket.ask(
+        (msg::GETGEN, 0),
+        |_| (),
+        |message| {
+            generation = message.attributes()?.number(generation::ID)?;
+            Ok(())
+        },
+    )?;
+    Ok(generation)
+}
+
+fn read_table(socket: &mut Socket) -> Result<Held, Failure> {
+    const NAME: &str = api::pod::NFT_TABLE;
+    let (mut decoder, mut foreign) = (Decoder::default(), false);
+    let mut take = |message: &wire::Message<'_>, decoder: &mut Decoder| {
+        foreign |= decoder.message(message).is_err();
+        Ok(())
+    };
+    match socket.ask((msg::GETTABLE, 0), |w| w.text(table::NAME, NAME), |m| take(m, &mut decoder)) {
+        Err(Failure::Refused(Errno::ENOENT)) => return Ok(Held::Absent),
+        other => other?,
+    }
+    socket.ask((msg::GETCHAIN, sys::NLM_F_DUMP), |_| (), |m| take(m, &mut decoder))?;
+    socket.ask((msg::GETRULE, sys::NLM_F_DUMP), |w| w.text(rule::TABLE, NAME), |m| take(m, &mut decoder))?;
+    socket.ask((msg::GETSET, sys::NLM_F_DUMP), |w| w.text(set::TABLE, NAME), |m| take(m, &mut decoder))?;
+    for name in decoder.set_names() {
+        let of_set = |w: &mut wire::Writer| {
+            w.text(elements::TABLE, NAME);
+            w.text(elements::SET, &name);
+        };
+        socket.ask((msg::GETSETELEM, sys::NLM_F_DUMP), of_set, |m| take(m, &mut decoder))?;
+    }
+    let ruleset = decoder.finish();
+    Ok(ruleset.ok().filter(|_| !foreign).map_or(Held::Foreign, Held::Table))
+}
+
+fn missing(modules: &str) -> Error {
+    Error::ModuleMissing { modules: modules.to_owned() }
+}
+
+/// There is no socket: the kernel has no netlink for netfilter at all.
+fn unopened(errno: Errno) -> Error {
+    if [Errno::EPROTONOSUPPORT, Errno::EAFNOSUPPORT].contains(&errno) {
+        return missing("nfnetlink nf_tables");
+    }
+    Error::Netlink { action: "opening a netlink socket", errno }
+}
+
+/// A question was refused. The kernel answers EINVAL or EOPNOTSUPP to any message of a subsystem that it does not have.
+fn unreadable(failure: Failure) -> Error {
+    match failure {
+        Failure::Refused(Errno::EPERM) => Error::NotPermitted,
+        Failure::Refused(Errno::EINVAL | Errno::EOPNOTSUPP) => missing("nf_tables"),
+        Failure::Refused(errno) => Error::Netlink { action: "reading the kernel's rules", errno },
+        Failure::Interrupted => Error::Unsettled,
+        Failure::Socket(action, errno) => Error::Netlink { action, errno },
+        Failure::Answer(what) => Error::Answer(what),
+    }
+}
+
+/// A step was refused. ENOENT says that a module for a chain's type or for an expression could not be loaded, EOPNOTSUPP the
+/// same of a set.
+fn refused(step: Option<&Step>, errno: Errno) -> Error {
+    let modules: Vec<&str> = match (step, errno) {
+        (_, Errno::EPERM) => return Error::NotPermitted,
+        (None, Errno::EOPNOTSUPP) => vec!["nf_tables"],
+        (Some(Step::AddChain { kind, .. }), Errno::ENOENT) if kind == "nat" => vec!["nft_chain_nat"],
+        (Some(Step::AddSet { .. }), Errno::EOPNOTSUPP | Errno::ENOENT) => vec!["nft_set_rbtree"],
+        (Some(Step::AddRule { expressions, .. }), Errno::ENOENT) => {
+            expressions.iter().filter_map(|expression| module(expression)).collect()
+        }
+        _ => Vec::new(),
+    };
+    if modules.is_empty() {
+        let step = step.map_or_else(|| "the rules as a whole".to_owned(), ToString::to_string);
+        return Error::Refused { step, errno };
+    }
+    missing(&modules.join(" "))
+}
+
+/// The module of an expression that is not part of nf_tables itself.
+fn module(expression: &str) -> Option<&'static str> {
+    match expression {
+        "ct" => Some("nft_ct"),
+        "redir" => Some("nft_redir"),
+        "reject" => Some("nft_reject_inet"),
+        _ => None,
+    }
+}

@@ -1,0 +1,306 @@
+//! Encoder and decoder against each other and against the plan, and the kernel's refusals. No kernel is asked: that the
+//! kernel understands the messages is what the network namespace tests prove.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Net, Ipv6Subnets};
+use nix::errno::Errno;
+use proptest::prelude::*;
+
+use super::decode::Decoder;
+use super::encode::{Batch, Step};
+use super::lower::lower;
+use super::ruleset::{Expr, Key, Ruleset};
+use super::sys::{self, ct, meta};
+use super::wire::{self, Malformed};
+use super::{Error, refused, unopened, unreadable};
+use crate::backend::nft::socket::Failure;
+use crate::options::{
+    BackendChoice, Cidrs, Inbound, Options, Outbound, Owner, Port, PortRange, Ports, Selection,
+};
+use crate::plan::{Action, Match, Plan, Rule};
+
+fn decode(bytes: &[u8]) -> Result<Ruleset, Malformed> {
+    let mut decoder = Decoder::default();
+    for message in wire::messages(bytes) {
+        decoder.message(&message?)?;
+    }
+    decoder.finish()
+}
+
+/// The rules of a table as the plan has them, read from expressions; the inverse of `lower`.
+fn raise(ruleset: &Ruleset) -> Vec<Vec<(Vec<Match>, Action)>> {
+    let rule = |exprs: &Vec<Expr>| {
+        let mut rest = exprs.as_slice();
+        let mut matches = Vec::new();
+        while let Some((condition, consumed)) = raise_match(rest, ruleset) {
+            matches.push(condition);
+            rest = &rest[consumed..];
+        }
+        (matches, raise_action(rest))
+    };
+    ruleset.chains.iter().map(|chain| chain.rules.iter().map(rule).collect()).collect()
+}
+
+fn raise_action(exprs: &[Expr]) -> Action {
+    match exprs {
+        [Expr::Counter, Expr::Verdict(sys::NF_ACCEPT)] => Action::Leave,
+        [Expr::Counter, Expr::Verdict(sys::NF_DROP)] => Action::Drop,
+        [Expr::Counter, Expr::Reset] => Action::Reset,
+        [Expr::Counter, Expr::Constant(port), Expr::Redirect] => {
+            let port = u16::from_be_bytes(port.as_slice().try_into().expect("two bytes"));
+            Action::Redirect(Port::new(port).expect("not 0"))
+        }
+        other => panic!("no action of ours: {other:?}"),
+    }
+}
+
+fn raise_match(exprs: &[Expr], ruleset: &Ruleset) -> Option<(Match, usize)> {
+    let native = |value: &[u8]| u32::from_ne_bytes(value.try_into().expect("four bytes"));
+    let eq = |expr: &Expr, expected: &[u8]| *expr == Expr::Compare { equal: true, value: expected.to_vec() };
+    Some(match exprs {
+        [Expr::Meta(meta::IIF), Expr::Compare { equal, value }, ..] if native(value) == 1 => {
+            (Match::FromLoopback(*equal), 2)
+        }
+        [Expr::Meta(meta::OIF), one, ..] if eq(one, &1_u32.to_ne_bytes()) => (Match::ToLoopback, 2),
+        [
+            Expr::Meta(meta::SKUID),
+            Expr::Compare { equal: true, value: uid },
+            Expr::Meta(meta::SKGID),
+            Expr::Compare { equal: true, value: gid },
+            ..,
+        ] => (Match::Owner(Owner { uid: native(uid), gid: native(gid) }), 4),
+        [
+            Expr::Meta(meta::L4PROTO),
+            tcp,
+            Expr::Payload { base: 2, offset: 13, len: 1 },
+            Expr::And(mask),
+            syn,
+            ..,
+        ] if eq(tcp, &[6]) && mask == &[0b1_0111] && eq(syn, &[0b10]) => (Match::TcpSyn, 5),
+        [Expr::Meta(meta::L4PROTO), tcp, ..] if eq(tcp, &[6]) => (Match::Tcp, 2),
+        [Expr::Payload { base: 2, offset: 2, len: 2 }, Expr::Lookup { set, inverted }, ..] => {
+            let ports = ports(ruleset, set);
+            (if *inverted { Match::DestinationPortNot(ports) } else { Match::DestinationPort(ports) }, 2)
+        }
+        [
+            Expr::Meta(meta::NFPROTO),
+            family,
+            Expr::Payload { base: 1, offset, len },
+            Expr::Lookup { set, inverted: false },
+            ..,
+        ] => {
+            let networks = networks(ruleset, set);
+            match (offset, len) {
+                (16, 4) if eq(family, &[2]) => (Match::DestinationV4(networks.v4().to_vec()), 4),
+                (24, 16) if eq(family, &[10]) => (Match::DestinationV6(networks.v6().to_vec()), 4),
+                _ => panic!("no address of ours: {exprs:?}"),
+            }
+        }
+        [Expr::Ct { key: ct::PROTO_DST, direction: Some(0) }, Expr::Lookup { set, inverted: false }, ..] => {
+            (Match::OriginalDestinationPort(ports(ruleset, set)), 2)
+        }
+        [Expr::Ct { key: ct::STATUS, direction: None }, Expr::And(mask), zero, ..]
+            if native(mask) == 32 && eq(zero, &[0; 4]) =>
+        {
+            (Match::NotTranslated, 3)
+        }
+        [
+            Expr::Ct { key: ct::STATE, direction: None },
+            Expr::And(mask),
+            Expr::Compare { equal: false, value },
+            ..,
+        ] if native(mask) == 1 && native(value) == 0 => (Match::Invalid, 3),
+        _ => return None,
+    })
+}
+
+fn intervals<'a>(ruleset: &'a Ruleset, name: &str) -> (Key, &'a [(u128, u128)]) {
+    let set = ruleset.sets.iter().find(|set| set.name == name).expect("every lookup has its set");
+    (set.key, &set.intervals)
+}
+
+fn ports(ruleset: &Ruleset, set: &str) -> Ports {
+    let (key, intervals) = intervals(ruleset, set);
+    assert_eq!(key, Key::Port);
+    let port = |number| Port::new(u16::try_from(number).expect("16 bits")).expect("not 0");
+    intervals.iter().map(|(a, b)| PortRange::new(port(*a), port(*b)).expect("ordered")).collect()
+}
+
+fn networks(ruleset: &Ruleset, set: &str) -> Cidrs {
+    let (key, intervals) = intervals(ruleset, set);
+    let v4 = |bits: u128| Ipv4Addr::from_bits(u32::try_from(bits).expect("32 bits"));
+    let networks = intervals.iter().flat_map(|&(a, b)| -> Vec<IpNet> {
+        match key {
+            Key::V4 => Ipv4Subnets::new(v4(a), v4(b), 0).map(IpNet::V4).collect(),
+            Key::V6 => {
+                Ipv6Subnets::new(Ipv6Addr::from_bits(a), Ipv6Addr::from_bits(b), 0).map(IpNet::V6).collect()
+            }
+            Key::Port => panic!("{set} has ports"),
+        }
+    });
+    networks.collect()
+}
+
+fn any_port() -> impl Strategy<Value = Port> {
+    prop_oneof![1..300_u16, 65_000..=u16::MAX, 1..=u16::MAX].prop_map(|n| Port::new(n).expect("not 0"))
+}
+
+fn any_ports() -> impl Strategy<Value = Ports> {
+    let range = (any_port(), any_port()).prop_map(|(a, b)| PortRange { first: a.min(b), last: a.max(b) });
+    let single = any_port().prop_map(|port| PortRange { first: port, last: port });
+    proptest::collection::vec(prop_oneof![4 => single, 1 => range], 0..12)
+        .prop_map(|v| v.into_iter().collect())
+}
+
+/// Networks that often touch each other and the ends of the address space.
+fn any_cidrs() -> impl Strategy<Value = Cidrs> {
+    let near = |bits: u32| {
+        prop_oneof![0..20_u32, (u32::MAX - 20)..=u32::MAX, any::<u32>()]
+            .prop_map(move |n| n.rotate_right(bits))
+    };
+    let v4 = (near(0), 0..=32_u8)
+        .prop_map(|(n, len)| Ipv4Net::new_assert(Ipv4Addr::from_bits(n), len).trunc().into());
+    let v6 = (near(0), 0..=128_u8, any::<bool>()).prop_map(|(n, len, high)| {
+        let bits = if high { u128::MAX - u128::from(n) } else { u128::from(n) };
+        Ipv6Net::new_assert(Ipv6Addr::from_bits(bits), len).trunc().into()
+    });
+    let network = prop_oneof![v4, v6];
+    proptest::collection::vec(network, 0..12).prop_map(|networks: Vec<IpNet>| networks.into_iter().collect())
+}
+
+fn any_selection<T: Clone + std::fmt::Debug + 'static>(
+    some: impl Strategy<Value = T> + 'static,
+) -> impl Strategy<Value = Selection<T>> {
+    prop_oneof![1 => Just(Selection::All), 4 => some.prop_map(Selection::Only)]
+}
+
+prop_compose! {
+    fn any_options()(
+        uid in any::<u32>(), gid in any::<u32>(),
+        inbound in (any_port(), any_selection(any_ports()), any_ports()),
+        outbound in (any_port(), any_ports(), any_ports(), any_selection(any_cidrs()), any_cidrs()),
+    ) -> Options {
+        let (port, include, exclude) = inbound;
+        let inbound = Inbound { port, include, exclude };
+        let (port, include_ports, exclude_ports, include_cidrs, exclude_cidrs) = outbound;
+        let outbound = Outbound { port, include_ports, exclude_ports, include_cidrs, exclude_cidrs };
+        Options { proxy: Owner { uid, gid }, inbound, outbound, backend: BackendChoice::Nft }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_bytes_say_what_the_plan_says(options in any_options(), replace: bool, generation: u32) {
+        let plan = Plan::new(&options);
+        let batch = Batch::new(&lower(&plan), replace, generation);
+        let ruleset = decode(&batch.bytes).expect("our own batch");
+        let pattern = |rule: &Rule| (rule.matches.clone(), rule.action);
+        let expected: Vec<Vec<_>> =
+            plan.chains.iter().map(|chain| chain.rules.iter().map(pattern).collect()).collect();
+        prop_assert_eq!(raise(&ruleset), expected);
+        prop_assert_eq!(ruleset, lower(&plan));
+    }
+
+    #[test]
+    fn broken_bytes_are_refused_and_never_a_panic(options in any_options(), cut: prop::sample::Index, flip: prop::sample::Index) {
+        let mut bytes = Batch::new(&lower(&Plan::new(&options)), false, 0).bytes;
+        let index = flip.index(bytes.len());
+        bytes[index] ^= 0xff;
+        let _ = decode(&bytes);
+        let shortened = cut.index(bytes.len());
+        let _ = decode(&bytes[..shortened]);
+    }
+}
+
+fn default_batch() -> Batch {
+    let everything = Outbound {
+        port: Port::new(15001).expect("a port"),
+        include_ports: Ports::default(),
+        exclude_ports: Ports::default(),
+        include_cidrs: Selection::All,
+        exclude_cidrs: "0.0.0.0/0,::/0".parse().expect("networks"),
+    };
+    let inbound = Inbound {
+        port: Port::new(15006).expect("a port"),
+        include: Selection::All,
+        exclude: Ports::default(),
+    };
+    let proxy = Owner { uid: 1337, gid: 1337 };
+    Batch::new(
+        &lower(&Plan::new(&Options { proxy, inbound, outbound: everything, backend: BackendChoice::Auto })),
+        false,
+        7,
+    )
+}
+
+#[test]
+fn the_whole_address_space_is_an_interval_without_an_end() {
+    let ruleset = decode(&default_batch().bytes).expect("our own batch");
+    let whole: Vec<_> = ruleset.sets.iter().filter(|set| set.key != Key::Port).collect();
+    assert_eq!(whole.len(), 2);
+    assert!(whole.iter().all(|set| set.intervals == [(0, set.key.max())]), "{whole:?}");
+}
+
+#[test]
+fn a_long_list_is_split_over_messages() {
+    let cidrs: Cidrs =
+        (0..10_000_u32).map(|n| IpNet::from(std::net::IpAddr::from(Ipv4Addr::from_bits(n << 8)))).collect();
+    let mut options = Options {
+        proxy: Owner { uid: 1, gid: 1 },
+        inbound: Inbound {
+            port: Port::new(2).expect("a port"),
+            include: Selection::All,
+            exclude: Ports::default(),
+        },
+        outbound: Outbound {
+            port: Port::new(1).expect("a port"),
+            include_ports: Ports::default(),
+            exclude_ports: Ports::default(),
+            include_cidrs: Selection::All,
+            exclude_cidrs: cidrs.clone(),
+        },
+        backend: BackendChoice::Nft,
+    };
+    let ruleset = decode(&Batch::new(&lower(&Plan::new(&options)), false, 0).bytes).expect("our own batch");
+    assert!(ruleset.sets.iter().any(|set| set.key == Key::V4 && set.intervals.len() == 10_000));
+    options.outbound.exclude_cidrs = Cidrs::default();
+    assert_ne!(lower(&Plan::new(&options)), ruleset);
+}
+
+#[test]
+fn every_message_asks_for_an_acknowledgement_and_is_a_step() {
+    let batch = default_batch();
+    let messages: Vec<_> = wire::messages(&batch.bytes).collect::<Result<_, _>>().expect("our own batch");
+    assert_eq!(messages.len(), batch.steps.len() + 2);
+    let steps = &messages[1..messages.len() - 1];
+    assert!(steps.iter().all(|message| message.flags & sys::NLM_F_ACK != 0));
+    assert!(steps.iter().zip(Batch::FIRST..).all(|(message, sequence)| message.sequence == sequence));
+}
+
+#[test]
+fn a_missing_module_is_named() {
+    let rule = |expressions| Step::AddRule { chain: "REMORA_INBOUND".to_owned(), number: 2, expressions };
+    let chain = Step::AddChain { chain: "REMORA_INBOUND".to_owned(), kind: "nat".to_owned() };
+    for (error, module) in [
+        (unopened(Errno::EPROTONOSUPPORT), "nf_tables"),
+        (unreadable(Failure::Refused(Errno::EINVAL)), "nf_tables"),
+        (refused(None, Errno::EOPNOTSUPP), "nf_tables"),
+        (refused(Some(&chain), Errno::ENOENT), "nft_chain_nat"),
+        (refused(Some(&rule(vec!["meta", "cmp", "immediate", "redir"])), Errno::ENOENT), "nft_redir"),
+        (refused(Some(&rule(vec!["meta", "ct", "reject"])), Errno::ENOENT), "nft_ct nft_reject_inet"),
+        (refused(Some(&Step::AddSet { set: "s".to_owned() }), Errno::EOPNOTSUPP), "nft_set_rbtree"),
+    ] {
+        assert!(matches!(error, Error::ModuleMissing { .. }), "{error:?}");
+        assert!(error.to_string().contains(module), "{error}");
+    }
+}
+
+#[test]
+fn other_refusals_name_the_step() {
+    let chain = Step::AddChain { chain: "REMORA_GUARD".to_owned(), kind: "filter".to_owned() };
+    let error = refused(Some(&chain), Errno::ENOSPC).to_string();
+    assert!(error.contains("adding filter chain REMORA_GUARD") && error.contains("ENOSPC"), "{error}");
+    assert_eq!(refused(Some(&chain), Errno::EPERM), Error::NotPermitted);
+    assert_eq!(unreadable(Failure::Refused(Errno::EPERM)), Error::NotPermitted);
+}

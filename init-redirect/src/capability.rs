@@ -1,0 +1,30 @@
+//! The one capability that installing rules needs.
+//!
+//! A container that is not root starts with what its binary's file capabilities and the container's bounding set have in
+//! common, permitted and not effective: it has to be raised before use.
+
+use caps::{CapSet, Capability};
+
+/// Rules cannot be installed by this process.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// It was not granted.
+    #[error(
+        "NET_ADMIN is missing: add NET_ADMIN to the container's securityContext.capabilities.add (a container that is not \
+         root also needs the image's own binary, which carries it as a file capability)"
+    )]
+    Missing,
+    /// It was granted and yet cannot be used.
+    #[error("NET_ADMIN cannot be raised: {0}")]
+    NotRaised(String),
+}
+
+/// Makes NET_ADMIN effective.
+pub fn raise_net_admin() -> Result<(), Error> {
+    const NEEDED: Capability = Capability::CAP_NET_ADMIN;
+    let not_raised = |error: caps::errors::CapsError| Error::NotRaised(error.to_string());
+    if !caps::has_cap(None, CapSet::Permitted, NEEDED).map_err(not_raised)? {
+        return Err(Error::Missing);
+    }
+    caps::raise(None, CapSet::Effective, NEEDED).map_err(not_raised)
+}
