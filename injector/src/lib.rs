@@ -3,6 +3,15 @@
 //! It deliberately is not a controller: it watches no pods, calls no API on the path of a request, and its memory does
 //! not grow with the cluster.
 //!
-//! Reading order: [`inject`] decides about a pod and is pure.
+//! Reading order: `inject` decides about a pod and is pure; `webhook` and `manifest` are its two shells, for the API
+//! server and for files; `pki` and `cluster` are certificates and where they are kept, which `bootstrap` brings together;
+//! `app` is the only wiring, `config` what it is configured with.
 
+pub mod app;
+pub mod bootstrap;
+pub mod cluster;
+pub mod config;
 pub mod inject;
+pub mod manifest;
+pub mod pki;
+pub mod webhook;

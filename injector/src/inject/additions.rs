@@ -104,16 +104,18 @@ fn difference(wanted: &Value, found: &Value) -> Option<String> {
             let Some(found) = found.get(key) else { return Some(key.clone()) };
             difference(value, found).map(|path| joined(key, &path))
         }),
-        (Value::Array(wanted), Value::Array(found)) => wanted.iter().enumerate().find_map(|(position, value)| {
-            let found = match identity(value) {
-                Some((key, id)) => found.iter().find(|item| item.get(key) == Some(id)),
-                None => found.get(position),
-            };
-            let name = identity(value).and_then(|(_, id)| id.as_str().map(str::to_owned));
-            let name = name.unwrap_or_else(|| position.to_string());
-            let Some(found) = found else { return Some(name) };
-            difference(value, found).map(|path| joined(&name, &path))
-        }),
+        (Value::Array(wanted), Value::Array(found)) => {
+            wanted.iter().enumerate().find_map(|(position, value)| {
+                let found = match identity(value) {
+                    Some((key, id)) => found.iter().find(|item| item.get(key) == Some(id)),
+                    None => found.get(position),
+                };
+                let name = identity(value).and_then(|(_, id)| id.as_str().map(str::to_owned));
+                let name = name.unwrap_or_else(|| position.to_string());
+                let Some(found) = found else { return Some(name) };
+                difference(value, found).map(|path| joined(&name, &path))
+            })
+        }
         (wanted, found) => (wanted != found).then(String::new),
     }
 }

@@ -31,7 +31,8 @@ impl Names {
     pub(super) fn of(facts: &Facts<'_>) -> Self {
         let pod = facts.pod;
         let workload = facts.workload.map_or_else(|| workload(pod), str::to_owned);
-        let first = |keys: [&str; 3]| keys.into_iter().find_map(|key| pod.label(key).filter(|v| !v.is_empty()));
+        let first =
+            |keys: [&str; 3]| keys.into_iter().find_map(|key| pod.label(key).filter(|v| !v.is_empty()));
         let name = first([labels::CANONICAL_NAME, labels::APP_NAME, labels::APP]);
         let revision = first([labels::CANONICAL_REVISION, labels::APP_VERSION, labels::VERSION]);
         Self {

@@ -102,7 +102,12 @@ fn inject(facts: &Facts<'_>, options: &options::Options, reasons: Vec<Reason>) -
             Some(what) => Decision::without_patch(Verdict::Reject, vec![Reason::altered(&what)], warnings),
         };
     }
-    Decision { verdict: Verdict::Inject, reasons, operations: patch::operations(additions, facts.pod), warnings }
+    Decision {
+        verdict: Verdict::Inject,
+        reasons,
+        operations: patch::operations(additions, facts.pod),
+        warnings,
+    }
 }
 
 impl Decision {

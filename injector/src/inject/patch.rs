@@ -56,7 +56,9 @@ pub(super) fn operations(additions: Additions, pod: Pod<'_>) -> Vec<Operation> {
     operations.extend(volume_operations(pod, volumes));
     match mode {
         // Redirect first, then the proxy, then the user's init containers, which thus have a network already.
-        Mode::Native => operations.extend(container_operations(pod, INIT_CONTAINERS, vec![init, proxy], true)),
+        Mode::Native => {
+            operations.extend(container_operations(pod, INIT_CONTAINERS, vec![init, proxy], true))
+        }
         // The user's init containers have to run before anything is redirected to a proxy that is not there yet.
         Mode::Legacy => {
             operations.extend(container_operations(pod, INIT_CONTAINERS, vec![init], false));
@@ -75,14 +77,17 @@ fn map_operations(pod: Pod<'_>, whole: Location, map: BTreeMap<String, String>) 
         return vec![Operation { location: whole, value: Addition::Map(map) }];
     }
     let one = if labels { Location::Label } else { Location::Annotation };
-    map.into_iter().map(|(key, value)| Operation { location: one(key), value: Addition::Text(value) }).collect()
+    map.into_iter()
+        .map(|(key, value)| Operation { location: one(key), value: Addition::Text(value) })
+        .collect()
 }
 
 fn volume_operations(pod: Pod<'_>, volumes: Vec<Volume>) -> Vec<Operation> {
     if !pod.has_list(VOLUMES) {
         return vec![Operation { location: Location::List(VOLUMES), value: Addition::Volumes(volumes) }];
     }
-    let one = |volume| Operation { location: Location::End(VOLUMES), value: Addition::Volume(Box::new(volume)) };
+    let one =
+        |volume| Operation { location: Location::End(VOLUMES), value: Addition::Volume(Box::new(volume)) };
     volumes.into_iter().map(one).collect()
 }
 

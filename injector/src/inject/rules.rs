@@ -172,7 +172,10 @@ fn volumes(facts: &Facts<'_>) -> Vec<Finding> {
     taken
         .filter(|name| api::pod::VOLUMES.contains(name))
         .map(|name| {
-            reject(Code::NameConflict, format!("the pod has a volume {name}, a name that injection needs; rename it"))
+            reject(
+                Code::NameConflict,
+                format!("the pod has a volume {name}, a name that injection needs; rename it"),
+            )
         })
         .collect()
 }
@@ -229,8 +232,7 @@ fn protocol(port: &Value) -> &str {
 }
 
 fn user_containers<'a>(facts: &Facts<'a>) -> impl Iterator<Item = &'a Value> {
-    facts
-        .pod
-        .all_containers()
-        .filter(|container| ![api::pod::INIT_CONTAINER, api::pod::PROXY_CONTAINER].contains(&name_of(container)))
+    facts.pod.all_containers().filter(|container| {
+        ![api::pod::INIT_CONTAINER, api::pod::PROXY_CONTAINER].contains(&name_of(container))
+    })
 }

@@ -52,7 +52,10 @@ fn trust() -> Volume {
 fn projected(name: &str, source: VolumeProjection) -> Volume {
     Volume {
         name: name.to_owned(),
-        projected: Some(ProjectedVolumeSource { sources: Some(vec![source]), ..ProjectedVolumeSource::default() }),
+        projected: Some(ProjectedVolumeSource {
+            sources: Some(vec![source]),
+            ..ProjectedVolumeSource::default()
+        }),
         ..Volume::default()
     }
 }

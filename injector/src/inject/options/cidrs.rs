@@ -37,10 +37,10 @@ fn list(value: &str, allowed: &'static str) -> Result<Cidrs, Invalid> {
         return Ok(Cidrs(Vec::new()));
     }
     let ranges = value.split(',').map(|item| {
-        item.trim().parse::<IpNet>().map(|range| range.trunc()).map_err(|_| Invalid {
-            problem: format!("{} is not a CIDR", super::quoted(item)),
-            allowed,
-        })
+        item.trim()
+            .parse::<IpNet>()
+            .map(|range| range.trunc())
+            .map_err(|_| Invalid { problem: format!("{} is not a CIDR", super::quoted(item)), allowed })
     });
     ranges.collect::<Result<_, _>>().map(Cidrs)
 }
@@ -78,7 +78,9 @@ mod tests {
 
     #[test]
     fn what_is_no_list_of_ranges_is_refused() {
-        for bad in ["10.0.0.1", "10.0.0.0/33", "10.0.0.0/8,", "*", "::/129", "host/8", "10.0.0.0/8 10.1.0.0/16"] {
+        for bad in
+            ["10.0.0.1", "10.0.0.0/33", "10.0.0.0/8,", "*", "::/129", "host/8", "10.0.0.0/8 10.1.0.0/16"]
+        {
             assert!(Cidrs::parse(bad).is_err(), "{bad}");
         }
     }

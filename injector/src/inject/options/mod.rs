@@ -12,7 +12,7 @@ use api::annotations as keys;
 use super::pod::Pod;
 use super::reason::{Code, Reason, quoted};
 
-pub(super) use cidrs::{Cidrs, CidrSelection};
+pub(super) use cidrs::{CidrSelection, Cidrs};
 pub(super) use ports::{PortSelection, Ports};
 pub(super) use quantity::Quantity;
 
@@ -89,8 +89,10 @@ pub(super) struct Invalid {
 impl Traffic {
     /// Whether a connection from outside to this port of the pod reaches the proxy.
     pub(super) fn captures_inbound(&self, port: u16) -> bool {
-        let none_included =
-            self.include_inbound_ports.as_ref().is_some_and(|included| included.ports().is_some_and(Ports::is_empty));
+        let none_included = self
+            .include_inbound_ports
+            .as_ref()
+            .is_some_and(|included| included.ports().is_some_and(Ports::is_empty));
         let excluded = self.exclude_inbound_ports.as_ref().is_some_and(|excluded| excluded.contain(port));
         !none_included && !excluded
     }
@@ -133,8 +135,7 @@ impl Reader<'_> {
         match parse(value) {
             Ok(parsed) => Some(parsed),
             Err(Invalid { problem, allowed }) => {
-                let text =
-                    format!("annotation {key} is {}: {problem}; allowed is {allowed}", quoted(value));
+                let text = format!("annotation {key} is {}: {problem}; allowed is {allowed}", quoted(value));
                 self.wrong.push(Reason::new(Code::InvalidAnnotation, text));
                 None
             }
@@ -195,7 +196,9 @@ pub(super) fn warnings(pod: Pod<'_>) -> Vec<String> {
         .filter(|key| !KNOWN.contains(key))
         .map(|key| {
             if key == api::labels::POD_INJECT {
-                format!("annotation {key} has no effect: selectors cannot see annotations; use the label {key}")
+                format!(
+                    "annotation {key} has no effect: selectors cannot see annotations; use the label {key}"
+                )
             } else {
                 format!("annotation {} is not known to this version and has no effect", quoted(key))
             }
@@ -215,8 +218,7 @@ mod tests {
 
     fn options(annotations: &Value) -> Result<Options, Vec<String>> {
         let pod = pod(annotations);
-        parse(Pod::new(&pod).unwrap())
-            .map_err(|wrong| wrong.into_iter().map(|reason| reason.text).collect())
+        parse(Pod::new(&pod).unwrap()).map_err(|wrong| wrong.into_iter().map(|reason| reason.text).collect())
     }
 
     #[test]
@@ -245,7 +247,10 @@ mod tests {
     fn hostile_values_are_escaped_and_cut() {
         let value = format!("a\n- name: evil{}", "x".repeat(65536));
         let wrong = options(&json!({"sidecar.istio.io/proxyMemory": value})).unwrap_err();
-        assert!(wrong[0].len() < 300 && wrong[0].contains("a\\n- name") && !wrong[0].contains('\n'), "{wrong:?}");
+        assert!(
+            wrong[0].len() < 300 && wrong[0].contains("a\\n- name") && !wrong[0].contains('\n'),
+            "{wrong:?}"
+        );
     }
 
     #[test]

@@ -99,7 +99,9 @@ mod tests {
 
     #[test]
     fn lists_are_printed_as_init_redirect_reads_them() {
-        for (given, printed) in [("", ""), (" 80 , 8000-8100,443", "80,8000-8100,443"), ("1-65535", "1-65535"), ("7-7", "7")] {
+        for (given, printed) in
+            [("", ""), (" 80 , 8000-8100,443", "80,8000-8100,443"), ("1-65535", "1-65535"), ("7-7", "7")]
+        {
             assert_eq!(Ports::parse(given).unwrap().to_string(), printed);
             assert_eq!(PortSelection::parse(given).unwrap().to_string(), printed);
         }
@@ -108,7 +110,9 @@ mod tests {
 
     #[test]
     fn what_is_no_list_of_ports_is_refused() {
-        for bad in ["0", "65536", "http", "80;81", "80,,81", "90-80", "-1", "+80", "80-", "*", "80,*", "0-10", "٨٠"] {
+        for bad in
+            ["0", "65536", "http", "80;81", "80,,81", "90-80", "-1", "+80", "80-", "*", "80,*", "0-10", "٨٠"]
+        {
             assert!(Ports::parse(bad).is_err(), "{bad}");
         }
         assert!(PortSelection::parse("80,*").is_err());

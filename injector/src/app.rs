@@ -1,0 +1,151 @@
+//! The only wiring: listeners, webhook, certificates and administration of a running injector.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime::listen::{Listen, ListenError, Scope};
+use runtime::metrics::Metrics;
+use runtime::readiness::{Condition, Readiness};
+use runtime::shutdown::{self, Shutdown};
+use rustls::ServerConfig;
+
+use crate::bootstrap::{Bootstrap, Identity};
+use crate::cluster::{self, AuthorityStore, ClusterError, WebhookConfiguration};
+use crate::config::ServeArgs;
+use crate::inject::Settings;
+use crate::pki::CurrentLeaf;
+use crate::webhook::{self, ServerTiming, WebhookMetrics};
+
+/// A connection lives for a minute: often enough that a new replica soon has its share, seldom enough that handshakes
+/// cost nothing.
+const CONNECTION_AGE: Duration = Duration::from_secs(60);
+
+/// No review takes longer than the API server waits for it.
+const FINISH: Duration = Duration::from_secs(api::control::WEBHOOK_TIMEOUT_SECONDS as u64);
+
+/// The injector cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A port.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The way to the API server.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// A server ended.
+    #[error("serving: {0}")]
+    Serve(#[from] std::io::Error),
+}
+
+/// An injector whose ports are open.
+pub struct App {
+    webhook: Vec<TcpListener>,
+    admin: Vec<TcpListener>,
+    tls: Arc<ServerConfig>,
+    router: axum::Router,
+    timing: ServerTiming,
+    bootstrap: Bootstrap,
+    readiness: Readiness,
+    serving: Condition,
+    metrics: Metrics,
+}
+
+impl App {
+    /// Opens the ports. The API server may still be away.
+    pub async fn start(args: &ServeArgs) -> Result<Self, AppError> {
+        let webhook = listen("webhook", "--webhook-port", args.webhook_port)?;
+        let admin = listen("administration", "--admin-port", args.admin_port)?;
+        let client = cluster::connect(&args.cluster).await?;
+        let (metrics, readiness) = (Metrics::default(), Readiness::default());
+        let webhook_metrics = WebhookMetrics::new(&metrics);
+        let served = CurrentLeaf::default();
+        let store = AuthorityStore::new(client.clone(), &args.namespace, &args.ca_secret);
+        let configuration = WebhookConfiguration::new(client, &args.webhook_configuration);
+        let identity = Identity {
+            namespace: args.namespace.clone(),
+            service: args.service.clone(),
+            leaf_lifetime: args.leaf_lifetime,
+        };
+        let bootstrap = Bootstrap::new(
+            (store, configuration),
+            identity,
+            (own_address(&webhook)?, served.clone()),
+            &readiness,
+            webhook_metrics.clone(),
+        );
+        let serving = readiness.condition("serving");
+        serving.holds();
+        Ok(Self {
+            webhook,
+            admin,
+            tls: webhook::server_config(Arc::new(served))?,
+            router: webhook::router(Settings::new(&args.inject, &args.namespace), webhook_metrics),
+            timing: ServerTiming {
+                connection_age: CONNECTION_AGE,
+                shutdown_delay: args.shutdown_delay,
+                finish: FINISH,
+            },
+            bootstrap,
+            readiness,
+            serving,
+            metrics,
+        })
+    }
+
+    /// Where the webhook listens.
+    pub fn webhook_address(&self) -> std::io::Result<SocketAddr> {
+        own_address(&self.webhook)
+    }
+
+    /// Where the administration listens.
+    pub fn admin_address(&self) -> std::io::Result<SocketAddr> {
+        own_address(&self.admin)
+    }
+
+    /// Runs until it was asked to stop and the last review is answered. On the way out it is unready at once, and goes
+    /// on serving for those who have not heard of it yet; health and metrics are there to the end.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), AppError> {
+        let (admin_stop, admin_shutdown) = shutdown::channel();
+        let admin_router = runtime::admin::health(self.readiness)
+            .merge(runtime::admin::metrics(self.metrics, &["/metrics"]));
+        let admin = runtime::admin::serve(self.admin, admin_router, admin_shutdown);
+        let mut stopping = shutdown.clone();
+        let unready = async {
+            stopping.requested().await;
+            self.serving.fails("stopping");
+            tracing::info!(delay = ?self.timing.shutdown_delay, "stopping: unready, still serving");
+        };
+        let webhook = async {
+            let served = webhook::serve(self.webhook, self.tls, self.router, self.timing, shutdown).await;
+            // The administration ends when nothing is left to be told.
+            admin_stop.request();
+            served
+        };
+        let caretaker = tokio::spawn(self.bootstrap.run());
+        let ended = tokio::try_join!(webhook, admin, async {
+            unready.await;
+            Ok(())
+        });
+        caretaker.abort();
+        ended.map(|_| ()).map_err(AppError::Serve)
+    }
+}
+
+fn listen(purpose: &'static str, flag: &'static str, port: u16) -> Result<Vec<TcpListener>, ListenError> {
+    Listen { purpose, flag, scope: Scope::Wildcard, port, shared: false }.bind()
+}
+
+/// The address under which this process reaches its own listener.
+fn own_address(listeners: &[TcpListener]) -> std::io::Result<SocketAddr> {
+    let listener = listeners.first().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+    let address = listener.local_addr()?;
+    let ip: IpAddr = match address.ip() {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    Ok(SocketAddr::new(ip, address.port()))
+}

@@ -1,0 +1,43 @@
+//! The way to the API server: the pod's service account, or a kubeconfig outside of a cluster.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use super::{ClusterError, chain};
+
+/// Where the API server is; flatten it into a subcommand's arguments.
+#[derive(Args, Clone, Debug)]
+pub struct ClusterArgs {
+    /// Kubeconfig for running outside of a cluster; in a pod its service account is used
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// A call that takes longer is given up and tried again.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client; nothing is sent yet.
+pub async fn connect(args: &ClusterArgs) -> Result<Client, ClusterError> {
+    let mut config = match &args.kubeconfig {
+        Some(path) => {
+            let wrong = |error: &dyn std::error::Error| ClusterError::Kubeconfig {
+                path: path.clone(),
+                reason: chain(error),
+            };
+            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| wrong(&error))?;
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+                .await
+                .map_err(|error| wrong(&error))?
+        }
+        None => Config::incluster().map_err(|error| ClusterError::NoCluster { reason: chain(&error) })?,
+    };
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(CALL_TIMEOUT);
+    config.write_timeout = Some(CALL_TIMEOUT);
+    Client::try_from(config).map_err(|error| ClusterError::NoCluster { reason: chain(&error) })
+}

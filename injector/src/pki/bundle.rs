@@ -1,0 +1,80 @@
+//! The bundle of authorities by which the API server verifies the webhook.
+//!
+//! Invariant: merging never takes away a valid authority of ours that another replica may still serve from, so replicas
+//! that know different authorities do not fight over the field; and merging what is merged changes nothing.
+
+use std::time::SystemTime;
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::ca::COMMON_NAME;
+use super::{Ca, Validity};
+
+/// What should be published: of what is published all authorities of ours that are still valid, and this one.
+pub fn merge<'a>(published: impl IntoIterator<Item = &'a [u8]>, ca: &'a Ca, now: SystemTime) -> String {
+    let mut authorities: Vec<CertificateDer<'static>> = Vec::new();
+    let sources = published.into_iter().chain([ca.certificate_pem().as_bytes()]);
+    for certificate in sources.flat_map(CertificateDer::pem_slice_iter).filter_map(Result::ok) {
+        if is_ours(&certificate, now) && !authorities.contains(&certificate) {
+            authorities.push(certificate);
+        }
+    }
+    // By content, so that every replica writes the same bytes.
+    authorities.sort_by(|a, b| a.as_ref().cmp(b.as_ref()));
+    authorities.iter().map(|authority| pem(authority)).collect()
+}
+
+fn is_ours(certificate: &CertificateDer<'_>, now: SystemTime) -> bool {
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return false };
+    let named = parsed.subject().iter_common_name().any(|name| name.as_str() == Ok(COMMON_NAME));
+    named && parsed.is_ca() && Validity::of(&parsed).contains(now)
+}
+
+/// RFC 7468.
+fn pem(certificate: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(certificate);
+    let mut pem = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    for (position, character) in text.chars().enumerate() {
+        if position > 0 && position % 64 == 0 {
+            pem.push('\n');
+        }
+        pem.push(character);
+    }
+    pem.push_str("\n-----END CERTIFICATE-----\n");
+    pem
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::{Ca, merge};
+
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(20_000 * 24 * 3600)
+    }
+
+    #[test]
+    fn replicas_with_different_authorities_agree_on_one_bundle() {
+        let (one, two) = (Ca::generate(now()).unwrap(), Ca::generate(now()).unwrap());
+        let first = merge([], &one, now());
+        let second = merge([first.as_bytes()], &two, now());
+        let third = merge([second.as_bytes()], &one, now());
+        assert_eq!(second, third);
+        assert_eq!(second.matches("BEGIN CERTIFICATE").count(), 2);
+    }
+
+    #[test]
+    fn garbage_foreign_and_ended_certificates_go() {
+        let (old, ca) =
+            (Ca::generate(now()).unwrap(), Ca::generate(now() + Duration::from_secs(3600)).unwrap());
+        let foreign = rcgen::generate_simple_self_signed(vec!["other".to_owned()]).unwrap().cert.pem();
+        let later = now() + Duration::from_secs(10 * 365 * 24 * 3600 + 60);
+        let published =
+            [b"garbage".as_slice(), foreign.as_bytes(), old.certificate_pem().as_bytes(), b"\xff\xfe"];
+        assert_eq!(merge(published, &ca, later), merge([], &ca, later));
+    }
+}

@@ -1,0 +1,37 @@
+//! A server certificate with its key, in memory only.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::sign::CertifiedKey;
+
+use super::Validity;
+
+/// What a replica serves.
+#[derive(Clone)]
+pub struct Leaf {
+    certified: Arc<CertifiedKey>,
+    validity: Validity,
+}
+
+impl Leaf {
+    pub(super) fn new(certified: Arc<CertifiedKey>, validity: Validity) -> Self {
+        Self { certified, validity }
+    }
+
+    /// From its making to its end.
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    pub(super) fn certified(&self) -> Arc<CertifiedKey> {
+        self.certified.clone()
+    }
+}
+
+impl fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The key is nobody's business.
+        f.debug_struct("Leaf").field("validity", &self.validity).finish_non_exhaustive()
+    }
+}

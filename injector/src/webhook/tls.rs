@@ -1,0 +1,76 @@
+//! TLS of the webhook: what is offered in a handshake, and the probe that makes one with our own port to see what the API
+//! server would see.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::server::ResolvesServerCert;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// The port does not answer as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// No connection or no handshake.
+    #[error("no TLS handshake with {address}: {source}")]
+    Handshake {
+        /// The port.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It does not answer at all.
+    #[error("no answer from {address} within {} s", PROBE_TIMEOUT.as_secs())]
+    Timeout {
+        /// The port.
+        address: SocketAddr,
+    },
+    /// The bundle or the name is unusable.
+    #[error("the published bundle or the name {name:?} is unusable: {reason}")]
+    Unusable {
+        /// The name of the certificate.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// TLS 1.3 and 1.2, HTTP/1.1. The API server spreads its calls over connections of HTTP/1.1; over one HTTP/2 connection a
+/// lost peer would hold all of them.
+pub fn server_config(certificate: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(certificate);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Whether the port answers a handshake with a chain that the bundle verifies for the name.
+pub async fn probe(address: SocketAddr, name: &str, bundle_pem: &str) -> Result<(), ProbeError> {
+    let unusable = |reason: String| ProbeError::Unusable { name: name.to_owned(), reason };
+    let mut roots = RootCertStore::empty();
+    let certificates = CertificateDer::pem_slice_iter(bundle_pem.as_bytes()).filter_map(Result::ok);
+    roots.add_parsable_certificates(certificates);
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let server = ServerName::try_from(name.to_owned()).map_err(|error| unusable(error.to_string()))?;
+    let handshake = async {
+        let stream = TcpStream::connect(address).await?;
+        TlsConnector::from(Arc::new(config)).connect(server, stream).await
+    };
+    match tokio::time::timeout(PROBE_TIMEOUT, handshake).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(source)) => Err(ProbeError::Handshake { address, source }),
+        Err(_) => Err(ProbeError::Timeout { address }),
+    }
+}
