@@ -1,0 +1,9 @@
+//! init-redirect, the real program, in a pod's namespace: where connections land, what happens to those that are open, and
+//! what it leaves alone.
+
+mod invalid;
+mod landings;
+mod lifecycle;
+mod privilege;
+
+mod lab;

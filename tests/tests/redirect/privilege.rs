@@ -1,0 +1,127 @@
+//! What the program needs, what it says when it does not have it, and that nothing is half done then.
+
+use std::path::Path;
+use std::process::Output;
+
+use tests::binaries;
+use tests::exec::{self, Container, Mount, Place, Spec};
+use tests::peer::PATIENCE;
+
+use crate::lab::{Lab, report};
+
+/// Runs the program as its container would: non-root, a read-only root, no_new_privs, these capabilities as the bound. Gives
+/// exit code and log.
+fn in_container(lab: &Lab, binary: &Path, capabilities: &[&str], arguments: &[&str]) -> (i32, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let target = Path::new(api::pod::INIT_BINARY);
+    let container = Container {
+        netns: lab.pod.netns.path(),
+        hostname: "pod".to_owned(),
+        root: directory.path().to_owned(),
+        read_only_root: true,
+        mounts: vec![Mount { source: binary.to_owned(), target: target.to_owned(), read_only: true }],
+    };
+    let arguments = [&[api::pod::INIT_BINARY], arguments].concat();
+    let spec = Spec {
+        parent: std::process::id().cast_signed(),
+        place: Place::New(container),
+        uid: api::pod::INIT_UID,
+        gid: api::pod::INIT_GID,
+        groups: Vec::new(),
+        capabilities: capabilities.iter().copied().map(str::to_owned).collect(),
+        no_new_privileges: true,
+        environment: Vec::new(),
+        arguments: arguments.into_iter().map(str::to_owned).collect(),
+    };
+    let process = exec::start("init-redirect", &spec).unwrap();
+    let code = process.wait_exit(PATIENCE).expect("it ends");
+    (code, process.progress().stderr)
+}
+
+#[test]
+fn net_admin_by_file_capability_is_all_it_needs() {
+    let lab = Lab::new();
+    let directory = tempfile::tempdir().unwrap();
+    let binary = binaries::init_redirect_as_in_image(directory.path()).unwrap();
+    let (code, log) = in_container(&lab, &binary, &["CAP_NET_ADMIN"], &[]);
+    assert_eq!(code, 0, "{log}");
+    assert!(lab.ruleset().contains("REMORA_INBOUND"));
+}
+
+#[test]
+fn a_missing_capability_is_named_with_its_remedy() {
+    let directory = tempfile::tempdir().unwrap();
+    let with_file_capabilities = binaries::init_redirect_as_in_image(directory.path()).unwrap();
+    let without = binaries::init_redirect().unwrap();
+    for (binary, capabilities) in [
+        (&with_file_capabilities, &[][..]),
+        (&with_file_capabilities, &["CAP_NET_RAW"]),
+        (&without, &["CAP_NET_ADMIN"]),
+    ] {
+        let lab = Lab::new();
+        let (code, log) = in_container(&lab, binary, capabilities, &[]);
+        assert_eq!(code, 21, "{log}");
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(log.contains("NET_ADMIN") && log.contains("securityContext.capabilities.add"), "{log}");
+        assert_eq!(lab.ruleset(), "");
+    }
+}
+
+fn refused(lab: &Lab, arguments: &[&str]) -> String {
+    let output = lab.run(arguments);
+    assert_eq!(output.status.code(), Some(10), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    assert_eq!(lab.ruleset(), "", "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn bad_input_is_named_and_nothing_is_done() {
+    let lab = Lab::new();
+    let log = refused(&lab, &["--outbound-port=0", "--exclude-outbound-cidrs=10.0.0.0/40", "--proxy-uid=x"]);
+    assert_eq!(log.lines().count(), 3, "{log}");
+    for part in ["--outbound-port", "--exclude-outbound-cidrs", "10.0.0.0/40", "--proxy-uid"] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    for (arguments, part) in [
+        (&["--no-such-flag"][..], "--no-such-flag"),
+        (&["apply"], "apply"),
+        (&["plan", "--output=yaml"], "yaml"),
+        (&["--report=/nonexistent/report"], "/nonexistent/report"),
+    ] {
+        let log = refused(&lab, arguments);
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(log.contains(part), "{part}: {log}");
+    }
+}
+
+#[test]
+fn a_failure_is_reported_too() {
+    let lab = Lab::new();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("report");
+    let script = format!("exec {} --report {}", binaries::init_redirect().unwrap().display(), path.display());
+    let output: Output = lab
+        .pod
+        .netns
+        .output(std::process::Command::new("setpriv").args([
+            "--bounding-set=-net_admin",
+            "--inh-caps=-net_admin",
+            "sh",
+            "-c",
+            &script,
+        ]))
+        .unwrap();
+    assert_eq!(output.status.code(), Some(21), "{output:?}");
+    let report = report(&path);
+    assert_eq!((&report["result"], &report["exit_code"]), (&"failed".into(), &21.into()));
+    assert_eq!(report["error"]["reason"], "not-permitted");
+}
+
+#[test]
+fn the_plan_needs_no_privilege_and_touches_nothing() {
+    let lab = Lab::new();
+    let (code, log) = in_container(&lab, &binaries::init_redirect().unwrap(), &[], &["plan"]);
+    assert_eq!(code, 0, "{log}");
+    assert_eq!(lab.ruleset(), "");
+}
