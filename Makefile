@@ -30,12 +30,14 @@ test: ## every test that needs no cluster (root)
 	cargo build --release --workspace --bins
 	cargo test --workspace
 
-lint: ## formatting, clippy, documentation, layers and sizes, shell scripts
+lint: ## formatting, clippy, documentation, layers and sizes, licences, shell scripts
 	@tests/packages $(LINT_PACKAGES)
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	cargo test -p tests --test tidy
+	cargo deny --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-deny@0.20.2
+	cargo deny check licenses bans sources
 	shellcheck tests/packages .ci/run $$(grep -lE '^#!.*\b(ba)?sh' tests/kind/*)
 
 images: ## one archive an image, in $CARGO_TARGET_DIR/images
