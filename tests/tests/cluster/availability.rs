@@ -141,8 +141,13 @@ fn injector_rolled_out() -> Result<()> {
 
 /// The injector's pods, those that are on their way out left aside.
 fn injector_pods() -> Result<Vec<Value>> {
-    let list =
-        get(&["-n", api::control::NAMESPACE, "pods", "-l", &format!("app={}", api::control::INJECTOR)])?;
+    let list = get(&[
+        "-n",
+        api::control::NAMESPACE,
+        "pods",
+        "-l",
+        &format!("{}={}", api::labels::APP_NAME, api::control::INJECTOR),
+    ])?;
     let items = list["items"].as_array().context("pods")?;
     Ok(items.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).cloned().collect())
 }
