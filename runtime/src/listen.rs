@@ -75,10 +75,19 @@ pub struct Listen {
 impl Listen {
     /// Non-blocking listeners, one for each family that the machine has.
     pub fn bind(&self) -> Result<Vec<TcpListener>, ListenError> {
+        self.bind_with(|_| Ok(()))
+    }
+
+    /// Like [`Listen::bind`], with socket options that every accepted connection inherits: `prepare` sets them before the
+    /// first connection can arrive.
+    pub fn bind_with(
+        &self,
+        prepare: impl Fn(&Socket) -> io::Result<()>,
+    ) -> Result<Vec<TcpListener>, ListenError> {
         let mut listeners = Vec::with_capacity(2);
         for ip in self.scope.addresses() {
             let address = SocketAddr::new(ip, self.port);
-            match self.socket(address) {
+            match self.socket(address, &prepare) {
                 Ok(listener) => listeners.push(listener),
                 Err(error) if absent_family(&error) => {
                     tracing::info!(%address, purpose = self.purpose, %error, "address family not available");
@@ -95,7 +104,11 @@ impl Listen {
         Ok(listeners)
     }
 
-    fn socket(&self, address: SocketAddr) -> io::Result<TcpListener> {
+    fn socket(
+        &self,
+        address: SocketAddr,
+        prepare: impl Fn(&Socket) -> io::Result<()>,
+    ) -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
@@ -105,6 +118,7 @@ impl Listen {
         if self.shared {
             socket.set_reuse_port(true)?;
         }
+        prepare(&socket)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(4096)?;
