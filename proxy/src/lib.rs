@@ -1,1 +1,18 @@
-//! proxy.
+//! The sidecar: carries the pod's captured TCP connections.
+//!
+//! Read the two stories first, [`outbound`] and [`inbound`]; each is one connection from top to bottom. Then [`tcp`], which
+//! both end in, and the parts below it: [`net`] (sockets) and [`telemetry`] (what is told about them). [`app`] wires
+//! everything, [`drain`] decides when it ends.
+
+pub mod admin;
+pub mod app;
+pub mod config;
+pub mod control_socket;
+pub mod direction;
+pub mod drain;
+pub mod inbound;
+pub mod net;
+pub mod outbound;
+pub mod probe;
+pub mod tcp;
+pub mod telemetry;

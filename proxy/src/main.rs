@@ -1,3 +1,60 @@
-//! proxy: see the library.
+//! The `proxy` binary: parses the command line, and runs the proxy or speaks to the running one.
 
-fn main() {}
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use proxy::app::{App, Event, Surroundings};
+use proxy::{config, control_socket, net::original_dst::Kernel, telemetry::workload::Workload};
+use runtime::shutdown::Signals;
+use tokio::sync::mpsc;
+
+/// Remora's sidecar: carries the pod's captured TCP connections
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: config::Args,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the proxy (also without a subcommand)
+    Run(Box<config::Args>),
+    /// Tell the running proxy to begin its inbound drain; returns when it has
+    Drain(control_socket::Settings),
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Drain(settings)) => Ok(control_socket::drain(&settings)?),
+        Some(Command::Run(args)) => run(*args),
+        None => run(cli.run),
+    }
+}
+
+fn run(args: config::Args) -> anyhow::Result<()> {
+    runtime::log::init(&args.log)?;
+    let app = App::bind(args.try_into()?)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), addresses = ?app.addresses(), "proxy starts");
+    let surroundings = Surroundings {
+        network: Arc::new(Kernel),
+        workload: Workload::of_this_pod(|name| std::env::var(name).ok()),
+        access_log: std::io::stdout(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let exit = runtime.block_on(async {
+        let events = mpsc::channel(8);
+        let mut signals = Signals::install().context("signal handlers")?;
+        let sender = events.0.clone();
+        tokio::spawn(
+            async move { while sender.send(Event::Terminate(signals.next().await)).await.is_ok() {} },
+        );
+        Ok::<_, anyhow::Error>(app.run(surroundings, events).await?)
+    })?;
+    tracing::info!(?exit, "proxy ends");
+    Ok(())
+}

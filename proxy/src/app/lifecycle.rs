@@ -1,0 +1,155 @@
+//! The drain, driven: events and time go into the state machine, and what it says is done to the listeners.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use runtime::readiness::Condition;
+use runtime::shutdown::{self, Shutdown, Trigger};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::direction::Direction;
+use crate::drain::{Doors, Drain, Exit, Load};
+use crate::telemetry::metrics::Metrics;
+
+/// What happens to the proxy from outside.
+#[derive(Debug)]
+pub enum Event {
+    /// `proxy drain`; the sender is told when the drain has begun.
+    Drain(oneshot::Sender<()>),
+    /// A termination signal, by name.
+    Terminate(&'static str),
+}
+
+/// The doors of both directions, and the number of listeners behind each.
+pub(super) struct Closing {
+    inbound: Door,
+    outbound: Door,
+    /// Notified when a connection has ended or a listener has closed.
+    ended: Arc<Notify>,
+}
+
+struct Door {
+    trigger: Trigger,
+    closing: Shutdown,
+    listeners: Arc<AtomicUsize>,
+}
+
+/// Counts a listener for as long as it accepts.
+pub(super) struct Accepting {
+    listeners: Arc<AtomicUsize>,
+    ended: Arc<Notify>,
+}
+
+impl Closing {
+    pub(super) fn new(ended: Arc<Notify>) -> Self {
+        let door = || {
+            let (trigger, closing) = shutdown::channel();
+            Door { trigger, closing, listeners: Arc::default() }
+        };
+        Self { inbound: door(), outbound: door(), ended }
+    }
+
+    /// For one more listener: its count, and how it hears that it has to close.
+    pub(super) fn accepting(&self, direction: Direction) -> (Accepting, Shutdown) {
+        let door = match direction {
+            Direction::Inbound => &self.inbound,
+            Direction::Outbound => &self.outbound,
+        };
+        door.listeners.fetch_add(1, Ordering::SeqCst);
+        let accepting = Accepting { listeners: Arc::clone(&door.listeners), ended: Arc::clone(&self.ended) };
+        (accepting, door.closing.clone())
+    }
+
+    /// Listeners that were told to close and have not finished.
+    fn closing(&self) -> usize {
+        [&self.inbound, &self.outbound]
+            .into_iter()
+            .filter(|door| door.closing.is_requested())
+            .map(|door| door.listeners.load(Ordering::SeqCst))
+            .sum()
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.listeners.fetch_sub(1, Ordering::SeqCst);
+        self.ended.notify_one();
+    }
+}
+
+/// Everything that the drain moves.
+pub(super) struct Lifecycle {
+    pub(super) drain: Drain,
+    pub(super) closing: Closing,
+    pub(super) metrics: Metrics,
+    pub(super) accepting: Condition,
+}
+
+impl Lifecycle {
+    /// Returns when the process should end.
+    pub(super) async fn run(mut self, mut events: mpsc::Receiver<Event>) -> Exit {
+        loop {
+            let now = Instant::now();
+            self.apply(self.drain.doors(now));
+            if let Some(exit) = self.drain.exit(now, self.load()) {
+                return exit;
+            }
+            let wake = self.drain.wake(now);
+            tokio::select! {
+                Some(event) = events.recv() => self.on(event),
+                () = sleep_until(wake) => {}
+                () = self.closing.ended.notified(), if self.drain.is_terminating() => {}
+            }
+        }
+    }
+
+    fn on(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Drain(begun) => {
+                self.drain.begin(now);
+                tracing::info!(
+                    "inbound drain has begun; inbound connections are still accepted for the delay"
+                );
+                // Nobody waits any more when the client of the control socket has gone.
+                let _ = begun.send(());
+            }
+            Event::Terminate(signal) => {
+                self.drain.terminate(now);
+                tracing::info!(signal, connections = self.load().connections, "ending");
+            }
+        }
+    }
+
+    /// Readiness goes with the inbound listeners and not before: Kubernetes takes a terminating pod out of its endpoints
+    /// by itself, and a probe that fails earlier would only say so of a proxy that still works.
+    fn apply(&self, doors: Doors) {
+        for (direction, door, open) in [
+            (Direction::Inbound, &self.closing.inbound, doors.inbound),
+            (Direction::Outbound, &self.closing.outbound, doors.outbound),
+        ] {
+            if !open && !door.closing.is_requested() {
+                door.trigger.request();
+                tracing::info!(%direction, "listeners close");
+                if direction == Direction::Inbound {
+                    self.accepting.fails("draining");
+                }
+            }
+        }
+    }
+
+    fn load(&self) -> Load {
+        // Listeners first: one that closes meanwhile has opened the accounts of its backlog before.
+        let closing = self.closing.closing();
+        let open: i64 = Direction::BOTH.into_iter().map(|direction| self.metrics.open(direction)).sum();
+        Load { connections: u64::try_from(open).unwrap_or(0), closing }
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

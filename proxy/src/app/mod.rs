@@ -1,0 +1,213 @@
+//! The wiring: binds everything, starts the threads, and ends them in order.
+//!
+//! Threads: the main one (admin, control socket, signals, drain), one for each worker, and one that writes the access
+//! log. Invariant: nothing is served before everything is bound, so that a port in use leaves nothing half done.
+
+mod lifecycle;
+mod worker;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime::listen::ListenError;
+use runtime::readiness::Readiness;
+use runtime::shutdown;
+use tokio::sync::{Notify, mpsc};
+
+use crate::admin::Admin;
+use crate::config::Config;
+use crate::control_socket::{self, ControlError, ControlSocket, Request};
+use crate::direction::Direction;
+use crate::drain::{Drain, Exit};
+use crate::inbound::Inbound;
+use crate::net::accept::Gate;
+use crate::net::dial::Dialer;
+use crate::net::listen::{Listeners, addresses};
+use crate::net::original_dst::{Network, Rules};
+use crate::outbound::Outbound;
+use crate::probe::{self, Probes};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::session::Reporter;
+use crate::telemetry::workload::Workload;
+use crate::telemetry::{Acceptance, metrics::Metrics};
+pub use lifecycle::Event;
+use lifecycle::{Closing, Lifecycle};
+use worker::{Stories, Worker};
+
+/// How long the end waits for stdout to take the last lines of the access log.
+const FLUSH_LIMIT: Duration = Duration::from_millis(500);
+
+/// The proxy cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A port.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// A thread.
+    #[error("a thread cannot be started: {0}; is the pod's limit of processes reached?")]
+    Thread(io::Error),
+    /// A server on the main thread.
+    #[error("the admin server ended: {0}")]
+    Admin(io::Error),
+    /// A worker.
+    #[error("a worker ended: {0}")]
+    Worker(String),
+}
+
+/// A proxy that has bound everything and serves nothing yet.
+pub struct App {
+    config: Config,
+    listeners: Vec<Listeners>,
+    admin: Admin,
+    control: Option<ControlSocket>,
+}
+
+/// Where a proxy listens, for those who let the kernel choose the ports.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// Of the first worker.
+    pub inbound: Vec<SocketAddr>,
+    /// Of the first worker.
+    pub outbound: Vec<SocketAddr>,
+    /// Metrics.
+    pub metrics: Vec<SocketAddr>,
+    /// Readiness.
+    pub readiness: Vec<SocketAddr>,
+    /// Administration.
+    pub administration: Vec<SocketAddr>,
+}
+
+/// What the proxy is given from outside, and a test gives otherwise.
+pub struct Surroundings<W> {
+    /// Who knows original destinations.
+    pub network: Arc<dyn Network>,
+    /// Who this pod is.
+    pub workload: Workload,
+    /// Where the access log goes.
+    pub access_log: W,
+}
+
+impl App {
+    /// Binds all ports and the control socket, or nothing.
+    pub fn bind(config: Config) -> Result<Self, AppError> {
+        let listeners = config.listen.bind(config.workers)?;
+        let admin = Admin::bind(&config.admin)?;
+        let control = control_socket::bind(&config.control_socket)?;
+        Ok(Self { config, listeners, admin, control })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Addresses {
+        let first = self.listeners.first();
+        Addresses {
+            inbound: first.map(|listeners| addresses(&listeners.inbound)).unwrap_or_default(),
+            outbound: first.map(|listeners| addresses(&listeners.outbound)).unwrap_or_default(),
+            metrics: addresses(&self.admin.metrics),
+            readiness: addresses(&self.admin.readiness),
+            administration: addresses(&self.admin.administration),
+        }
+    }
+
+    /// Serves until the events and the connections let it end. `events` come from signals; the control socket's are
+    /// added here.
+    pub async fn run(
+        self,
+        surroundings: Surroundings<impl Write + Send + 'static>,
+        (sender, events): (mpsc::Sender<Event>, mpsc::Receiver<Event>),
+    ) -> Result<Exit, AppError> {
+        let Self { config, listeners, admin, control } = self;
+        let (metrics, registry) = (Metrics::default(), runtime::metrics::Metrics::default());
+        metrics.register(&registry);
+        let (log, flush) = AccessLog::start(&config.access_log, metrics.clone(), surroundings.access_log)
+            .map_err(AppError::Thread)?;
+        let readiness = Readiness::default();
+        let accepting = readiness.condition("listeners");
+        let (probes, captured) = probe::channel();
+        let ended = Arc::new(Notify::new());
+        let closing = Closing::new(Arc::clone(&ended));
+        let stories = Wiring {
+            config: &config,
+            network: surroundings.network,
+            workload: surroundings.workload,
+            metrics: metrics.clone(),
+        }
+        .stories(log, probes, ended);
+        let (workers, failed) = Worker::start_all(listeners, stories, &closing).map_err(AppError::Thread)?;
+        accepting.holds();
+        tracing::info!("proxy is ready");
+
+        let lifecycle = Lifecycle { drain: Drain::new(config.drain.clone()), closing, metrics, accepting };
+        let (_keep, never) = shutdown::channel();
+        let exit = tokio::select! {
+            exit = lifecycle.run(events) => Ok(exit),
+            ended = admin.serve(readiness, registry, captured, never) => {
+                Err(AppError::Admin(ended.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())))
+            }
+            error = failed => Err(AppError::Worker(error)),
+            error = obey(control, sender) => Err(AppError::Admin(error)),
+        };
+        workers.end();
+        if !flush.wait(FLUSH_LIMIT) {
+            tracing::warn!("stdout takes no access log; lines are lost");
+        }
+        exit
+    }
+}
+
+/// Passes requests of the control socket on as events; without a socket it waits for ever.
+async fn obey(control: Option<ControlSocket>, events: mpsc::Sender<Event>) -> io::Error {
+    let Some(socket) = control else { return std::future::pending().await };
+    let served = socket.serve(|Request::Drain| async {
+        let (done, effective) = tokio::sync::oneshot::channel();
+        // Both fail only while the process is ending, which is more than was asked for.
+        let _ = events.send(Event::Drain(done)).await;
+        let _ = effective.await;
+    });
+    served.await.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// What both directions are made of.
+struct Wiring<'a> {
+    config: &'a Config,
+    network: Arc<dyn Network>,
+    workload: Workload,
+    metrics: Metrics,
+}
+
+impl Wiring<'_> {
+    fn stories(&self, log: AccessLog, probes: Probes, ended: Arc<Notify>) -> Stories {
+        let dialer = Dialer::new(&self.config.dial);
+        let reporter = |direction| {
+            let (log, ended) = (log.clone(), Arc::clone(&ended));
+            Arc::new(Reporter::new(direction, &self.workload, &self.metrics, log, ended))
+        };
+        Stories {
+            inbound: Arc::new(Inbound {
+                dialer: dialer.clone(),
+                reporter: reporter(Direction::Inbound),
+                probes,
+            }),
+            inbound_gate: self.gate(Direction::Inbound),
+            outbound: Arc::new(Outbound { dialer, reporter: reporter(Direction::Outbound) }),
+            outbound_gate: self.gate(Direction::Outbound),
+        }
+    }
+
+    fn gate(&self, direction: Direction) -> Gate {
+        let listen = &self.config.listen;
+        Gate {
+            rules: Rules {
+                direction,
+                listeners: vec![listen.outbound_port, listen.inbound_port],
+                private: vec![self.config.admin.admin_port],
+            },
+            network: Arc::clone(&self.network),
+            telemetry: Acceptance::new(direction, self.metrics.clone()),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Accepting captured connections: what comes out of an [`Acceptor`] has a checked original destination; what may not be
+//! carried has been refused, counted and reset before.
+//!
+//! It never ends by itself: when the kernel is short of descriptors or memory it waits, longer each time.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::leg::Leg;
+use super::original_dst::{Network, OriginalDst, Rules};
+use crate::telemetry::Acceptance;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// What can have been waiting in a listener: the length of its queue.
+const BACKLOG: usize = 4096;
+
+/// A connection that may be carried.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The client's side.
+    pub client: Leg,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// Where it wanted to go.
+    pub original_dst: OriginalDst,
+}
+
+/// What an acceptor decides by; shared by the listeners of one direction.
+#[derive(Clone)]
+pub struct Gate {
+    /// Which destinations are refused.
+    pub rules: Rules,
+    /// Who knows the original destination.
+    pub network: Arc<dyn Network>,
+    /// Who counts.
+    pub telemetry: Acceptance,
+}
+
+/// One listener.
+pub struct Acceptor {
+    listener: TcpListener,
+    gate: Gate,
+    pause: Duration,
+}
+
+impl Acceptor {
+    /// Registers a listener of `net::listen` with the worker's runtime.
+    pub fn new(listener: std::net::TcpListener, gate: Gate) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::from_std(listener)?, gate, pause: FIRST_PAUSE })
+    }
+
+    /// The next connection that may be carried.
+    ///
+    /// A flood cannot starve the connections of the same worker: each accept takes from tokio's budget, and when that is
+    /// spent (128 operations) the other tasks get their turn.
+    pub async fn next(&mut self) -> Accepted {
+        loop {
+            match self.listener.accept().await {
+                Ok((client, peer)) => {
+                    self.pause = FIRST_PAUSE;
+                    if let Some(accepted) = self.gate.admit(client, peer) {
+                        return accepted;
+                    }
+                }
+                Err(error) => self.survive(&error).await,
+            }
+        }
+    }
+
+    /// Closes the listener, after taking what had completed its handshake: those clients see an established connection,
+    /// which closing the listener would reset.
+    pub fn close(self) -> Vec<Accepted> {
+        let Self { listener, gate, .. } = self;
+        let Ok(listener) = listener.into_std() else { return Vec::new() };
+        let backlog = std::iter::from_fn(|| listener.accept().ok()).take(BACKLOG);
+        backlog.filter_map(|(client, peer)| gate.admit_std(client, peer)).collect()
+    }
+
+    async fn survive(&mut self, error: &io::Error) {
+        self.gate.telemetry.accept_failed(error);
+        if !concerns_one_connection(error) {
+            tokio::time::sleep(self.pause).await;
+            self.pause = longer(self.pause);
+        }
+    }
+}
+
+impl Gate {
+    fn admit(&self, client: TcpStream, peer: SocketAddr) -> Option<Accepted> {
+        match OriginalDst::of(&client, &self.rules, self.network.as_ref()) {
+            Ok(original_dst) => Some(Accepted { client: Leg::new(client), peer, original_dst }),
+            Err(refusal) => {
+                self.telemetry.refused(refusal.reason(), peer, &refusal);
+                None
+            }
+        }
+    }
+
+    fn admit_std(&self, client: std::net::TcpStream, peer: SocketAddr) -> Option<Accepted> {
+        client.set_nonblocking(true).ok()?;
+        self.admit(TcpStream::from_std(client).ok()?, peer)
+    }
+}
+
+/// accept(2) passes errors on that were pending on the new socket; the listener is well.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    let Some(errno) = error.raw_os_error().map(Errno::from_raw) else { return false };
+    matches!(
+        errno,
+        Errno::ECONNABORTED
+            | Errno::EINTR
+            | Errno::EPERM
+            | Errno::EPROTO
+            | Errno::ENETDOWN
+            | Errno::ENETUNREACH
+            | Errno::EHOSTDOWN
+            | Errno::EHOSTUNREACH
+            | Errno::ENONET
+            | Errno::ETIMEDOUT
+    )
+}
+
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Errno, FIRST_PAUSE, LONGEST_PAUSE, concerns_one_connection, io, longer};
+
+    #[test]
+    fn shortage_waits_and_a_lost_client_does_not() {
+        for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM, Errno::EINVAL] {
+            assert!(!concerns_one_connection(&io::Error::from(errno)), "{errno}");
+        }
+        for errno in [Errno::ECONNABORTED, Errno::EPROTO, Errno::ENETDOWN] {
+            assert!(concerns_one_connection(&io::Error::from(errno)), "{errno}");
+        }
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound() {
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..20 {
+            let next = longer(pause);
+            assert!(next >= pause && next <= LONGEST_PAUSE);
+            pause = next;
+        }
+        assert_eq!(pause, LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,186 @@
+//! Connecting to an original destination: time limit, source address, and what went wrong in words that the log knows.
+//!
+//! It takes nothing but an [`OriginalDst`], so it cannot be made to dial something that was not checked.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::net::TcpSocket;
+
+use super::leg::{self, Leg};
+use super::original_dst::OriginalDst;
+
+/// How upstream connections are made.
+#[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
+pub struct Settings {
+    /// How long a connection attempt may take before the client is reset
+    #[arg(long, env = "REMORA_CONNECT_TIMEOUT", default_value = "10s", value_name = "DURATION",
+          value_parser = parse_timeout)]
+    pub connect_timeout: Duration,
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(timeout) if timeout.is_zero() => Err("must be longer than 0".to_owned()),
+        Ok(timeout) => Ok(timeout),
+        Err(error) => Err(format!("{error}; write for example 10s or 500ms")),
+    }
+}
+
+/// Why a connection was not made. The client sees a reset in each case, since its own handshake is over already.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// Nobody listens.
+    #[error("connection refused")]
+    Refused,
+    /// No answer within the time limit.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// The network says that there is no way.
+    #[error("unreachable: {0}")]
+    Unreachable(io::Error),
+    /// Every source address has used up its ports towards this destination.
+    #[error("no source port is left for this destination")]
+    NoSourcePort,
+    /// This process or machine has no descriptors or memory left.
+    #[error("short of descriptors or memory: {0}")]
+    Exhausted(io::Error),
+    /// Anything else.
+    #[error("{0}")]
+    Other(io::Error),
+}
+
+/// Makes upstream connections.
+#[derive(Clone, Debug)]
+pub struct Dialer {
+    timeout: Duration,
+    sources: Sources,
+}
+
+impl Dialer {
+    /// Finds out which source addresses the machine has.
+    pub fn new(settings: &Settings) -> Self {
+        Self { timeout: settings.connect_timeout, sources: Sources::available() }
+    }
+
+    /// To another pod or host, from the address that the kernel chooses.
+    pub async fn to_destination(&self, to: OriginalDst) -> Result<Leg, DialError> {
+        self.within_timeout(connect(None, to.address())).await
+    }
+
+    /// To the pod's own application, from a source address that servers do not take for a local administrator.
+    pub async fn to_application(&self, to: OriginalDst) -> Result<Leg, DialError> {
+        self.within_timeout(self.connect_from_sources(to.address())).await
+    }
+
+    async fn connect_from_sources(&self, to: SocketAddr) -> io::Result<Leg> {
+        for source in self.sources.towards(to.ip()) {
+            match connect(Some(source), to).await {
+                // All ports of this source towards `to` are taken (open or in TIME_WAIT).
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {}
+                other => return other,
+            }
+        }
+        // The destination is one of the pod's own addresses, and that is what the kernel takes as source then; never
+        // 127.0.0.1 or ::1, since those are refused as destinations.
+        connect(None, to).await
+    }
+
+    async fn within_timeout(&self, attempt: impl Future<Output = io::Result<Leg>>) -> Result<Leg, DialError> {
+        match tokio::time::timeout(self.timeout, attempt).await {
+            Ok(result) => result.map_err(DialError::from),
+            Err(_) => Err(DialError::TimedOut(self.timeout)),
+        }
+    }
+}
+
+impl From<io::Error> for DialError {
+    fn from(error: io::Error) -> Self {
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ECONNREFUSED) => Self::Refused,
+            Some(Errno::EADDRNOTAVAIL | Errno::EADDRINUSE) => Self::NoSourcePort,
+            Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => Self::Exhausted(error),
+            Some(
+                Errno::EHOSTUNREACH
+                | Errno::ENETUNREACH
+                | Errno::ETIMEDOUT
+                | Errno::EHOSTDOWN
+                | Errno::ENETDOWN
+                | Errno::EACCES
+                | Errno::EPERM,
+            ) => Self::Unreachable(error),
+            _ => Self::Other(error),
+        }
+    }
+}
+
+/// Source addresses for connections to the application, in the order in which they are tried.
+///
+/// 127.0.0.6 is what Istio uses, so servers and firewalls know it; the following ones multiply the ports. `init-redirect`
+/// puts `::6` to `::f` on lo where it can.
+#[derive(Clone, Debug)]
+struct Sources {
+    v4: Vec<IpAddr>,
+    v6: Vec<IpAddr>,
+}
+
+impl Sources {
+    fn available() -> Self {
+        let usable = |ip: &IpAddr| std::net::UdpSocket::bind((*ip, 0)).is_ok();
+        Self {
+            v4: (6..=15).map(|last| Ipv4Addr::new(127, 0, 0, last).into()).filter(usable).collect(),
+            v6: (6..=15).map(|last| Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, last).into()).filter(usable).collect(),
+        }
+    }
+
+    fn towards(&self, to: IpAddr) -> impl Iterator<Item = IpAddr> {
+        if to.is_ipv4() { self.v4.iter().copied() } else { self.v6.iter().copied() }
+    }
+}
+
+async fn connect(source: Option<IpAddr>, to: SocketAddr) -> io::Result<Leg> {
+    let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    leg::configure(&socket)?;
+    if let Some(source) = source {
+        // Without this, bind would reserve a port for all destinations at once, and run out 28,000 connections later.
+        setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
+        socket.bind(SocketAddr::new(source, 0))?;
+    }
+    socket.connect(to).await.map(Leg::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DialError, Errno, IpAddr, Sources, io, parse_timeout};
+
+    #[test]
+    fn loopback_itself_is_never_a_source() {
+        let sources = Sources::available();
+        assert!(!sources.v4.is_empty(), "127.0.0.6 should be usable on lo");
+        for source in sources.v4.iter().chain(&sources.v6) {
+            assert!(![IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap()].contains(source), "{source}");
+        }
+        assert_eq!(sources.v4[0], IpAddr::from([127, 0, 0, 6]));
+    }
+
+    #[test]
+    fn errors_are_sorted() {
+        let sorted = |errno: Errno| DialError::from(io::Error::from(errno));
+        assert!(matches!(sorted(Errno::ECONNREFUSED), DialError::Refused));
+        assert!(matches!(sorted(Errno::EHOSTUNREACH), DialError::Unreachable(_)));
+        assert!(matches!(sorted(Errno::EADDRNOTAVAIL), DialError::NoSourcePort));
+        assert!(matches!(sorted(Errno::EMFILE), DialError::Exhausted(_)));
+        assert!(matches!(sorted(Errno::EINVAL), DialError::Other(_)));
+    }
+
+    #[test]
+    fn bad_timeouts_are_refused() {
+        for bad in ["", "0s", "soon", "-1s", "10"] {
+            assert!(parse_timeout(bad).is_err(), "{bad}");
+        }
+    }
+}

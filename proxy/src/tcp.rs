@@ -1,0 +1,60 @@
+//! Carrying one connection as TCP: dial, relay, account. Both stories end here.
+//!
+//! It does not know where a connection goes or why; that was decided by the story.
+
+use crate::net::dial::DialError;
+use crate::net::leg::Leg;
+use crate::net::relay::{Broken, relay};
+use crate::telemetry::session::{End, Session};
+
+/// Waits for the upstream connection and relays until both sides have ended.
+///
+/// The client's handshake is over already, so a failed dial can only be shown as a reset: at once, and without a byte,
+/// which is how a refused connection looks to most programs.
+pub(crate) async fn forward(
+    client: Leg,
+    dial: impl Future<Output = Result<Leg, DialError>>,
+    mut session: Session,
+) {
+    let dialed = tokio::select! {
+        dialed = dial => dialed,
+        error = client.broken() => return session.close(client_broken(&error)),
+    };
+    let server = match dialed {
+        Ok(server) => server,
+        Err(error) => return session.close(not_connected(&error)),
+    };
+    if let (Ok(local), Ok(host)) = (server.stream().local_addr(), server.stream().peer_addr()) {
+        session.connected(local, host);
+    }
+    match relay(&client, &server, |bytes| session.received(bytes), |bytes| session.sent(bytes)).await {
+        Ok(()) => {
+            client.finish();
+            server.finish();
+            session.close(End::COMPLETE);
+        }
+        Err(Broken::Client(error)) => session.close(client_broken(&error)),
+        Err(Broken::Server(error)) => session.close(server_broken(&error)),
+    }
+}
+
+/// Envoy's `DC`: downstream connection termination.
+fn client_broken(error: &std::io::Error) -> End {
+    End { flags: "DC", details: Some(format!("client: {error}").into()), failure: None }
+}
+
+/// Envoy's `UC`: upstream connection termination.
+fn server_broken(error: &std::io::Error) -> End {
+    End { flags: "UC", details: Some(format!("server: {error}").into()), failure: None }
+}
+
+/// Envoy's `UF` with `URX` (failed, and no attempt is left); `UO` is what it says when its own resources are used up.
+fn not_connected(error: &DialError) -> End {
+    let flags = match error {
+        DialError::Exhausted(_) | DialError::NoSourcePort => "UO",
+        DialError::Refused | DialError::TimedOut(_) | DialError::Unreachable(_) | DialError::Other(_) => {
+            "UF,URX"
+        }
+    };
+    End { flags, details: None, failure: Some(error.to_string()) }
+}

@@ -1,0 +1,48 @@
+//! What did not become a carried connection: refusals and failed accepts, counted always and logged with a limit.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::metrics::Metrics;
+use super::throttle::Throttle;
+use crate::direction::Direction;
+
+/// The account of one direction's listeners.
+#[derive(Clone)]
+pub struct Acceptance {
+    direction: Direction,
+    metrics: Metrics,
+    throttles: Arc<Mutex<HashMap<&'static str, Throttle>>>,
+}
+
+impl Acceptance {
+    /// Counts into `metrics`.
+    pub fn new(direction: Direction, metrics: Metrics) -> Self {
+        Self { direction, metrics, throttles: Arc::default() }
+    }
+
+    /// A connection from `peer` was refused.
+    pub(crate) fn refused(&self, reason: &'static str, peer: SocketAddr, detail: &dyn Display) {
+        self.metrics.refused(self.direction, reason);
+        if let Some(left_out) = self.permit(reason) {
+            tracing::warn!(direction = %self.direction, %peer, reason, left_out, "connection refused: {detail}");
+        }
+    }
+
+    /// accept(2) failed.
+    pub(crate) fn accept_failed(&self, error: &io::Error) {
+        self.metrics.accept_failed(self.direction);
+        if let Some(left_out) = self.permit("accept") {
+            tracing::warn!(direction = %self.direction, %error, left_out, "a connection could not be accepted");
+        }
+    }
+
+    fn permit(&self, kind: &'static str) -> Option<u64> {
+        let mut throttles = self.throttles.lock().unwrap_or_else(PoisonError::into_inner);
+        throttles.entry(kind).or_default().permit(Instant::now())
+    }
+}

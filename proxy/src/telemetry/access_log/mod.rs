@@ -1,0 +1,117 @@
+//! The access log: one JSON line on stdout for each connection, when it ends.
+//!
+//! Lines go through a bounded queue to a thread of their own, since stdout is a pipe that its reader may leave full: then
+//! lines are dropped and counted, and neither traffic nor the kubelet's probes nor signals wait.
+
+mod line;
+
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::metrics::Metrics;
+pub(super) use line::Line;
+
+/// Lines that wait for stdout: at most about 2 MiB.
+const QUEUE: usize = 4096;
+
+/// What is collected before it is written.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// Whether and how connections are logged.
+#[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
+pub struct Settings {
+    /// Format of the access log on stdout, one line for each connection
+    #[arg(long, env = "REMORA_ACCESS_LOG", default_value = "json", value_enum, value_name = "FORMAT")]
+    pub access_log: Format,
+}
+
+/// Format of the access log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Format {
+    /// One JSON object a line, with Istio's keys.
+    Json,
+    /// None.
+    Off,
+}
+
+/// Takes lines; clones write to the same queue.
+#[derive(Clone)]
+pub struct AccessLog {
+    queue: Option<SyncSender<Box<Line>>>,
+    metrics: Metrics,
+}
+
+/// Writes what is left in the queue.
+#[must_use = "lines that are queued at exit are lost without it"]
+pub struct Flush {
+    done: Receiver<()>,
+}
+
+impl AccessLog {
+    /// Starts the writer; `output` is stdout, or what a test reads.
+    pub fn start(
+        settings: &Settings,
+        metrics: Metrics,
+        output: impl Write + Send + 'static,
+    ) -> io::Result<(Self, Flush)> {
+        let (finished, done) = sync_channel(0);
+        let queue = match settings.access_log {
+            Format::Off => None,
+            Format::Json => {
+                let (queue, lines) = sync_channel(QUEUE);
+                let counter = metrics.clone();
+                thread::Builder::new().name("access-log".to_owned()).spawn(move || {
+                    write_lines(&lines, output, &counter);
+                    drop(finished);
+                })?;
+                Some(queue)
+            }
+        };
+        Ok((Self { queue, metrics }, Flush { done }))
+    }
+
+    /// Queues a line, which is only made if there is a log.
+    pub(super) fn write(&self, line: impl FnOnce() -> Box<Line>) {
+        if let Some(queue) = &self.queue
+            && queue.try_send(line()).is_err()
+        {
+            self.metrics.access_log_dropped(1);
+        }
+    }
+}
+
+impl Flush {
+    /// Waits until everything queued has been written; false when `limit` was not enough, since nobody reads stdout.
+    /// Every [`AccessLog`] has to be gone before.
+    pub fn wait(self, limit: Duration) -> bool {
+        self.done.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
+/// Until the last sender is gone: waits for a line, takes what else is there, and writes it at once.
+fn write_lines(lines: &Receiver<Box<Line>>, mut output: impl Write, metrics: &Metrics) {
+    let mut batch = Vec::new();
+    while let Ok(first) = lines.recv() {
+        let mut count = 1;
+        first.append_to(&mut batch);
+        while batch.len() < BATCH_BYTES
+            && let Ok(next) = lines.try_recv()
+        {
+            next.append_to(&mut batch);
+            count += 1;
+        }
+        if let Err(error) = output.write_all(&batch).and_then(|()| output.flush()) {
+            metrics.access_log_dropped(count);
+            tracing::debug!(%error, "stdout does not take the access log");
+        }
+        batch.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests;

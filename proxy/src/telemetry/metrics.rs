@@ -1,0 +1,122 @@
+//! Every metric family of the proxy, in one place.
+//!
+//! Names and meanings are Istio's where Istio has them: `sent` is what went to the client, `received` what came from it,
+//! counted while it flows. Ours begin with `remora_`.
+
+use runtime::metrics::encoding::EncodeLabelSet;
+use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
+
+use super::workload::{Labels, Workload};
+use crate::direction::Direction;
+
+/// `response_flags` of a connection of which nothing bad is known.
+pub(super) const NO_FLAGS: &str = "-";
+
+type StaticLabels = Vec<(&'static str, &'static str)>;
+
+/// All families; clones count into the same ones.
+#[derive(Clone, Default)]
+pub struct Metrics {
+    opened: Family<Labels, Counter>,
+    closed: Family<Labels, Counter>,
+    sent: Family<Labels, Counter>,
+    received: Family<Labels, Counter>,
+    open: Family<StaticLabels, Gauge>,
+    refused: Family<StaticLabels, Counter>,
+    accept_errors: Family<StaticLabels, Counter>,
+    pub(super) access_log_dropped: Counter,
+}
+
+/// Labels of `istio_build`.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Build {
+    component: &'static str,
+    tag: &'static str,
+}
+
+impl Metrics {
+    /// Adds the families to the program's registry.
+    pub fn register(&self, registry: &runtime::metrics::Metrics) {
+        let build = Family::<Build, Gauge>::default();
+        build.get_or_create(&Build { component: "proxy", tag: env!("CARGO_PKG_VERSION") }).set(1);
+        registry.register(|to| {
+            to.register("istio_tcp_connections_opened", "Connections opened", self.opened.clone());
+            to.register("istio_tcp_connections_closed", "Connections closed", self.closed.clone());
+            to.register("istio_tcp_sent_bytes", "Bytes sent to clients, as responses", self.sent.clone());
+            to.register("istio_tcp_received_bytes", "Bytes received from clients", self.received.clone());
+            to.register("istio_build", "Version of this program", build);
+            to.register("remora_open_connections", "Connections being carried", self.open.clone());
+            to.register(
+                "remora_refused_connections",
+                "Connections reset instead of carried",
+                self.refused.clone(),
+            );
+            to.register("remora_accept_errors", "Failures of accept(2)", self.accept_errors.clone());
+            to.register(
+                "remora_access_log_dropped",
+                "Access-log lines lost since the queue was full or stdout failed",
+                self.access_log_dropped.clone(),
+            );
+        });
+    }
+
+    /// The number of connections being carried.
+    pub fn open(&self, direction: Direction) -> i64 {
+        self.open.get_or_create(&vec![("direction", direction.name())]).get()
+    }
+
+    pub(super) fn refused(&self, direction: Direction, reason: &'static str) {
+        self.refused.get_or_create(&vec![("direction", direction.name()), ("reason", reason)]).inc();
+    }
+
+    pub(super) fn accept_failed(&self, direction: Direction) {
+        self.accept_errors.get_or_create(&vec![("direction", direction.name())]).inc();
+    }
+
+    pub(super) fn access_log_dropped(&self, lines: u64) {
+        self.access_log_dropped.inc_by(lines);
+    }
+}
+
+/// The series of one direction, looked up once.
+#[derive(Clone)]
+pub(super) struct Series {
+    labels: Labels,
+    families: Metrics,
+    pub(super) opened: Counter,
+    pub(super) sent: Counter,
+    pub(super) received: Counter,
+    pub(super) open: Gauge,
+    closed: Counter,
+}
+
+impl Series {
+    pub(super) fn new(metrics: &Metrics, workload: &Workload, direction: Direction) -> Self {
+        let labels = workload.tcp_labels(direction);
+        let flawless = with_flags(&labels, NO_FLAGS);
+        Self {
+            opened: metrics.opened.get_or_create_owned(&flawless),
+            sent: metrics.sent.get_or_create_owned(&flawless),
+            received: metrics.received.get_or_create_owned(&flawless),
+            closed: metrics.closed.get_or_create_owned(&flawless),
+            open: metrics.open.get_or_create_owned(&vec![("direction", direction.name())]),
+            families: metrics.clone(),
+            labels,
+        }
+    }
+
+    /// Only the end of a connection tells its flags; bytes were counted before, without.
+    pub(super) fn closed(&self, flags: &str) {
+        if flags == NO_FLAGS {
+            self.closed.inc();
+        } else {
+            self.families.closed.get_or_create(&with_flags(&self.labels, flags)).inc();
+        }
+    }
+}
+
+fn with_flags(labels: &Labels, flags: &str) -> Labels {
+    let mut labels = labels.clone();
+    labels.push(("response_flags".to_owned(), flags.to_owned()));
+    labels
+}

@@ -1,0 +1,15 @@
+//! What the proxy tells about connections: Istio's TCP metrics, our own, and one access-log line each.
+//!
+//! It is told and decides nothing. Invariant: nothing here waits or allocates per byte; a connection's counters are looked
+//! up once, and its line goes into a bounded queue that drops and counts when it is full.
+//!
+//! Read [`session`] first: it is one connection's account.
+
+mod acceptance;
+pub mod access_log;
+pub mod metrics;
+pub mod session;
+mod throttle;
+pub mod workload;
+
+pub use acceptance::Acceptance;

@@ -1,0 +1,83 @@
+//! The control socket: `drain`, and everything else, which changes nothing.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+
+use proxy::control_socket::{self, ControlError, Settings};
+
+use crate::support::{INBOUND, OUTBOUND, PATIENCE, Proxy, Seen, eventually, next};
+
+fn settings(path: PathBuf) -> Settings {
+    Settings { control_socket: path }
+}
+
+fn socket_of(proxy: &Proxy) -> PathBuf {
+    proxy.directory.path().join("proxy.sock")
+}
+
+fn ask(proxy: &Proxy, bytes: &[u8]) -> String {
+    let mut stream = UnixStream::connect(socket_of(proxy)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(bytes).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn drain_is_acknowledged_and_takes_effect() {
+    let proxy = Proxy::start(&["--drain-delay", "0s"]);
+    control_socket::drain(&settings(socket_of(&proxy))).unwrap();
+    eventually("inbound closes", || std::net::TcpStream::connect(proxy.port(INBOUND)).is_err());
+    control_socket::drain(&settings(socket_of(&proxy))).expect("asking again is no error");
+    let (mut client, server) = proxy.pair(OUTBOUND);
+    client.write_all(b"x").unwrap();
+    assert_eq!(next(&server), Seen::Byte(b'x'));
+}
+
+#[test]
+fn bad_input_is_answered_and_changes_nothing() {
+    let proxy = Proxy::start(&["--drain-delay", "0s"]);
+    for bad in [&b""[..], b"\n", b"drain now\n", b"DRAIN\n", b"\xff\xfe\n", &[b'd'; 63], b"drainage"] {
+        assert!(ask(&proxy, bad).starts_with("error: unknown request"), "{bad:?}");
+    }
+    drop(UnixStream::connect(socket_of(&proxy)).unwrap());
+    let (mut client, server) = proxy.pair(INBOUND);
+    client.write_all(b"x").unwrap();
+    assert_eq!(next(&server), Seen::Byte(b'x'), "inbound still accepts");
+    assert_eq!(ask(&proxy, b"drain\n"), "ok\n");
+}
+
+#[test]
+fn the_file_is_for_its_owner_alone() {
+    let proxy = Proxy::start(&[]);
+    assert_eq!(fs::metadata(socket_of(&proxy)).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_stale_socket_is_replaced_and_nothing_else_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("proxy.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    let running = control_socket::bind(&settings(path.clone())).unwrap();
+    assert!(running.is_some());
+    assert!(matches!(control_socket::bind(&settings(path.clone())), Err(ControlError::InUse(_))));
+    let file = directory.path().join("file");
+    fs::write(&file, "precious").unwrap();
+    assert!(matches!(control_socket::bind(&settings(file.clone())), Err(ControlError::NotASocket(_))));
+    assert_eq!(fs::read_to_string(file).unwrap(), "precious");
+}
+
+#[test]
+fn without_its_directory_the_proxy_runs_and_drain_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("absent/proxy.sock");
+    assert!(control_socket::bind(&settings(path.clone())).unwrap().is_none());
+    let error = control_socket::drain(&settings(path.clone())).unwrap_err().to_string();
+    assert!(error.contains(path.to_str().unwrap()) && error.contains("--control-socket"), "{error}");
+}

@@ -1,0 +1,19 @@
+//! The proxy's stories, drain and command line on loopback: the real code, without redirect rules and without root.
+//!
+//! What the kernel would say about original destinations is said by `support::Redirect`; everything after that is the
+//! product's. What needs the kernel's own answer is in the netns tests.
+//!
+//! `cfg(test)` tells clippy that helpers are test code too.
+
+#[cfg(test)]
+mod command_line;
+#[cfg(test)]
+mod control;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod relay;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod telemetry;

@@ -1,0 +1,263 @@
+//! A proxy in a thread, clients and servers. Everything waits for events, and gives up loudly after [`PATIENCE`].
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use proxy::app::{Addresses, App, AppError, Event, Surroundings};
+use proxy::config::{Args, Config};
+use proxy::drain::Exit;
+use proxy::net::original_dst::{Network, Scope};
+use proxy::telemetry::workload::Workload;
+use tokio::sync::{mpsc, oneshot};
+
+/// No event is waited for longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A family and a direction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) inbound: bool,
+    pub(crate) v6: bool,
+}
+
+impl Way {
+    /// All four.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        [(false, false), (false, true), (true, false), (true, true)]
+            .map(|(inbound, v6)| Self { inbound, v6 })
+            .into_iter()
+    }
+
+    /// Loopback of the family.
+    pub(crate) fn loopback(self) -> IpAddr {
+        if self.v6 { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() }
+    }
+
+    /// A server's listener.
+    pub(crate) fn listener(self) -> TcpListener {
+        TcpListener::bind((self.loopback(), 0)).expect("a loopback listener")
+    }
+}
+
+pub(crate) const OUTBOUND: Way = Way { inbound: false, v6: false };
+pub(crate) const INBOUND: Way = Way { inbound: true, v6: false };
+
+/// What the rules of a pod would do: every connection wanted to go to one address. Loopback is an ordinary network here.
+#[derive(Clone, Default)]
+pub(crate) struct Redirect(Arc<Mutex<Option<SocketAddr>>>);
+
+impl Redirect {
+    pub(crate) fn set(&self, to: Option<SocketAddr>) {
+        *self.0.lock().unwrap() = to;
+    }
+}
+
+impl Network for Redirect {
+    fn original_dst(&self, _: &tokio::net::TcpStream, _: SocketAddr) -> io::Result<Option<SocketAddr>> {
+        Ok(*self.0.lock().unwrap())
+    }
+
+    fn scope(&self, _: IpAddr) -> Scope {
+        Scope::Local
+    }
+}
+
+/// The access log of a proxy under test.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
+        let text = self.0.lock().unwrap().clone();
+        text.split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).expect("a JSON line"))
+            .collect()
+    }
+}
+
+/// A running proxy.
+pub(crate) struct Proxy {
+    pub(crate) addresses: Addresses,
+    pub(crate) redirect: Redirect,
+    pub(crate) log: Log,
+    pub(crate) directory: tempfile::TempDir,
+    events: mpsc::Sender<Event>,
+    thread: JoinHandle<Result<Exit, AppError>>,
+}
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    args: Args,
+}
+
+/// Settings with ports that the kernel chooses and a control socket in `directory`.
+pub(crate) fn config(directory: &tempfile::TempDir, options: &[&str]) -> Config {
+    let socket = directory.path().join("proxy.sock");
+    let mut line = vec!["proxy", "--control-socket", socket.to_str().unwrap()];
+    for port in ["--inbound-port", "--outbound-port", "--metrics-port", "--readiness-port", "--admin-port"] {
+        if !options.contains(&port) {
+            line.extend([port, "0"]);
+        }
+    }
+    line.extend(options);
+    Command::parse_from(line).args.try_into().expect("valid options")
+}
+
+impl Proxy {
+    pub(crate) fn start(options: &[&str]) -> Self {
+        let log = Log::default();
+        Self::start_with(options, log.clone(), log)
+    }
+
+    /// With an access log that goes to `output` instead.
+    pub(crate) fn start_with(options: &[&str], log: Log, output: impl Write + Send + 'static) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let app = App::bind(config(&directory, options)).expect("free ports");
+        let (addresses, redirect) = (app.addresses(), Redirect::default());
+        let events = mpsc::channel(8);
+        let sender = events.0.clone();
+        let surroundings = Surroundings {
+            network: Arc::new(redirect.clone()),
+            workload: Workload::of_this_pod(|name| {
+                (name == api::env::WORKLOAD_NAME).then(|| "web".to_owned())
+            }),
+            access_log: output,
+        };
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(app.run(surroundings, events))
+        });
+        Self { addresses, redirect, log, directory, events: sender, thread }
+    }
+
+    /// A client whose connection wanted to go to `to`.
+    pub(crate) fn connect(&self, way: Way, to: SocketAddr) -> TcpStream {
+        self.redirect.set(Some(to));
+        patient(TcpStream::connect(self.port(way)).expect("the proxy accepts"))
+    }
+
+    /// A client and the server's end of its connection.
+    pub(crate) fn pair(&self, way: Way) -> (TcpStream, TcpStream) {
+        let listener = way.listener();
+        let client = self.connect(way, listener.local_addr().unwrap());
+        (client, accept(&listener))
+    }
+
+    /// Where connections of `way` are captured.
+    pub(crate) fn port(&self, way: Way) -> SocketAddr {
+        let addresses = if way.inbound { &self.addresses.inbound } else { &self.addresses.outbound };
+        let address = addresses.iter().find(|address| address.is_ipv6() == way.v6).expect("both families");
+        SocketAddr::new(way.loopback(), address.port())
+    }
+
+    pub(crate) fn send(&self, event: Event) {
+        self.events.blocking_send(event).expect("the proxy runs");
+    }
+
+    pub(crate) fn terminate(&self) {
+        self.send(Event::Terminate("test"));
+    }
+
+    pub(crate) fn drain(&self) {
+        let (done, begun) = oneshot::channel();
+        self.send(Event::Drain(done));
+        begun.blocking_recv().expect("the drain begins");
+    }
+
+    /// How it ended, after it did.
+    pub(crate) fn exit(self) -> Exit {
+        self.thread.join().expect("no panic").expect("no error")
+    }
+
+    /// Ends it; all its log lines are there then.
+    pub(crate) fn stop(self) -> Vec<serde_json::Value> {
+        let log = self.log.clone();
+        self.terminate();
+        self.exit();
+        log.lines()
+    }
+
+    /// The answer of an HTTP server of the proxy.
+    pub(crate) fn get(&self, addresses: &[SocketAddr], path: &str) -> String {
+        let port = addresses.first().expect("an address").port();
+        http_get(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("an open port"), path)
+    }
+
+    /// The value of the one series whose name and labels contain all of `parts`; 0 if there is none.
+    pub(crate) fn metric(&self, parts: &[&str]) -> u64 {
+        let text = self.get(&self.addresses.metrics, "/metrics");
+        let mut found = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && parts.iter().all(|part| line.contains(part)));
+        let value = found.next().map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap());
+        assert_eq!(found.next(), None, "{parts:?} names several series");
+        value
+    }
+}
+
+/// Sends a request and returns status line, headers and body.
+pub(crate) fn http_get(mut stream: TcpStream, path: &str) -> String {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    patient(stream).read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Waits until `condition` holds. For what another thread does a moment later and tells nobody.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let give_up = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < give_up, "{what}: not within {PATIENCE:?}");
+        std::thread::yield_now();
+    }
+}
+
+pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
+    patient(listener.accept().expect("the proxy connects").0)
+}
+
+pub(crate) fn patient(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Closes by RST.
+pub(crate) fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+/// The next byte, the end, or a reset.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Seen {
+    Byte(u8),
+    End,
+    Reset,
+}
+
+pub(crate) fn next(mut stream: &TcpStream) -> Seen {
+    let mut byte = [0];
+    match stream.read(&mut byte) {
+        Ok(0) => Seen::End,
+        Ok(_) => Seen::Byte(byte[0]),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Seen::Reset,
+        Err(error) => panic!("neither data, end nor reset: {error}"),
+    }
+}
