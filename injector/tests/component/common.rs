@@ -1,0 +1,58 @@
+//! What the injector's tests share: the fixtures, and applying a decision.
+
+use injector::inject::{Decision, Matched, Request, Settings, decide};
+use serde_json::Value;
+
+/// The namespace in which fixtures are reviewed.
+pub(crate) const NAMESPACE: &str = "shop";
+
+/// The annotation of a fixture that says what must come of it; without it, injection.
+pub(crate) const EXPECT: &str = "test.remora.dev/expect";
+
+/// All fixtures.
+pub(crate) fn pods() -> Vec<Value> {
+    let text = include_str!("fixtures/pods.yaml");
+    let pods: Vec<Value> = serde_saphyr::from_multiple(text).expect("fixtures/pods.yaml");
+    pods.into_iter().filter(Value::is_object).collect()
+}
+
+/// One fixture by its name.
+pub(crate) fn pod(name: &str) -> Value {
+    let found = pods().into_iter().find(|pod| pod["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("fixtures/pods.yaml has no pod {name}"))
+}
+
+/// What must come of a fixture: `inject`, `skip CODE` or `reject CODE`.
+pub(crate) fn expected(pod: &Value) -> &str {
+    pod["metadata"]["annotations"][EXPECT].as_str().unwrap_or("inject")
+}
+
+/// The fixtures that are injected.
+pub(crate) fn injected_pods() -> impl Iterator<Item = Value> {
+    pods().into_iter().filter(|pod| expected(pod) == "inject")
+}
+
+/// The decision about a pod with the settings of the manifests.
+pub(crate) fn decision(pod: &Value) -> Decision {
+    let request = Request { pod, matched: Matched::Namespace, namespace: NAMESPACE, workload: None };
+    decide(&request, &Settings::default())
+}
+
+/// The pod with the decision's patch applied as the API server applies it.
+pub(crate) fn patched(pod: &Value, decision: &Decision) -> Value {
+    let patch = serde_json::to_value(&decision.operations).expect("operations are JSON");
+    let patch: json_patch::Patch = serde_json::from_value(patch).expect("operations are RFC 6902");
+    let mut patched = pod.clone();
+    json_patch::patch(&mut patched, &patch).expect("the patch applies");
+    patched
+}
+
+/// A list of the pod's spec; absent and null are empty.
+pub(crate) fn list<'a>(pod: &'a Value, field: &str) -> &'a [Value] {
+    pod["spec"][field].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Names of a list's items.
+pub(crate) fn names<'a>(pod: &'a Value, field: &str) -> Vec<&'a str> {
+    list(pod, field).iter().filter_map(|item| item["name"].as_str()).collect()
+}
