@@ -1,4 +1,20 @@
 //! Component tests of the injector: its library as a whole, against fixtures, files, and a scripted API server.
+//!
+//! `cfg(test)` is always true here; it tells clippy that helpers, too, may unwrap.
 
+#[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod common;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod invariants;
+#[cfg(test)]
+mod reviews;
+#[cfg(test)]
+mod running;
+#[cfg(test)]
+mod stop;

@@ -1,0 +1,174 @@
+//! The injector and its certificates, against an API server that misbehaves.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::webhook::{published_bundle, review};
+
+use crate::common::pod;
+use crate::running::{Injector, api_server, bundle, configuration, configuration_path, secret_path};
+
+fn is_published(configuration: &Value) -> bool {
+    published_bundle(configuration).is_some()
+}
+
+#[tokio::test]
+async fn replicas_that_start_at_once_share_one_authority() {
+    let api = api_server();
+    let (one, two) = tokio::join!(Injector::start(&api, |_| {}), Injector::start(&api, |_| {}));
+    tokio::join!(one.becomes_ready(), two.becomes_ready());
+    let bundle = bundle(&api);
+    assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 1, "{bundle}");
+    for injector in [one, two] {
+        review(injector.webhook, &bundle, &pod("bare")).await.unwrap();
+    }
+}
+
+/// Only the field of the entry that is ours, and the object of that uid.
+#[tokio::test]
+async fn publishing_changes_one_field() {
+    let api = api_server();
+    let _injector = Injector::ready(&api).await;
+    let mut published = api.get(&configuration_path()).unwrap();
+    published["webhooks"][0]["clientConfig"].as_object_mut().unwrap().remove("caBundle").unwrap();
+    let metadata = published["metadata"].as_object_mut().unwrap();
+    metadata.retain(|key, _| key == "name");
+    assert_eq!(published, configuration());
+}
+
+#[tokio::test]
+async fn a_wiped_bundle_is_published_again() {
+    let api = api_server();
+    let injector = Injector::ready(&api).await;
+    let before = bundle(&api);
+    for foreign in [Value::Null, json!("Zm9yZWlnbg==")] {
+        api.edit(&configuration_path(), |object| object["webhooks"][0]["clientConfig"]["caBundle"] = foreign);
+        let restored = |object: &Value| published_bundle(object).as_ref() == Some(&before);
+        api.wait_for(&configuration_path(), restored).await.unwrap();
+    }
+    injector.becomes_ready().await;
+}
+
+#[tokio::test]
+async fn a_deleted_secret_is_put_back() {
+    let api = api_server();
+    let _injector = Injector::ready(&api).await;
+    let before = api.get(&secret_path()).unwrap()["data"].clone();
+    api.remove(&secret_path());
+    api.wait_for(&secret_path(), |secret| secret["data"] == before).await.unwrap();
+}
+
+#[tokio::test]
+async fn another_authority_is_taken_over_and_the_old_one_kept() {
+    let api = api_server();
+    let injector = Injector::ready(&api).await;
+    let before = bundle(&api);
+    let other = injector::pki::Ca::generate(std::time::SystemTime::now()).unwrap();
+    api.edit(&secret_path(), |secret| {
+        secret["data"] =
+            json!({"tls.crt": base64(other.certificate_pem()), "tls.key": base64(other.key_pem())});
+    });
+    let both = |object: &Value| {
+        published_bundle(object).is_some_and(|bundle| bundle.matches("BEGIN CERTIFICATE").count() == 2)
+    };
+    api.wait_for(&configuration_path(), both).await.unwrap();
+    assert!(bundle(&api).contains(before.trim()));
+    injector.becomes_ready().await;
+    review(injector.webhook, &bundle(&api), &pod("bare")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_secret_with_garbage_is_named_with_its_remedy() {
+    let api = api_server();
+    let garbage = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": "remora-ca", "namespace": "remora-system"},
+        "data": {"tls.crt": "Z2FyYmFnZQ==", "tls.key": "Z2FyYmFnZQ=="},
+    });
+    api.put(&secret_path(), garbage);
+    let injector = Injector::start(&api, |_| {}).await;
+    let reasons = injector
+        .admin_until("/healthz/ready", |status, body| status == 503 && body.contains("remora-ca"))
+        .await;
+    assert!(reasons.contains("kubectl -n remora-system delete secret remora-ca"), "{reasons}");
+    assert!(!is_published(&api.get(&configuration_path()).unwrap()));
+    api.remove(&secret_path());
+    injector.becomes_ready().await;
+}
+
+#[tokio::test]
+async fn a_missing_configuration_is_waited_for_and_never_created() {
+    let api = api_server();
+    api.remove(&configuration_path());
+    let injector = Injector::start(&api, |_| {}).await;
+    let reasons = injector
+        .admin_until("/healthz/ready", |status, body| status == 503 && body.contains("does not exist"))
+        .await;
+    assert!(reasons.contains("manifests/webhook.yaml"), "{reasons}");
+    assert!(api.get(&configuration_path()).is_none());
+    let mut foreign = configuration();
+    foreign["webhooks"][0]["name"] = json!("other.example.com");
+    api.put(&configuration_path(), foreign);
+    injector
+        .admin_until("/healthz/ready", |status, body| status == 503 && body.contains("has no entry"))
+        .await;
+    api.put(&configuration_path(), configuration());
+    injector.becomes_ready().await;
+}
+
+#[tokio::test]
+async fn failures_of_the_api_server_are_retried() {
+    let api = api_server();
+    api.fail_next(2);
+    let injector = Injector::start(&api, |_| {}).await;
+    injector
+        .admin_until("/healthz/ready", |status, body| status == 503 && body.contains("scripted failure"))
+        .await;
+    injector.becomes_ready().await;
+}
+
+/// Reviews need no API server, and readiness stays what it was.
+#[tokio::test]
+async fn an_outage_of_the_api_server_changes_nothing() {
+    let api = api_server();
+    let injector = Injector::ready(&api).await;
+    let bundle = bundle(&api);
+    api.set_down(true);
+    api.wait_for_request(&format!("GET {}", secret_path())).await.unwrap();
+    assert_eq!(injector.admin("/healthz/ready").await.unwrap().0, 200);
+    review(injector.webhook, &bundle, &pod("bare")).await.unwrap();
+    api.set_down(false);
+    api.wait_for_request(&format!("GET {}", configuration_path())).await.unwrap();
+    injector.becomes_ready().await;
+}
+
+/// A new leaf takes effect with the next handshake; connections, the bundle and readiness do not notice.
+#[tokio::test]
+async fn leaves_are_replaced_under_connections() {
+    let api = api_server();
+    let injector = Injector::start(&api, |args| args.leaf_lifetime = Duration::from_secs(3)).await;
+    injector.becomes_ready().await;
+    let (bundle, expiry) = (bundle(&api), expiry(&injector).await);
+    let mut old = injector.connect(&api).await.unwrap();
+    injector.admin_until("/metrics", |_, body| line(body) != expiry).await;
+    let body = tests::webhook::admission_review("shop", &pod("bare")).to_string();
+    let (status, _) = old.post(api::control::WEBHOOK_NAMESPACE_PATH, body.into()).await.unwrap();
+    assert_eq!(status, 200);
+    review(injector.webhook, &bundle, &pod("bare")).await.unwrap();
+    assert_eq!(self::bundle(&api), bundle);
+    assert_eq!(injector.admin("/healthz/ready").await.unwrap().0, 200);
+}
+
+async fn expiry(injector: &Injector) -> Option<String> {
+    line(&injector.admin("/metrics").await.unwrap().1)
+}
+
+fn line(metrics: &str) -> Option<String> {
+    let name = "webhook_certificate_expiry_timestamp_seconds ";
+    metrics.lines().find(|line| line.starts_with(name)).map(str::to_owned)
+}
+
+fn base64(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}

@@ -1,0 +1,123 @@
+//! `injector inject`: manifests in, patched manifests out, by the library and by the binary.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use injector::inject::{Settings, Verdict};
+use injector::manifest::{Note, inject};
+use serde_json::{Value, json};
+
+use crate::common::{decision, injected_pods, names, patched};
+
+fn injected(text: &str) -> (String, Vec<Note>) {
+    inject("test.yaml", text, "shop", &Settings::default()).unwrap()
+}
+
+fn read(text: &str) -> Vec<Value> {
+    serde_saphyr::from_multiple(text).unwrap()
+}
+
+/// I10: a file gives what the webhook gives.
+#[test]
+fn a_pods_file_equals_the_webhook() {
+    for pod in injected_pods() {
+        let (output, notes) = injected(&pod.to_string());
+        assert_eq!(notes[0].verdict, Verdict::Inject);
+        let printed: Value = serde_json::from_str(&output).unwrap();
+        assert!(printed == patched(&pod, &decision(&pod)), "{}", pod["metadata"]);
+    }
+}
+
+#[test]
+fn documents_without_pods_pass_letter_by_letter() {
+    let text = "# top\n---\napiVersion: v1 # kept\nkind: Service\nmetadata: {name: a}\n---\n# empty\n--- \nkind: Other\ntext: |\n  x\n";
+    assert_eq!(injected(text).0, text);
+}
+
+#[test]
+fn templates_of_every_workload_are_injected() {
+    let template = json!({"spec": {"containers": [{"name": "app", "image": "i"}]}});
+    let job = json!({"template": template});
+    for (version, kind, spec) in [
+        ("apps/v1", "Deployment", job.clone()),
+        ("apps/v1", "StatefulSet", job.clone()),
+        ("apps/v1", "DaemonSet", job.clone()),
+        ("apps/v1", "ReplicaSet", job.clone()),
+        ("v1", "ReplicationController", job.clone()),
+        ("batch/v1", "Job", job.clone()),
+        ("batch/v1", "CronJob", json!({"schedule": "* * * * *", "jobTemplate": {"spec": job}})),
+    ] {
+        let object =
+            json!({"apiVersion": version, "kind": kind, "metadata": {"name": "nightly"}, "spec": spec});
+        let (output, notes) = injected(&object.to_string());
+        assert_eq!(
+            (notes[0].object.as_str(), notes[0].verdict),
+            (&*format!("{kind}/nightly"), Verdict::Inject)
+        );
+        let printed: Value = serde_json::from_str(&output).unwrap();
+        let pod = printed
+            .pointer("/spec/jobTemplate/spec/template")
+            .unwrap_or_else(|| printed.pointer("/spec/template").unwrap());
+        assert_eq!(names(pod, "initContainers"), ["istio-init", "istio-proxy"]);
+        assert_eq!(pod["metadata"]["labels"]["service.istio.io/canonical-name"], "nightly");
+        // What came out goes in again.
+        assert_eq!(injected(&output).0, output);
+    }
+}
+
+#[test]
+fn lists_and_mixed_streams() {
+    let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: a, namespace: kube-system}\n  spec: {containers: [{name: c}]}\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: b}\n  spec: {containers: [{name: c}]}\n---\nkind: ConfigMap\n";
+    let (output, notes) = injected(text);
+    let verdicts: Vec<_> = notes.iter().map(|note| note.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Skip, Verdict::Inject]);
+    let documents = read(&output);
+    assert_eq!(documents.len(), 2);
+    assert_eq!(documents[0]["items"][0]["spec"], json!({"containers": [{"name": "c"}]}));
+    assert!(output.ends_with("---\nkind: ConfigMap\n"));
+}
+
+fn run(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_injector"))
+        .arg("inject")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c}]}\n";
+
+#[test]
+fn the_binary_says_what_it_did() {
+    let output = run(&["-"], POD);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(names(&read(&String::from_utf8(output.stdout).unwrap())[0], "initContainers").len(), 2);
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert!(notes.contains("Pod/a") && notes.contains("namespace-enabled"), "{notes}");
+}
+
+/// One document that is wrong, and nothing is printed.
+#[test]
+fn bad_files_are_named_with_the_document() {
+    let bad_annotation = POD.replace("name: a", "name: a, annotations: {sidecar.istio.io/proxyCPU: lots}");
+    for (arguments, input, code, parts) in [
+        (["-"], format!("{POD}---\n{bad_annotation}"), 20, ["document 2", "Pod/a", "proxyCPU"]),
+        (["-"], format!("{POD}---\na: [\n"), 10, ["document 2", "not YAML", ""]),
+        (["-"], "{\"kind\": ".to_owned(), 10, ["document 1", "not JSON", ""]),
+        (["/nonexistent.yaml"], String::new(), 10, ["/nonexistent.yaml", "No such file", ""]),
+    ] {
+        let output = run(&arguments, &input);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{error}");
+        assert!(output.stdout.is_empty());
+        for part in parts {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+    }
+    assert_eq!(run(&["--colour", "-"], "").status.code(), Some(2));
+}
