@@ -31,7 +31,10 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            bad_input(error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: "))
+            // Its first line names the argument; the others are advice that does not fit into one.
+            let text = error.to_string();
+            let problem = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            bad_input(&format!("{problem}; allowed: what `init-redirect --help` lists"))
         }
     }
 }
@@ -50,17 +53,22 @@ fn run(command: &Command, begun: Instant) -> ExitCode {
     }
     let destination = match Destination::open(command.report.as_deref()) {
         Ok(destination) => destination,
-        Err(error) => return bad_input(&error),
+        Err(error) if command.report.is_some() => return bad_input(&error),
+        // Nobody asked for this one: no reason to keep a pod from starting.
+        Err(error) => {
+            log(&format!("init-redirect: {error}"));
+            None
+        }
     };
     let before = [("plan", begun.elapsed())];
     let report = match install(Backend::choose(options.backend), &plan) {
         Ok(applied) => Report::success(&applied, &before),
         Err((exit_code, problem)) => Report::failure(exit_code, problem, &before),
     };
-    eprintln!("{}", report.log_line(SystemTime::now()));
+    log(&report.log_line(SystemTime::now()));
     // The rules are what they are: a report that cannot be written does not change that.
     if let Some(Err(error)) = destination.map(|destination| destination.write(&report)) {
-        eprintln!("init-redirect: {error}");
+        log(&format!("init-redirect: {error}"));
     }
     ExitCode::from(report.exit_code)
 }
@@ -90,7 +98,11 @@ fn print(plan: &Plan, output: Output) -> anyhow::Result<()> {
             serde_json::to_string_pretty(plan).context("the plan cannot be written as JSON")? + "\n"
         }
     };
-    std::io::stdout().write_all(text.as_bytes()).context("the plan cannot be printed")
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever closed our output does not want the rest of it.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("the plan cannot be printed"),
+    }
 }
 
 /// One line for each problem.
@@ -99,6 +111,11 @@ fn bad_input(problems: &(impl ToString + ?Sized)) -> ExitCode {
 }
 
 fn fail(code: u8, problems: &str) -> ExitCode {
-    problems.lines().for_each(|line| eprintln!("init-redirect: {line}"));
+    problems.lines().for_each(|line| log(&format!("init-redirect: {line}")));
     ExitCode::from(code)
+}
+
+/// A closed standard error is no reason to fail.
+fn log(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -141,15 +141,17 @@ pub struct Unwritable {
 }
 
 impl Destination {
-    /// The file that was asked for; otherwise one in the pod's state directory, if there is such a directory and we may.
+    /// The file that was asked for; otherwise one in the pod's state directory, if there is such a directory.
     pub fn open(asked: Option<&Path>) -> Result<Option<Self>, Unwritable> {
         let open = |path: &Path| {
             let file = File::options().write(true).create(true).truncate(false).open(path);
             file.map(|file| Self { path: path.to_owned(), file })
         };
-        match asked {
-            Some(path) => open(path).map(Some).map_err(|error| Unwritable { path: path.to_owned(), error }),
-            None => Ok(open(&Path::new(api::pod::STATE_PATH).join(FILE)).ok()),
+        let default = Path::new(api::pod::STATE_PATH).join(FILE);
+        let path = asked.unwrap_or(&default);
+        match open(path) {
+            Err(error) if asked.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(Some).map_err(|error| Unwritable { path: path.to_owned(), error }),
         }
     }
 

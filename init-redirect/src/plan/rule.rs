@@ -92,7 +92,7 @@ pub enum Match {
     /// It is TCP and opens a connection: of FIN, SYN, RST and ACK only SYN is set. The other flags do not matter, since a SYN
     /// that offers ECN has ECE and CWR set (RFC 3168, 6.1.1).
     TcpSyn,
-    /// Its TCP destination port is one of these.
+    /// Its TCP destination port is one of these. A rule that looks at ports matches [`Match::Tcp`] or [`Match::TcpSyn`] first.
     DestinationPort(Ports),
     /// Its TCP destination port is none of these.
     DestinationPortNot(Ports),

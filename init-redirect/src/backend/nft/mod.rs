@@ -149,11 +149,12 @@ fn unreadable(failure: Failure) -> Error {
 }
 
 /// A step was refused. ENOENT says that a module for a chain's type or for an expression could not be loaded, EOPNOTSUPP the
-/// same of a set.
+/// same of a set or a family.
 fn refused(step: Option<&Step>, errno: Errno) -> Error {
     let modules: Vec<&str> = match (step, errno) {
         (_, Errno::EPERM) => return Error::NotPermitted,
         (None, Errno::EOPNOTSUPP) => vec!["nf_tables"],
+        (Some(Step::AddTable), Errno::EOPNOTSUPP | Errno::EAFNOSUPPORT) => vec!["nf_tables_inet"],
         (Some(Step::AddChain { kind, .. }), Errno::ENOENT) if kind == "nat" => vec!["nft_chain_nat"],
         (Some(Step::AddSet { .. }), Errno::EOPNOTSUPP | Errno::ENOENT) => vec!["nft_set_rbtree"],
         (Some(Step::AddRule { expressions, .. }), Errno::ENOENT) => {

@@ -203,6 +203,17 @@ proptest! {
     }
 
     #[test]
+    fn ports_are_looked_at_in_tcp_only(options in any_options()) {
+        for rule in Plan::new(&options).chains.iter().flat_map(|chain| &chain.rules) {
+            let tcp = rule.matches.iter().position(|it| matches!(it, Match::Tcp | Match::TcpSyn));
+            let port = rule.matches.iter().position(|it| {
+                matches!(it, Match::DestinationPort(_) | Match::DestinationPortNot(_) | Match::OriginalDestinationPort(_))
+            });
+            prop_assert!(port.is_none() || tcp.is_some() && tcp < port, "{rule:?}");
+        }
+    }
+
+    #[test]
     fn broken_bytes_are_refused_and_never_a_panic(options in any_options(), cut: prop::sample::Index, flip: prop::sample::Index) {
         let mut bytes = Batch::new(&lower(&Plan::new(&options)), false, 0).bytes;
         let index = flip.index(bytes.len());
@@ -286,6 +297,7 @@ fn a_missing_module_is_named() {
         (unopened(Errno::EPROTONOSUPPORT), "nf_tables"),
         (unreadable(Failure::Refused(Errno::EINVAL)), "nf_tables"),
         (refused(None, Errno::EOPNOTSUPP), "nf_tables"),
+        (refused(Some(&Step::AddTable), Errno::EAFNOSUPPORT), "nf_tables_inet"),
         (refused(Some(&chain), Errno::ENOENT), "nft_chain_nat"),
         (refused(Some(&rule(vec!["meta", "cmp", "immediate", "redir"])), Errno::ENOENT), "nft_redir"),
         (refused(Some(&rule(vec!["meta", "ct", "reject"])), Errno::ENOENT), "nft_ct nft_reject_inet"),
