@@ -68,20 +68,18 @@ fn packets(text: &str) -> usize {
 
 /// Sends a TCP segment without any flag, which no connection ever has.
 fn send_invalid(lab: &Lab, from: SocketAddr, to: SocketAddr) {
-    let mut segment = [0_u8; 20];
-    segment[0..2].copy_from_slice(&from.port().to_be_bytes());
-    segment[2..4].copy_from_slice(&to.port().to_be_bytes());
-    segment[12] = 5 << 4;
-    let sum = checksum(from.ip(), to.ip(), &segment);
-    segment[16..18].copy_from_slice(&sum.to_be_bytes());
+    let ports = [from.port().to_be_bytes(), to.port().to_be_bytes()].concat();
+    let header = |sum: u16| [&ports, &[0; 8][..], &[5 << 4, 0, 0, 0], &sum.to_be_bytes(), &[0; 2]].concat();
+    let segment = header(checksum(from.ip(), to.ip(), &header(0)));
     let send = |family, send: &(dyn Fn(i32) -> nix::Result<usize> + Sync)| {
         lab.remote
             .netns
             .run(|| {
-                let fd = socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp).unwrap();
-                assert_eq!(send(fd.as_raw_fd()).unwrap(), segment.len());
+                let fd = socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp)
+                    .expect("root's raw socket");
+                assert_eq!(send(fd.as_raw_fd()), Ok(segment.len()));
             })
-            .unwrap();
+            .expect("the namespace");
     };
     match to {
         SocketAddr::V4(mut to) => {
@@ -106,7 +104,8 @@ fn checksum(from: IpAddr, to: IpAddr, segment: &[u8]) -> u16 {
     let length = u16::try_from(segment.len()).expect("a short segment");
     let bytes =
         [octets(from), octets(to), vec![0, 6], length.to_be_bytes().to_vec(), segment.to_vec()].concat();
-    let sum: u32 = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+    let (words, _) = bytes.as_chunks::<2>();
+    let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
     let folded = (sum & 0xffff) + (sum >> 16);
     !u16::try_from((folded & 0xffff) + (folded >> 16)).expect("folded")
 }

@@ -1,7 +1,7 @@
 //! A pod, two hosts that are not, and listeners everywhere: where a connection lands says what the rules did with it.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -50,11 +50,12 @@ pub(crate) struct Lab {
 impl Lab {
     /// Nothing is installed and nobody listens.
     pub(crate) fn new() -> Self {
-        let mut switch = Switch::new("switch").unwrap();
-        let [pod, remote, other] = ["pod", "remote", "other"].map(|label| switch.attach(label).unwrap());
+        let mut switch = Switch::new("switch").expect("a switch");
+        let [pod, remote, other] =
+            ["pod", "remote", "other"].map(|label| switch.attach(label).expect("a namespace"));
         for node in [&pod, &remote, &other] {
             // A wildcard listener is to have one family, so that the answer is in that family's terms.
-            node.netns.set_sysctl("net/ipv6/bindv6only", "1").unwrap();
+            node.netns.set_sysctl("net/ipv6/bindv6only", "1").expect("the setting");
         }
         Self { pod, remote, other, servers: Vec::new(), _switch: switch }
     }
@@ -62,8 +63,8 @@ impl Lab {
     /// With the proxy's listeners, an application on 8080 and servers at the hosts.
     pub(crate) fn with_servers() -> Self {
         let mut lab = Self::new();
-        let loopback = ["127.0.0.1".parse().unwrap(), Ipv6Addr::LOCALHOST.into()];
-        let wildcard: [IpAddr; 2] = ["0.0.0.0".parse().unwrap(), Ipv6Addr::UNSPECIFIED.into()];
+        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let wildcard: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
         let [outbound, inbound] = api::ports::LISTENERS;
         for address in loopback {
             lab.listen(|lab| &lab.pod, "outbound", SocketAddr::new(address, outbound));
@@ -90,7 +91,7 @@ impl Lab {
     }
 
     pub(crate) fn listen(&mut self, node: impl FnOnce(&Self) -> &Node, label: &str, address: SocketAddr) {
-        let server = Server::start(&node(self).netns, label, address, Service::Landing).unwrap();
+        let server = Server::start(&node(self).netns, label, address, Service::Landing).expect("a listener");
         self.servers.push(server);
     }
 
@@ -102,20 +103,20 @@ impl Lab {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(binaries::init_redirect().unwrap());
-        self.pod.netns.output(command.args(arguments).env_clear()).unwrap()
+        let mut command = Command::new(binaries::init_redirect().expect("the program"));
+        self.pod.netns.output(command.args(arguments).env_clear()).expect("the program runs")
     }
 
     /// Where the pod's user lands.
-    pub(crate) fn from_pod(&self, (uid, gid): (u32, u32), address: IpAddr, port: u16) -> Landing {
+    pub(crate) fn pod_calls(&self, (uid, gid): (u32, u32), address: IpAddr, port: u16) -> Landing {
         let target = SocketAddr::new(address, port);
-        landing(&self.pod.netns.run_as(uid, gid, || peer::call(target, b"")).unwrap())
+        landing(&self.pod.netns.run_as(uid, gid, || peer::call(target, b"")).expect("the namespace"))
     }
 
     /// Where the remote host lands.
-    pub(crate) fn from_remote(&self, address: IpAddr, port: u16) -> Landing {
+    pub(crate) fn remote_calls(&self, address: IpAddr, port: u16) -> Landing {
         let target = SocketAddr::new(address, port);
-        landing(&self.remote.netns.run(|| peer::call(target, b"")).unwrap())
+        landing(&self.remote.netns.run(|| peer::call(target, b"")).expect("the namespace"))
     }
 
     /// The pod's rules as the nft program shows them, with handles.
@@ -126,12 +127,12 @@ impl Lab {
     /// Runs the nft program in the pod.
     pub(crate) fn nft(&self, arguments: &[&str]) -> String {
         let output = self.pod.netns.run(|| tool::run("nftables", Command::new("nft").args(arguments)));
-        String::from_utf8(output.unwrap().unwrap().stdout).unwrap()
+        String::from_utf8(output.expect("the namespace").expect("nft").stdout).expect("UTF-8")
     }
 
     /// The number by which the kernel counts every change of the pod's rules.
     pub(crate) fn generation(&self) -> u32 {
-        self.pod.netns.run(generation).unwrap()
+        self.pod.netns.run(generation).expect("the namespace")
     }
 }
 
@@ -139,7 +140,7 @@ fn landing(exchange: &peer::Exchange) -> Landing {
     match &exchange.error {
         Some(error) => Landing::Failed(error.clone()),
         None => {
-            let landing = exchange.landing().unwrap();
+            let landing = exchange.landing().expect("an answer of a server of the lab");
             Landing::At(landing.label, landing.original)
         }
     }
@@ -148,16 +149,17 @@ fn landing(exchange: &peer::Exchange) -> Landing {
 /// Asks NFT_MSG_GETGEN (16) of the nf_tables subsystem (10); NFTA_GEN_ID is the first attribute of the answer.
 fn generation() -> u32 {
     let protocol = SockProtocol::NetlinkNetFilter;
-    let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol).unwrap();
+    let fd =
+        socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol).expect("netlink");
     let mut request = 20_u32.to_ne_bytes().to_vec();
     request.extend((10_u16 << 8 | 16).to_ne_bytes());
     request.extend(1_u16.to_ne_bytes());
     request.extend([0; 12]);
-    send(fd.as_raw_fd(), &request, MsgFlags::empty()).unwrap();
-    let mut answer = [0; 4096];
-    let length = recv(fd.as_raw_fd(), &mut answer, MsgFlags::empty()).unwrap();
-    assert!(length >= 28 && answer[22] == 1, "{:?}", &answer[..length]);
-    u32::from_be_bytes(answer[24..28].try_into().unwrap())
+    send(fd.as_raw_fd(), &request, MsgFlags::empty()).expect("a question");
+    let mut answer = [0; 256];
+    let length = recv(fd.as_raw_fd(), &mut answer, MsgFlags::empty()).expect("an answer");
+    assert!(length >= 28 && answer.get(22) == Some(&1), "{length} bytes: {answer:?}");
+    u32::from_be_bytes(*answer.get(24..).and_then(<[u8]>::first_chunk).expect("28 bytes"))
 }
 
 /// A connection that is kept open.
@@ -174,11 +176,13 @@ impl Open {
         target: SocketAddr,
         listener: &TcpListener,
     ) -> Self {
-        let client =
-            from.run_as(uid, gid, || TcpStream::connect_timeout(&target, peer::PATIENCE)).unwrap().unwrap();
-        let (server, _) = listener.accept().unwrap();
+        let client = from
+            .run_as(uid, gid, || TcpStream::connect_timeout(&target, peer::PATIENCE))
+            .expect("the namespace")
+            .expect("a connection");
+        let (server, _) = listener.accept().expect("the connection's other end");
         for stream in [&client, &server] {
-            stream.set_read_timeout(Some(peer::PATIENCE)).unwrap();
+            stream.set_read_timeout(Some(peer::PATIENCE)).expect("the option");
         }
         Self { client, server }
     }
@@ -190,9 +194,9 @@ impl Open {
     /// Bytes go through, both ways, the client's first.
     pub(crate) fn works(&self) {
         for (mut from, mut to) in [(&self.client, &self.server), (&self.server, &self.client)] {
-            from.write_all(b"payload").unwrap();
+            from.write_all(b"payload").expect("the connection lives");
             let mut received = [0; 7];
-            to.read_exact(&mut received).unwrap();
+            to.read_exact(&mut received).expect("the connection lives");
             assert_eq!(&received, b"payload");
         }
     }
@@ -200,5 +204,5 @@ impl Open {
 
 /// The report in a file.
 pub(crate) fn report(path: &Path) -> serde_json::Value {
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    serde_json::from_slice(&std::fs::read(path).expect("a report")).expect("JSON")
 }

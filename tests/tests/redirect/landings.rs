@@ -15,9 +15,9 @@ const LOOPBACK: [IpAddr; 3] = [
 fn without_rules_everything_is_direct() {
     let lab = Lab::with_servers();
     for (remote, pod) in lab.remote.addresses().into_iter().zip(lab.pod.addresses()) {
-        assert_eq!(lab.from_pod(APP, remote, 80), direct("remote"));
-        assert_eq!(lab.from_remote(pod, 8080), direct("app"));
-        assert_eq!(lab.from_remote(pod, 15006), direct("inbound"));
+        assert_eq!(lab.pod_calls(APP, remote, 80), direct("remote"));
+        assert_eq!(lab.remote_calls(pod, 8080), direct("app"));
+        assert_eq!(lab.remote_calls(pod, 15006), direct("inbound"));
     }
 }
 
@@ -26,10 +26,10 @@ fn what_the_pod_sends_goes_to_the_proxy() {
     let lab = Lab::with_rules(&[]);
     for remote in lab.remote.addresses() {
         for user in [APP, (0, 0)] {
-            assert_eq!(lab.from_pod(user, remote, 80), captured("outbound", SocketAddr::new(remote, 80)));
+            assert_eq!(lab.pod_calls(user, remote, 80), captured("outbound", SocketAddr::new(remote, 80)));
         }
         // Nobody listens there: it is the proxy that finds out.
-        assert_eq!(lab.from_pod(APP, remote, 9), captured("outbound", SocketAddr::new(remote, 9)));
+        assert_eq!(lab.pod_calls(APP, remote, 9), captured("outbound", SocketAddr::new(remote, 9)));
     }
 }
 
@@ -37,9 +37,9 @@ fn what_the_pod_sends_goes_to_the_proxy() {
 fn only_uid_and_gid_together_are_exempt() {
     let lab = Lab::with_rules(&[]);
     for remote in lab.remote.addresses() {
-        assert_eq!(lab.from_pod(PROXY, remote, 80), direct("remote"));
+        assert_eq!(lab.pod_calls(PROXY, remote, 80), direct("remote"));
         for user in [(PROXY.0, APP.1), (APP.0, PROXY.1)] {
-            assert_eq!(lab.from_pod(user, remote, 80), captured("outbound", SocketAddr::new(remote, 80)));
+            assert_eq!(lab.pod_calls(user, remote, 80), captured("outbound", SocketAddr::new(remote, 80)));
         }
     }
 }
@@ -55,10 +55,10 @@ fn the_exempt_owner_and_the_ports_are_options() {
     }
     lab.install(&["--outbound-port=16001", "--inbound-port=16006", "--proxy-uid=2000", "--proxy-gid=3000"]);
     for (remote, pod) in lab.remote.addresses().into_iter().zip(lab.pod.addresses()) {
-        assert_eq!(lab.from_pod((2000, 3000), remote, 80), direct("remote"));
-        assert_eq!(lab.from_pod(PROXY, remote, 80), captured("moved-outbound", SocketAddr::new(remote, 80)));
-        assert_eq!(lab.from_remote(pod, 8080), captured("moved-inbound", SocketAddr::new(pod, 8080)));
-        assert_eq!(lab.from_remote(pod, 16006), reset());
+        assert_eq!(lab.pod_calls((2000, 3000), remote, 80), direct("remote"));
+        assert_eq!(lab.pod_calls(PROXY, remote, 80), captured("moved-outbound", SocketAddr::new(remote, 80)));
+        assert_eq!(lab.remote_calls(pod, 8080), captured("moved-inbound", SocketAddr::new(pod, 8080)));
+        assert_eq!(lab.remote_calls(pod, 16006), reset());
     }
 }
 
@@ -67,7 +67,7 @@ fn loopback_is_never_captured() {
     let lab = Lab::with_rules(&["--include-outbound-ports=8080"]);
     for user in [APP, PROXY] {
         for address in LOOPBACK.into_iter().chain(lab.pod.addresses()) {
-            assert_eq!(lab.from_pod(user, address, 8080), direct("app"), "{user:?} to {address}");
+            assert_eq!(lab.pod_calls(user, address, 8080), direct("app"), "{user:?} to {address}");
         }
     }
 }
@@ -77,10 +77,10 @@ fn what_is_sent_to_the_pod_goes_to_the_proxy() {
     let lab = Lab::with_rules(&[]);
     for pod in lab.pod.addresses() {
         for port in [8080, 22, 1, 65535, api::ports::READINESS_CAPTURED] {
-            assert_eq!(lab.from_remote(pod, port), captured("inbound", SocketAddr::new(pod, port)));
+            assert_eq!(lab.remote_calls(pod, port), captured("inbound", SocketAddr::new(pod, port)));
         }
         for port in api::ports::INBOUND_LEFT_ALONE {
-            assert_eq!(lab.from_remote(pod, port), direct("own"), "{port}");
+            assert_eq!(lab.remote_calls(pod, port), direct("own"), "{port}");
         }
     }
 }
@@ -89,10 +89,10 @@ fn what_is_sent_to_the_pod_goes_to_the_proxy() {
 fn excluded_inbound_ports_are_left_alone_and_readiness_is_not_among_them() {
     let lab = Lab::with_rules(&["--exclude-inbound-ports=8000-8099,15022,9999"]);
     for pod in lab.pod.addresses() {
-        assert_eq!(lab.from_remote(pod, 8080), direct("app"));
-        assert_eq!(lab.from_remote(pod, 9999), reset());
+        assert_eq!(lab.remote_calls(pod, 8080), direct("app"));
+        assert_eq!(lab.remote_calls(pod, 9999), reset());
         for port in [7999, 8100, 15022] {
-            assert_eq!(lab.from_remote(pod, port), captured("inbound", SocketAddr::new(pod, port)));
+            assert_eq!(lab.remote_calls(pod, port), captured("inbound", SocketAddr::new(pod, port)));
         }
     }
 }
@@ -103,11 +103,11 @@ fn a_list_of_included_inbound_ports_captures_these_and_readiness() {
         Lab::with_rules(&["--include-inbound-ports=80,9000-9100,15020", "--exclude-inbound-ports=9050"]);
     for pod in lab.pod.addresses() {
         for port in [80, 9000, 9100, api::ports::READINESS_CAPTURED] {
-            assert_eq!(lab.from_remote(pod, port), captured("inbound", SocketAddr::new(pod, port)));
+            assert_eq!(lab.remote_calls(pod, port), captured("inbound", SocketAddr::new(pod, port)));
         }
-        assert_eq!(lab.from_remote(pod, 8080), direct("app"));
-        assert_eq!(lab.from_remote(pod, 15020), direct("own"));
-        assert_eq!(lab.from_remote(pod, 9050), reset());
+        assert_eq!(lab.remote_calls(pod, 8080), direct("app"));
+        assert_eq!(lab.remote_calls(pod, 15020), direct("own"));
+        assert_eq!(lab.remote_calls(pod, 9050), reset());
     }
 }
 
@@ -117,9 +117,9 @@ fn excluded_outbound_ports_and_networks_are_left_alone() {
     let networks = lab.other.addresses().map(|address| address.to_string()).join(",");
     lab.install(&["--exclude-outbound-ports=3300-3310", "--exclude-outbound-cidrs", &networks]);
     for (remote, other) in lab.remote.addresses().into_iter().zip(lab.other.addresses()) {
-        assert_eq!(lab.from_pod(APP, remote, 3307), direct("remote"));
-        assert_eq!(lab.from_pod(APP, remote, 443), captured("outbound", SocketAddr::new(remote, 443)));
-        assert_eq!(lab.from_pod(APP, other, 443), direct("other"));
+        assert_eq!(lab.pod_calls(APP, remote, 3307), direct("remote"));
+        assert_eq!(lab.pod_calls(APP, remote, 443), captured("outbound", SocketAddr::new(remote, 443)));
+        assert_eq!(lab.pod_calls(APP, other, 443), direct("other"));
     }
 }
 
@@ -129,17 +129,20 @@ fn included_networks_and_ports_are_captured_and_nothing_else() {
     let networks = lab.remote.addresses().map(|address| address.to_string()).join(",");
     lab.install(&["--include-outbound-cidrs", &networks, "--include-outbound-ports=443"]);
     for (remote, other) in lab.remote.addresses().into_iter().zip(lab.other.addresses()) {
-        assert_eq!(lab.from_pod(APP, remote, 80), captured("outbound", SocketAddr::new(remote, 80)));
-        assert_eq!(lab.from_pod(APP, other, 80), direct("other"));
-        assert_eq!(lab.from_pod(APP, other, 443), captured("outbound", SocketAddr::new(other, 443)));
+        assert_eq!(lab.pod_calls(APP, remote, 80), captured("outbound", SocketAddr::new(remote, 80)));
+        assert_eq!(lab.pod_calls(APP, other, 80), direct("other"));
+        assert_eq!(lab.pod_calls(APP, other, 443), captured("outbound", SocketAddr::new(other, 443)));
     }
 }
 
 #[test]
 fn a_network_of_one_family_leaves_the_other_alone() {
     let lab = Lab::with_rules(&["--include-outbound-cidrs=0.0.0.0/0"]);
-    assert_eq!(lab.from_pod(APP, lab.remote.v4.into(), 80), captured("outbound", (lab.remote.v4, 80).into()));
-    assert_eq!(lab.from_pod(APP, lab.remote.v6.into(), 80), direct("remote"));
+    assert_eq!(
+        lab.pod_calls(APP, lab.remote.v4.into(), 80),
+        captured("outbound", (lab.remote.v4, 80).into())
+    );
+    assert_eq!(lab.pod_calls(APP, lab.remote.v6.into(), 80), direct("remote"));
 }
 
 #[test]
@@ -147,13 +150,13 @@ fn a_direct_hit_on_the_proxys_ports_is_reset() {
     let lab = Lab::with_rules(&[]);
     for port in api::ports::LISTENERS {
         for pod in lab.pod.addresses() {
-            assert_eq!(lab.from_remote(pod, port), reset(), "remote to {pod} {port}");
+            assert_eq!(lab.remote_calls(pod, port), reset(), "remote to {pod} {port}");
             for user in [APP, PROXY] {
-                assert_eq!(lab.from_pod(user, pod, port), reset(), "{user:?} to {pod} {port}");
+                assert_eq!(lab.pod_calls(user, pod, port), reset(), "{user:?} to {pod} {port}");
             }
         }
         for address in LOOPBACK {
-            assert_eq!(lab.from_pod(APP, address, port), reset(), "app to {address} {port}");
+            assert_eq!(lab.pod_calls(APP, address, port), reset(), "app to {address} {port}");
         }
     }
 }
@@ -163,8 +166,8 @@ fn the_proxys_ports_of_other_hosts_are_ports_like_any_other() {
     let lab = Lab::with_rules(&[]);
     for remote in lab.remote.addresses() {
         for port in api::ports::LISTENERS {
-            assert_eq!(lab.from_pod(APP, remote, port), captured("outbound", SocketAddr::new(remote, port)));
-            assert_eq!(lab.from_pod(PROXY, remote, port), direct("remote"));
+            assert_eq!(lab.pod_calls(APP, remote, port), captured("outbound", SocketAddr::new(remote, port)));
+            assert_eq!(lab.pod_calls(PROXY, remote, port), direct("remote"));
         }
     }
 }
@@ -184,9 +187,9 @@ fn a_syn_that_offers_ecn_is_a_syn() {
         )]);
     }
     for (remote, pod) in lab.remote.addresses().into_iter().zip(lab.pod.addresses()) {
-        assert_eq!(lab.from_pod(APP, remote, 80), captured("outbound", SocketAddr::new(remote, 80)));
-        assert_eq!(lab.from_remote(pod, 8080), captured("inbound", SocketAddr::new(pod, 8080)));
-        assert_eq!(lab.from_remote(pod, 15006), reset());
+        assert_eq!(lab.pod_calls(APP, remote, 80), captured("outbound", SocketAddr::new(remote, 80)));
+        assert_eq!(lab.remote_calls(pod, 8080), captured("inbound", SocketAddr::new(pod, 8080)));
+        assert_eq!(lab.remote_calls(pod, 15006), reset());
     }
     let counted = lab.nft(&["list table inet probe"]);
     assert!(!counted.contains("packets 0 ") && counted.matches("packets ").count() == 2, "{counted}");
@@ -200,6 +203,6 @@ fn with_ipv6_disabled_ipv4_works() {
     lab.listen(|lab| &lab.pod, "inbound", (Ipv4Addr::UNSPECIFIED, 15006).into());
     lab.install(&["--exclude-outbound-cidrs=2001:db8::/32"]);
     let (remote, pod) = (lab.remote.v4, lab.pod.v4);
-    assert_eq!(lab.from_pod(APP, remote.into(), 80), captured("outbound", (remote, 80).into()));
-    assert_eq!(lab.from_remote(pod.into(), 8080), captured("inbound", (pod, 8080).into()));
+    assert_eq!(lab.pod_calls(APP, remote.into(), 80), captured("outbound", (remote, 80).into()));
+    assert_eq!(lab.remote_calls(pod.into(), 8080), captured("inbound", (pod, 8080).into()));
 }

@@ -82,7 +82,9 @@ fn tables_of_others_are_not_touched() {
 
 /// Listeners of both families, in the given order of the namespaces' addresses.
 fn listeners(node: &Node, addresses: [SocketAddr; 2]) -> [TcpListener; 2] {
-    addresses.map(|address| node.netns.run(|| TcpListener::bind(address)).unwrap().unwrap())
+    addresses.map(|address| {
+        node.netns.run(|| TcpListener::bind(address)).expect("the namespace").expect("a listener")
+    })
 }
 
 fn at(addresses: [IpAddr; 2], port: u16) -> [SocketAddr; 2] {
@@ -171,8 +173,8 @@ fn twenty_thousand_networks_are_one_transaction() {
     assert_eq!(lab.generation(), generation + 1);
     assert_eq!(lab.install(&arguments)["changed"], false);
     for (remote, other) in lab.remote.addresses().into_iter().zip(lab.other.addresses()) {
-        assert_eq!(lab.from_pod(APP, remote, 80), captured("outbound", SocketAddr::new(remote, 80)));
-        assert_eq!(lab.from_pod(APP, other, 80), direct("other"));
+        assert_eq!(lab.pod_calls(APP, remote, 80), captured("outbound", SocketAddr::new(remote, 80)));
+        assert_eq!(lab.pod_calls(APP, other, 80), direct("other"));
     }
 }
 

@@ -1,7 +1,9 @@
 //! What the program needs, what it says when it does not have it, and that nothing is half done then.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Output;
+use std::process::Command;
 
 use tests::binaries;
 use tests::exec::{self, Container, Mount, Place, Spec};
@@ -12,14 +14,31 @@ use crate::lab::{Lab, report};
 /// Runs the program as its container would: non-root, a read-only root, no_new_privs, these capabilities as the bound. Gives
 /// exit code and log.
 fn in_container(lab: &Lab, binary: &Path, capabilities: &[&str], arguments: &[&str]) -> (i32, String) {
-    let directory = tempfile::tempdir().unwrap();
-    let target = Path::new(api::pod::INIT_BINARY);
+    in_container_with(lab, binary, capabilities, arguments, None)
+}
+
+/// The same with the pod's state directory, which is a directory of the host.
+fn in_container_with(
+    lab: &Lab,
+    binary: &Path,
+    capabilities: &[&str],
+    arguments: &[&str],
+    state: Option<&Path>,
+) -> (i32, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mount = |source: &Path, target: &str, read_only| Mount {
+        source: source.to_owned(),
+        target: target.into(),
+        read_only,
+    };
+    let mut mounts = vec![mount(binary, api::pod::INIT_BINARY, true)];
+    mounts.extend(state.map(|state| mount(state, api::pod::STATE_PATH, false)));
     let container = Container {
         netns: lab.pod.netns.path(),
         hostname: "pod".to_owned(),
         root: directory.path().to_owned(),
         read_only_root: true,
-        mounts: vec![Mount { source: binary.to_owned(), target: target.to_owned(), read_only: true }],
+        mounts,
     };
     let arguments = [&[api::pod::INIT_BINARY], arguments].concat();
     let spec = Spec {
@@ -33,7 +52,7 @@ fn in_container(lab: &Lab, binary: &Path, capabilities: &[&str], arguments: &[&s
         environment: Vec::new(),
         arguments: arguments.into_iter().map(str::to_owned).collect(),
     };
-    let process = exec::start("init-redirect", &spec).unwrap();
+    let process = exec::start("init-redirect", &spec).expect("a container");
     let code = process.wait_exit(PATIENCE).expect("it ends");
     (code, process.progress().stderr)
 }
@@ -46,6 +65,25 @@ fn net_admin_by_file_capability_is_all_it_needs() {
     let (code, log) = in_container(&lab, &binary, &["CAP_NET_ADMIN"], &[]);
     assert_eq!(code, 0, "{log}");
     assert!(lab.ruleset().contains("REMORA_INBOUND"));
+    // It ran in an empty root, so it is static.
+    assert!(binary.metadata().unwrap().len() <= 2 << 20, "the program is larger than 2 MiB");
+}
+
+#[test]
+fn the_report_goes_to_the_state_directory_and_its_absence_is_no_fault() {
+    let lab = Lab::new();
+    let directory = tempfile::tempdir().unwrap();
+    let binary = binaries::init_redirect_as_in_image(directory.path()).unwrap();
+    let state = directory.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    for (mode, expected) in [(0o755, false), (0o777, true)] {
+        std::fs::set_permissions(&state, Permissions::from_mode(mode)).unwrap();
+        let (code, log) = in_container_with(&lab, &binary, &["CAP_NET_ADMIN"], &[], Some(&state));
+        assert_eq!(code, 0, "{log}");
+        assert_eq!(log.contains("redirect.json"), !expected, "{log}");
+        assert_eq!(state.join("redirect.json").exists(), expected);
+    }
+    assert_eq!(report(&state.join("redirect.json"))["result"], "unchanged");
 }
 
 #[test]
@@ -72,7 +110,7 @@ fn refused(lab: &Lab, arguments: &[&str]) -> String {
     assert_eq!(output.status.code(), Some(10), "{output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
     assert_eq!(lab.ruleset(), "", "{arguments:?}");
-    String::from_utf8(output.stderr).unwrap()
+    String::from_utf8(output.stderr).expect("UTF-8")
 }
 
 #[test]
@@ -96,15 +134,30 @@ fn bad_input_is_named_and_nothing_is_done() {
 }
 
 #[test]
+fn the_environment_is_read_and_checked_too() {
+    let lab = Lab::new();
+    let run = |name: &str, value: &str| {
+        let mut command = Command::new(binaries::init_redirect().unwrap());
+        lab.pod.netns.output(command.env_clear().env(name, value)).unwrap()
+    };
+    let output = run("REMORA_EXCLUDE_INBOUND_PORTS", "twenty-two");
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(10), "{log}");
+    assert!(log.contains("REMORA_EXCLUDE_INBOUND_PORTS") && log.contains("twenty-two"), "{log}");
+    assert!(run("REMORA_EXCLUDE_INBOUND_PORTS", "22").status.success());
+    assert_eq!(lab.install(&["--exclude-inbound-ports=22"])["changed"], false);
+}
+
+#[test]
 fn a_failure_is_reported_too() {
     let lab = Lab::new();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("report");
     let script = format!("exec {} --report {}", binaries::init_redirect().unwrap().display(), path.display());
-    let output: Output = lab
+    let output = lab
         .pod
         .netns
-        .output(std::process::Command::new("setpriv").args([
+        .output(Command::new("setpriv").args([
             "--bounding-set=-net_admin",
             "--inh-caps=-net_admin",
             "sh",
