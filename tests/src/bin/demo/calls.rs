@@ -59,8 +59,8 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Echo => "TCP echo",
-            Self::Greeting => "TCP, server first",
+            Self::Echo => "echo",
+            Self::Greeting => "server first",
             Self::Http => "HTTP",
         })
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
+use base64::Engine as _;
 use serde_json::{Value, json};
 use tests::api_server::{ApiServer, webhook_configuration_path};
 use tests::netns::Node;
@@ -31,8 +32,20 @@ pub(crate) fn api_server(node: &Node) -> Result<(ApiServer, BTreeMap<String, Str
     let api = node.netns.run(ApiServer::start)??;
     let path = webhook_configuration_path(api::control::WEBHOOK_CONFIGURATION);
     api.put(&path, serde_saphyr::from_str(WEBHOOK).context("manifests/webhook.yaml")?);
-    let files = BTreeMap::from([("config".to_owned(), api.kubeconfig())]);
+    let files = BTreeMap::from([("config".to_owned(), kubeconfig(&api)?)]);
     Ok((api, files))
+}
+
+/// With a certificate authority, as every cluster's has one. The scripted API server speaks plain HTTP and so never shows
+/// it, but without one a client looks for the machine's, and in an image from scratch there is none.
+fn kubeconfig(api: &ApiServer) -> Result<String> {
+    let mut config: Value = serde_json::from_str(&api.kubeconfig()).context("the kubeconfig")?;
+    let cluster =
+        config.pointer_mut("/clusters/0/cluster").and_then(Value::as_object_mut).context("no cluster")?;
+    let authority = rcgen::generate_simple_self_signed(["kubernetes".to_owned()]).context("a certificate")?;
+    let authority = base64::engine::general_purpose::STANDARD.encode(authority.cert.pem());
+    cluster.insert("certificate-authority-data".to_owned(), authority.into());
+    Ok(config.to_string())
 }
 
 /// The name of the ConfigMap with the kubeconfig.

@@ -10,6 +10,7 @@ mod control_plane;
 mod evidence;
 mod pods;
 mod report;
+mod rules;
 mod story;
 
 use std::process::ExitCode;

@@ -12,7 +12,12 @@ pub(crate) fn say(text: &str) {
 
 /// A named fact, wrapped under itself.
 pub(crate) fn fact(name: &str, text: &str) {
-    wrapped(&format!("   {name:<12}"), &" ".repeat(15), text);
+    wrapped(&format!("   {name:<11}  "), &" ".repeat(16), text);
+}
+
+/// A numbered item, wrapped under itself.
+pub(crate) fn item(number: &str, text: &str) {
+    wrapped(&format!("   {number:>3}  "), &" ".repeat(8), text);
 }
 
 /// Rows under a heading, columns two blanks apart.

@@ -1,21 +1,21 @@
 //! The story of the demo from beginning to end. Values are made in the order in which they depend on each other, so they
 //! are taken down in the reverse one, however the story ends.
 
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
 use serde_json::{Value, json};
 use tests::netns::{Node, Switch};
 use tests::pod::{Image, Kubelet};
-use tests::{binaries, leftovers, tool};
+use tests::{binaries, leftovers};
 
 use crate::calls::{Call, Kind, Party, call};
 use crate::control_plane::{self, ControlPlane};
 use crate::evidence::{accounts, trace};
 use crate::pods::{self, APPLICATION};
 use crate::report::{fact, say, section, table};
+use crate::rules;
 
 /// Tells it on standard output; the error is the first fact that is not as it should be.
 pub(crate) fn tell() -> Result<()> {
@@ -63,7 +63,8 @@ pub(crate) fn tell() -> Result<()> {
     let outside = start(&kubelet, "outside", &outside_pod, &outside)?;
 
     section(4, "The rules in each meshed pod");
-    rules(&client_pod)?;
+    rules::explain(&client_pod)?;
+    rules::prove(&[&client, &server])?;
 
     section(5, "Where each connection went");
     let calls = traffic(&[&client, &server, &outside])?;
@@ -170,26 +171,6 @@ fn no_api_token(pid: u32) -> Result<()> {
     Ok(())
 }
 
-/// What `init-redirect plan` says with the patched pod's own arguments and environment.
-fn rules(pod: &Value) -> Result<()> {
-    let containers = pod.pointer("/spec/initContainers").and_then(Value::as_array).into_iter().flatten();
-    let mut containers = containers.filter(|container| pods::name(container) == api::pod::INIT_CONTAINER);
-    let init = containers.next().context("the pod has no init container of ours")?;
-    let mut plan = Command::new(binaries::init_redirect()?);
-    plan.env_clear().arg("plan");
-    for argument in init.get("args").and_then(Value::as_array).into_iter().flatten() {
-        plan.arg(argument.as_str().unwrap_or_default());
-    }
-    for variable in init.get("env").and_then(Value::as_array).into_iter().flatten() {
-        plan.env(pods::name(variable), variable.get("value").and_then(Value::as_str).unwrap_or_default());
-    }
-    let output = tool::run("the init-redirect crate", &mut plan)?;
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        println!("{}{line}", if line.is_empty() { "" } else { "   " });
-    }
-    Ok(())
-}
-
 /// Every kind of call, in both families, wherever a meshed pod is at an end.
 fn traffic(parties: &[&Party<'_>; 3]) -> Result<Vec<Call>> {
     let [client, server, outside] = parties;
@@ -213,11 +194,12 @@ fn traffic(parties: &[&Party<'_>; 3]) -> Result<Vec<Call>> {
             }
         }
     }
-    table(&["call", "kind", "original destination", "client's proxy", "server's proxy", "server saw"], &rows);
+    table(&["call", "kind", "original destination", "source", "destination", "server saw"], &rows);
     println!();
     say(
-        "\"logged\": that proxy carried the connection and logged it with the original destination shown. The calls were \
-         made from within the application's containers, and every answer was the right one.",
+        "Under \"source\" and \"destination\": whether the client's proxy and the server's carried and logged the \
+         connection, with this original destination. All calls were made from within the applications' containers, and \
+         every answer was the right one. The server sees its own proxy in place of a client, if it has one.",
     );
     Ok(calls)
 }
@@ -233,13 +215,17 @@ fn count(parties: &[&Party<'_>], calls: &[Call]) -> Result<()> {
                 account.counters.closed.to_string(),
                 account.counters.received.to_string(),
                 account.counters.sent.to_string(),
-                format!("{} calls, {} probes of the application", account.calls, account.probes),
+                account.calls.to_string(),
+                account.probes.to_string(),
             ]);
         }
     }
-    table(&["pod", "reporter", "opened", "closed", "bytes in", "bytes out", "which were"], &rows);
+    table(&["pod", "reporter", "opened", "closed", "bytes in", "bytes out", "calls", "probes"], &rows);
     println!();
-    say("Metrics and access logs tell the same, and no proxy tells of any other connection.");
+    say(
+        "\"source\" is the proxy in its part as the client's, \"destination\" in that as the server's. Opened are the calls \
+         above and the kubelet's probes of the application, and nothing else; the access logs tell the same.",
+    );
     Ok(())
 }
 
@@ -249,7 +235,7 @@ fn stop(party: Party<'_>) -> Result<()> {
     let ended = party.pod.stop();
     let told: Vec<String> = ended
         .iter()
-        .map(|end| format!("{} ended with code {} ({} ms)", end.name, end.code, millis(end.gone)))
+        .map(|end| format!("{} {} ({} ms)", end.name, how(end.code), end.gone.as_millis()))
         .collect();
     fact(name, &told.join(", then "));
     for end in &ended {
@@ -265,6 +251,10 @@ fn stop(party: Party<'_>) -> Result<()> {
     Ok(())
 }
 
-fn millis(duration: Duration) -> u128 {
-    duration.as_millis()
+fn how(code: i32) -> String {
+    match code {
+        0 => "ended in good order".to_owned(),
+        143 => "was ended by SIGTERM".to_owned(),
+        code => format!("ended with code {code}"),
+    }
 }
