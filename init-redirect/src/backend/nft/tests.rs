@@ -285,6 +285,8 @@ fn every_message_asks_for_an_acknowledgement_and_is_a_step() {
     let messages: Vec<_> = wire::messages(&batch.bytes).collect::<Result<_, _>>().expect("our own batch");
     assert_eq!(messages.len(), batch.steps.len() + 2);
     let steps = &messages[1..messages.len() - 1];
+    let generation = messages[0].attributes().expect("attributes").number(sys::NFNL_BATCH_GENID);
+    assert_eq!(generation, Ok(7), "the batch says on what it is based");
     assert!(steps.iter().all(|message| message.flags & sys::NLM_F_ACK != 0));
     assert!(steps.iter().zip(Batch::FIRST..).all(|(message, sequence)| message.sequence == sequence));
 }
