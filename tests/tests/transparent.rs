@@ -1,0 +1,392 @@
+//! init-redirect and proxy, the real programs, in pods' namespaces: applications that know nothing of a mesh talk, and what
+//! they see, what the proxies log and what they count is what a user would expect. Each path is taken in both families.
+
+use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::exec::{self, Container, Mount, Place, Process, Progress, Spec};
+use tests::netns::{Netns, Node, Switch};
+use tests::peer::{self, Exchange, Server, Service};
+use tests::{binaries, leftovers, tool};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const APP: (u32, u32) = (1000, 1000);
+const PORT: u16 = 8080;
+const WILDCARD: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+
+/// A node with its proxy.
+struct Pod {
+    node: Node,
+    proxy: Process,
+    directory: TempDir,
+}
+
+impl Pod {
+    /// With the rules of init-redirect.
+    fn meshed(switch: &mut Switch, label: &str, options: &[&str]) -> Self {
+        let node = switch.attach(label).expect("a namespace");
+        let mut init = Command::new(binaries::init_redirect().expect("the program"));
+        let output = node.netns.output(init.env_clear()).expect("the program runs");
+        assert!(output.status.success(), "{output:?}");
+        Self::with_proxy(node, options)
+    }
+
+    /// Whatever the rules are. As a kubelet does it: a user without capabilities, a read-only root, a state directory.
+    fn with_proxy(node: Node, options: &[&str]) -> Self {
+        let directory = leftovers::directory("proxy").expect("a directory");
+        let [root, state] = ["root", "state"].map(|name| directory.path().join(name));
+        for path in [&root, &state] {
+            std::fs::create_dir(path).expect("a directory");
+        }
+        std::os::unix::fs::chown(&state, Some(api::pod::PROXY_UID), Some(api::pod::PROXY_GID))
+            .expect("its owner");
+        let mount = |source, target: &str, read_only| Mount { source, target: target.into(), read_only };
+        let container = Container {
+            netns: node.netns.path(),
+            hostname: "pod".to_owned(),
+            root,
+            read_only_root: true,
+            mounts: vec![
+                mount(binaries::proxy().expect("the program"), api::pod::PROXY_BINARY, true),
+                mount(state, api::pod::STATE_PATH, false),
+            ],
+        };
+        let mut spec = as_proxy(Place::New(container), options);
+        spec.environment = vec![(api::env::WORKLOAD_NAME.to_owned(), node.netns.name().to_owned())];
+        let proxy = exec::start("proxy", &spec).expect("the proxy starts");
+        proxy
+            .wait_for("ready", PATIENCE, |progress| progress.stderr.contains("proxy is ready").then_some(()))
+            .expect("the proxy becomes ready");
+        Self { node, proxy, directory }
+    }
+
+    /// What the application of this pod gets when it calls.
+    fn calls(&self, target: SocketAddr) -> Exchange {
+        as_app(&self.node.netns, || peer::call(target, b""))
+    }
+
+    /// The access-log lines about `destination`, once there are `count` of them.
+    fn log(&self, destination: SocketAddr, count: usize) -> Vec<Value> {
+        let lines = |progress: &Progress| {
+            let all = progress.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let lines: Vec<_> =
+                all.filter(|line| line["original_destination"] == destination.to_string()).collect();
+            (lines.len() >= count).then_some(lines)
+        };
+        let lines = self.proxy.wait_for("access log", PATIENCE, lines).expect("a line for each connection");
+        assert_eq!(lines.len(), count, "{lines:?}");
+        lines
+    }
+
+    /// The value of a series, 0 if there is none.
+    fn metric(&self, parts: &[&str]) -> u64 {
+        let target = (Ipv4Addr::LOCALHOST, api::ports::METRICS).into();
+        let answer =
+            self.node.netns.run(|| peer::http_get(target, "/metrics", PATIENCE)).expect("the namespace");
+        let (_, text) = answer.expect("metrics");
+        let line = text.lines().find(|line| parts.iter().all(|part| line.contains(part)));
+        line.and_then(|line| line.rsplit(' ').next()).map_or(0, |value| value.parse().expect("a number"))
+    }
+
+    fn drain(&self) {
+        let spec = as_proxy(Place::Join { pid: self.proxy.pid() }, &["drain"]);
+        let drain = exec::start("drain", &spec).expect("the program starts");
+        assert_eq!(drain.wait_exit(PATIENCE), Some(0), "{}", drain.progress());
+    }
+
+    fn serves(&self, service: Service) -> [Server; 2] {
+        servers(&self.node, service)
+    }
+}
+
+/// The proxy's program, as the injector lets it run.
+fn as_proxy(place: Place, arguments: &[&str]) -> Spec {
+    let program = [api::pod::PROXY_BINARY];
+    Spec {
+        parent: nix::unistd::getpid().as_raw(),
+        place,
+        uid: api::pod::PROXY_UID,
+        gid: api::pod::PROXY_GID,
+        groups: Vec::new(),
+        capabilities: Vec::new(),
+        no_new_privileges: true,
+        environment: Vec::new(),
+        arguments: program.iter().chain(arguments).map(ToString::to_string).collect(),
+    }
+}
+
+fn servers(node: &Node, service: Service) -> [Server; 2] {
+    node.netns.set_sysctl("net/ipv6/bindv6only", "1").expect("the setting");
+    WILDCARD.map(|address| {
+        Server::start(&node.netns, "app", SocketAddr::new(address, PORT), service).expect("a listener")
+    })
+}
+
+fn as_app<T: Send>(netns: &Netns, work: impl FnOnce() -> T + Send) -> T {
+    netns.run_as(APP.0, APP.1, work).expect("the namespace")
+}
+
+/// The connection was made and then reset; refused would be another error. The client may see it when it ends its side.
+fn assert_reset(exchange: &Exchange) {
+    let error = exchange.error.as_deref();
+    assert!(exchange.received.is_empty(), "{exchange:?}");
+    assert!(matches!(error, Some("ConnectionReset" | "NotConnected")), "{exchange:?}");
+}
+
+fn ip(line: &Value, key: &str) -> IpAddr {
+    let address: SocketAddr = line[key].as_str().expect("an address").parse().expect("an address");
+    address.ip()
+}
+
+#[test]
+fn meshed_to_meshed_is_carried_logged_and_counted_at_both_ends() {
+    let mut switch = Switch::new("switch").expect("a switch");
+    let [client, server] = ["client", "server"].map(|label| Pod::meshed(&mut switch, label, &[]));
+    let _servers = server.serves(Service::Landing);
+    for (from, to) in client.node.addresses().into_iter().zip(server.node.addresses()) {
+        let target = SocketAddr::new(to, PORT);
+        let landing = client.calls(target).landing().expect("the application answers");
+        let source: IpAddr = if to.is_ipv4() { Ipv4Addr::new(127, 0, 0, 6).into() } else { to };
+        assert_eq!((landing.peer.ip(), landing.local), (source, target));
+
+        let line = &client.log(target, 1)[0];
+        assert_eq!(
+            (line["reporter"].as_str(), ip(line, "downstream_remote_address")),
+            (Some("source"), from)
+        );
+        assert_eq!(
+            (&line["upstream_host"], ip(line, "upstream_local_address")),
+            (&target.to_string().into(), from)
+        );
+        assert_eq!(line["upstream_cluster"], "PassthroughCluster");
+        let line = &server.log(target, 1)[0];
+        assert_eq!(
+            (line["reporter"].as_str(), ip(line, "downstream_remote_address")),
+            (Some("destination"), from)
+        );
+        assert_eq!(ip(line, "upstream_local_address"), source);
+        assert_eq!(line["upstream_cluster"], format!("inbound|{PORT}||"));
+        assert!(line["bytes_sent"].as_u64() > Some(0) && line["response_flags"] == "-", "{line}");
+    }
+    for (pod, reporter) in [(&client, "source"), (&server, "destination")] {
+        let workload = format!("{reporter}_workload=\"{}\"", pod.node.netns.name());
+        let labels = [&format!("reporter=\"{reporter}\""), workload.as_str()];
+        for name in ["opened", "closed"] {
+            assert_eq!(
+                pod.metric(&[&format!("istio_tcp_connections_{name}_total{{"), labels[0], labels[1]]),
+                2
+            );
+        }
+        assert!(pod.metric(&["istio_tcp_sent_bytes_total{", labels[0], labels[1]]) > 0);
+    }
+}
+
+#[test]
+fn where_lo_has_them_ipv6_applications_see_the_reserved_sources() {
+    let mut switch = Switch::new("switch").expect("a switch");
+    let node = switch.attach("server").expect("a namespace");
+    node.netns.ip(&["-6 addr add ::6/128 dev lo nodad"]).expect("an address");
+    let mut init = Command::new(binaries::init_redirect().expect("the program"));
+    assert!(node.netns.output(init.env_clear()).expect("the program runs").status.success());
+    let server = Pod::with_proxy(node, &[]);
+    let _servers = server.serves(Service::Landing);
+    let target = SocketAddr::new(server.node.v6.into(), PORT);
+    let exchange = switch.netns().run(|| peer::call(target, b"")).expect("the namespace");
+    assert_eq!(
+        exchange.landing().expect("an answer").peer.ip(),
+        "::6".parse::<IpAddr>().expect("an address")
+    );
+}
+
+#[test]
+fn meshed_and_unmeshed_reach_each_other() {
+    let mut switch = Switch::new("switch").expect("a switch");
+    let (meshed, plain) =
+        (Pod::meshed(&mut switch, "meshed", &[]), switch.attach("plain").expect("a namespace"));
+    let _servers = (meshed.serves(Service::Landing), servers(&plain, Service::Landing));
+    for (meshed_ip, plain_ip) in meshed.node.addresses().into_iter().zip(plain.addresses()) {
+        let target = SocketAddr::new(plain_ip, PORT);
+        let landing = meshed.calls(target).landing().expect("an answer");
+        assert_eq!((landing.peer.ip(), meshed.log(target, 1).len()), (meshed_ip, 1));
+        let target = SocketAddr::new(meshed_ip, PORT);
+        let exchange = as_app(&plain.netns, || peer::call(target, b""));
+        assert!(exchange.landing().is_ok(), "{exchange:?}");
+        assert_eq!(meshed.log(target, 1).len(), 1);
+        // Loopback is never captured, so this is no connection of the proxy's.
+        assert!(meshed.calls(target).landing().is_ok());
+        assert_eq!(meshed.log(target, 1).len(), 1);
+    }
+}
+
+#[test]
+fn a_megabyte_and_a_half_close_go_through_two_proxies() {
+    let mut switch = Switch::new("switch").expect("a switch");
+    let [client, server] = ["client", "server"].map(|label| Pod::meshed(&mut switch, label, &[]));
+    let _servers = server.serves(Service::Echo);
+    let text: String = (0..100_000).map(|number| format!("line {number}\n")).collect();
+    for to in server.node.addresses() {
+        let target = SocketAddr::new(to, PORT);
+        let back = as_app(&client.node.netns, || echoed(target, &text));
+        assert!(back == text, "{} of {} bytes came back", back.len(), text.len());
+        for pod in [&client, &server] {
+            let line = &pod.log(target, 1)[0];
+            assert_eq!(
+                (&line["bytes_received"], &line["bytes_sent"]),
+                (&text.len().into(), &text.len().into())
+            );
+        }
+    }
+}
+
+/// Sends and reads at once, since an echo server does not buffer; the end is sent before the last byte is read.
+fn echoed(target: SocketAddr, text: &str) -> String {
+    let mut stream = TcpStream::connect_timeout(&target, PATIENCE).expect("a connection");
+    let mut sender = stream.try_clone().expect("a second handle");
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::io::Write::write_all(&mut sender, text.as_bytes()).expect("everything is taken");
+            sender.shutdown(std::net::Shutdown::Write).expect("FIN");
+        });
+        let mut back = String::new();
+        stream.read_to_string(&mut back).expect("a clean end");
+        back
+    })
+}
+
+#[test]
+fn a_closed_port_is_a_reset_through_two_proxies() {
+    let mut switch = Switch::new("switch").expect("a switch");
+    let [client, server] = ["client", "server"].map(|label| Pod::meshed(&mut switch, label, &[]));
+    for to in server.node.addresses() {
+        let target = SocketAddr::new(to, PORT);
+        assert_reset(&client.calls(target));
+        assert_eq!(server.log(target, 1)[0]["response_flags"], "UF,URX");
+        assert!(["UC", "UF,URX"].map(Value::from).contains(&client.log(target, 1)[0]["response_flags"]));
+    }
+}
+
+#[test]
+fn readiness_through_capture_proves_the_rules() {
+    let mut switch = Switch::new("switch").expect("a switch");
+    let meshed = Pod::meshed(&mut switch, "meshed", &[]);
+    let bare = Pod::with_proxy(switch.attach("bare").expect("a namespace"), &[]);
+    let probe = |address, port| {
+        let target = SocketAddr::new(address, port);
+        switch
+            .netns()
+            .run(|| peer::http_get(target, api::control::READY_PATH, PATIENCE))
+            .expect("the namespace")
+    };
+    for address in meshed.node.addresses() {
+        for port in [api::ports::READINESS_CAPTURED, api::ports::READINESS] {
+            let (status, body) = probe(address, port).expect("an answer");
+            assert_eq!((status, body.as_str()), (200, "ready\n"), "{address} {port}");
+        }
+    }
+    for address in bare.node.addresses() {
+        assert_eq!(probe(address, api::ports::READINESS).expect("an answer").0, 200);
+        assert!(probe(address, api::ports::READINESS_CAPTURED).is_err(), "nobody listens there");
+    }
+    assert_eq!(meshed.metric(&["istio_tcp_connections_opened_total{", "destination"]), 0);
+    assert!(meshed.proxy.progress().stdout.is_empty(), "a probe is no connection");
+}
+
+#[test]
+fn calls_to_the_proxys_own_ports_are_reset_by_the_rules() {
+    let mut switch = Switch::new("switch").expect("a switch");
+    let meshed = Pod::meshed(&mut switch, "meshed", &[]);
+    for port in api::ports::LISTENERS {
+        for address in meshed.node.addresses() {
+            let target = SocketAddr::new(address, port);
+            let exchange = switch.netns().run(|| peer::call(target, b"")).expect("the namespace");
+            assert_eq!(exchange.error.as_deref(), Some("ConnectionRefused"), "from outside to {target}");
+        }
+        for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            let target = SocketAddr::new(address, port);
+            assert_eq!(
+                meshed.calls(target).error.as_deref(),
+                Some("ConnectionRefused"),
+                "from inside to {target}"
+            );
+        }
+    }
+    assert_eq!(meshed.metric(&["remora_refused_connections_total{"]), 0, "they do not reach the proxy");
+}
+
+#[test]
+fn where_rules_let_them_through_the_proxy_refuses_them_itself() {
+    let mut switch = Switch::new("switch").expect("a switch");
+    let node = switch.attach("odd").expect("a namespace");
+    // Rules that nobody should have: what the proxy may not carry is sent to it.
+    for rule in [
+        "add table inet odd",
+        "add chain inet odd in { type nat hook prerouting priority -100 ; }",
+        "add rule inet odd in tcp dport { 15000, 15001, 8080 } redirect to :15006",
+    ] {
+        let nft = node.netns.run(|| tool::run("nftables", Command::new("nft").arg(rule)));
+        nft.expect("the namespace").expect("the rule");
+    }
+    let odd = Pod::with_proxy(node, &[]);
+    let _servers = odd.serves(Service::Landing);
+    for (round, address) in (1..).zip(odd.node.addresses()) {
+        for (port, reason) in [(15006, "direct"), (15001, "loop"), (15000, "own_port")] {
+            let target = SocketAddr::new(address, port);
+            let exchange = switch.netns().run(|| peer::call(target, b"")).expect("the namespace");
+            assert_reset(&exchange);
+            let labels = ["direction=\"inbound\"", &format!("reason=\"{reason}\"")];
+            assert_eq!(
+                odd.metric(&["remora_refused_connections_total{", labels[0], labels[1]]),
+                round,
+                "{target}"
+            );
+        }
+        let target = SocketAddr::new(address, PORT);
+        let exchange = switch.netns().run(|| peer::call(target, b"")).expect("the namespace");
+        assert!(exchange.landing().is_ok(), "the control: {exchange:?}");
+    }
+}
+
+#[test]
+fn a_drain_closes_inbound_alone_and_the_signal_ends_the_proxy() {
+    let mut switch = Switch::new("switch").expect("a switch");
+    let meshed = Pod::meshed(&mut switch, "meshed", &["--drain-delay", "0s"]);
+    let plain = switch.attach("plain").expect("a namespace");
+    let _servers = (meshed.serves(Service::Landing), servers(&plain, Service::Landing));
+    let target = SocketAddr::new(meshed.node.v4.into(), PORT);
+    let from_outside = || as_app(&plain.netns, || peer::call(target, b""));
+    assert!(from_outside().landing().is_ok());
+    meshed.drain();
+    let closed = |progress: &Progress| progress.stderr.contains("listeners close").then_some(());
+    meshed.proxy.wait_for("inbound closes", PATIENCE, closed).expect("the log says so");
+    assert_eq!(from_outside().error.as_deref(), Some("ConnectionRefused"));
+    let outside = SocketAddr::new(plain.v4.into(), PORT);
+    assert!(meshed.calls(outside).landing().is_ok(), "outbound stays");
+    meshed.proxy.signal(Signal::SIGTERM);
+    assert_eq!(meshed.proxy.wait_exit(PATIENCE), Some(0));
+    let end = meshed.proxy.progress();
+    assert!(end.stderr.contains("exit=Idle"), "{end}");
+    assert_eq!(end.stdout.lines().count(), 2, "every line was written before the end: {end}");
+    assert!(!meshed.directory.path().join("state/proxy.sock").exists(), "its socket is gone");
+}
+
+#[test]
+fn a_killed_proxy_resets_what_it_carried() {
+    let mut switch = Switch::new("switch").expect("a switch");
+    let meshed = Pod::meshed(&mut switch, "meshed", &[]);
+    let plain = switch.attach("plain").expect("a namespace");
+    let _servers = servers(&plain, Service::Echo);
+    let target = SocketAddr::new(plain.v4.into(), PORT);
+    let mut open =
+        as_app(&meshed.node.netns, || TcpStream::connect_timeout(&target, PATIENCE)).expect("a connection");
+    open.set_read_timeout(Some(PATIENCE)).expect("the option");
+    std::io::Write::write_all(&mut open, b"x").expect("a byte goes");
+    open.read_exact(&mut [0]).expect("and comes back");
+    meshed.proxy.signal(Signal::SIGKILL);
+    let error = open.read(&mut [0]).expect_err("a truncation must not look like an end");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
