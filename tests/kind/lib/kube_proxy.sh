@@ -26,9 +26,8 @@ nodes() { in_cluster kind get nodes --name "$CLUSTER_NAME" 2>/dev/null; }
 # has_only_rules_of MODE NODE: kube-proxy removes the other mode's rules when it starts, which is worth checking: they would go on working.
 has_only_rules_of() {
   local nft iptables
-  nft=$(docker exec "$2" nft list tables ip) || return
-  # The kubelet's own chain, KUBE-FIREWALL, stays in either mode.
-  iptables=$(docker exec "$2" iptables-save --table nat) || return
+  nft=$(docker exec "$2" nft list tables) || return
+  iptables=$(docker exec "$2" sh -c 'iptables-save --table nat; ip6tables-save --table nat') || return
   case $1 in
   iptables) [[ $iptables == *KUBE-SVC-* && $nft != *kube-proxy* ]] ;;
   nftables) [[ $iptables != *KUBE-SVC-* && $nft == *kube-proxy* ]] ;;

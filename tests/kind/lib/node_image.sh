@@ -16,7 +16,8 @@ node_clutter=(
   usr/share/bash-completion usr/lib/cni/dhcp
 )
 
-# Debian with what a node needs.
+# Debian with what a node needs. The hooks' $1 is mmdebstrap's: the root that it makes.
+# shellcheck disable=SC2016
 build_base() {
   local mirror
   mirror=$(apt-get indextargets --format '$(SITE)' "Codename: $DEBIAN_SUITE" 'Created-By: Packages' | head -n 1) # the one this machine uses
@@ -40,7 +41,7 @@ build_packet_filters() {
   mkdir "$root"
   tar -C "$root" -xf "$IMAGES/base.tar" ./usr ./bin ./sbin ./lib ./lib64 ./etc
   (
-    cd "$root"
+    cd "$root" || exit
     {
       printf '%s\n' bin sbin lib lib64 usr/sbin/{nft,conntrack,ipset} usr/sbin/*tables* usr/lib/*/xtables
       find etc/alternatives -name 'ip*tables*'

@@ -62,6 +62,7 @@ own_down() {
     say "no cluster is up"
     return
   }
+  [[ -e $RUN ]] || die "the cluster that is up was made with another REMORA_KIND_HOME, and was left alone; to take it over: mkdir -p $RUN"
   timed "cluster down" own_remove
 }
 

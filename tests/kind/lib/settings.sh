@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Versions, names and paths. Everything that is built is stamped with what it was built from (lib/made.sh), so a change here rebuilds it.
 
 KIND_VERSION=0.33.0

@@ -1,0 +1,192 @@
+//! `tests/kind/cluster` leaves the machine as it was, whatever ends the cluster, and refuses a second one.
+//!
+//! Only the engine of our own is tested (`CLUSTER=own`); where the machine's Docker engine runs the nodes, removing them is
+//! kind's work. Not part of `cargo test`, since it needs the machine for itself for two minutes: `make e2e` runs it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tests::cluster::eventually;
+use tests::tool;
+
+/// `ENGINE_NAME` in tests/kind/lib/settings.sh: the engine's network namespace and its cgroup.
+const ENGINE: &str = "remora-kind";
+
+/// Sysctls that change by themselves.
+const RESTLESS: [&str; 9] = [
+    "fs.aio-nr",
+    "fs.dentry-state",
+    "fs.file-nr",
+    "fs.inode-",
+    "fs.quota.",
+    "kernel.ns_last_pid",
+    "kernel.pty.nr",
+    "kernel.random.",
+    "net.netfilter.nf_conntrack_count",
+];
+
+#[test]
+fn one_cluster_at_a_time_and_nothing_is_left_of_it() {
+    // `build` first: what it installs and caches is meant to stay.
+    succeed("build").unwrap();
+    let before = Machine::look().unwrap();
+
+    succeed("up").unwrap();
+    let (second, text) = run("up").unwrap();
+    assert!(!second && text.contains("is up on this machine already"), "{text}");
+    succeed("status").unwrap();
+    kill_process("tini").unwrap();
+    succeed("down").unwrap();
+    before.compare("after SIGKILL of the engine's first process").unwrap();
+
+    succeed("up").unwrap();
+    succeed("down").unwrap();
+    before.compare("after an orderly end").unwrap();
+
+    let mut up = start("up").unwrap();
+    until_a_node_runs(&mut up).unwrap();
+    up.kill().unwrap();
+    up.wait().unwrap();
+    succeed("down").unwrap();
+    before.compare("after SIGKILL of `up`").unwrap();
+
+    let mut up = start("up").unwrap();
+    until_a_node_runs(&mut up).unwrap();
+    kill_process("dockerd").unwrap();
+    assert!(!up.wait().unwrap().success(), "`up` succeeded without an engine");
+    succeed("down").unwrap();
+    before.compare("after SIGKILL of dockerd").unwrap();
+
+    succeed("down").unwrap(); // again: nothing to do is no failure
+    before.compare("after a second `down`").unwrap();
+}
+
+fn cluster(command: &str) -> Command {
+    let mut cluster = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("kind/cluster"));
+    cluster.arg(command).env("CLUSTER", "own").stdin(Stdio::null());
+    cluster
+}
+
+fn succeed(command: &str) -> Result<()> {
+    let (success, text) = run(command)?;
+    ensure!(success, "cluster {command}:\n{text}");
+    Ok(())
+}
+
+/// Whether it succeeded, and what it said.
+fn run(command: &str) -> Result<(bool, String)> {
+    let output = cluster(command).output()?;
+    let text = [output.stdout, output.stderr].concat();
+    Ok((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
+}
+
+fn start(command: &str) -> Result<Child> {
+    Ok(cluster(command).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
+}
+
+/// A container's cgroup tells it: the engine works, and kind is at work upon it.
+fn until_a_node_runs(up: &mut Child) -> Result<()> {
+    eventually("a node's cgroup", Duration::from_secs(120), || {
+        ensure!(up.try_wait()?.is_none(), "`up` ended early");
+        Ok(cgroups()?.iter().any(|path| path.contains(&format!("{ENGINE}/"))).then_some(()))
+    })
+}
+
+/// SIGKILL for a process of the engine.
+fn kill_process(name: &str) -> Result<()> {
+    let pids = tool::run("iproute2", Command::new("ip").args(["netns", "pids", ENGINE]))?;
+    let pids = String::from_utf8(pids.stdout)?;
+    let is_it = |pid: &&str| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name)
+    };
+    let pid = pids.lines().find(is_it).with_context(|| format!("no process {name} in {ENGINE}"))?;
+    Ok(kill(Pid::from_raw(pid.parse()?), Signal::SIGKILL)?)
+}
+
+/// Everything of the machine that a cluster could leave a trace in.
+struct Machine(Vec<(&'static str, BTreeSet<String>)>);
+
+impl Machine {
+    fn look() -> Result<Self> {
+        Ok(Self(vec![
+            ("namespace in use", namespaces()?),
+            ("network namespace", names("/run/netns")),
+            ("mount", lines(fs::read_to_string("/proc/self/mounts")?, |_| true)),
+            ("cgroup", cgroups()?),
+            ("iptables rule", filter_rules("iptables", Command::new("iptables-save"))?),
+            ("ip6tables rule", filter_rules("iptables", Command::new("ip6tables-save"))?),
+            (
+                "nftables rule",
+                filter_rules("nftables", {
+                    let mut nft = Command::new("nft");
+                    nft.args(["list", "ruleset"]);
+                    nft
+                })?,
+            ),
+            ("sysctl", sysctls()?),
+            (
+                "directory entry",
+                ["/run", "/etc", "/opt", "/var/lib", "/lib"].into_iter().flat_map(names).collect(),
+            ),
+        ]))
+    }
+
+    /// An error that names what there is more or less than at this look.
+    fn compare(&self, when: &str) -> Result<()> {
+        let now = Self::look()?;
+        for ((what, before), (_, after)) in self.0.iter().zip(&now.0) {
+            let changed: Vec<_> = before.symmetric_difference(after).collect();
+            ensure!(changed.is_empty(), "{when}: {what}: {changed:#?}");
+        }
+        Ok(())
+    }
+}
+
+/// The namespaces that some process is in: a process that was left would be in one of its own.
+fn namespaces() -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for process in fs::read_dir("/proc")?.flatten() {
+        for kind in ["net", "mnt", "pid", "cgroup"] {
+            // Not every entry is a process, and processes end.
+            if let Ok(namespace) = fs::read_link(process.path().join("ns").join(kind)) {
+                found.insert(namespace.display().to_string());
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn cgroups() -> Result<BTreeSet<String>> {
+    let found = Command::new("find").args(["/sys/fs/cgroup", "-type", "d"]).output()?;
+    Ok(lines(String::from_utf8(found.stdout)?, |_| true))
+}
+
+/// Rules without comments and counters.
+fn filter_rules(package: &str, mut command: Command) -> Result<BTreeSet<String>> {
+    let output = String::from_utf8(tool::run(package, &mut command)?.stdout)?;
+    let rules = lines(output, |line| !line.starts_with('#'));
+    Ok(rules.iter().map(|rule| rule.split(" [").next().unwrap_or_default().to_owned()).collect())
+}
+
+fn sysctls() -> Result<BTreeSet<String>> {
+    // It fails for those that cannot be read; what could be is on its standard output.
+    let output = Command::new("sysctl").arg("-a").output().context("install Debian's package procps")?;
+    Ok(lines(String::from_utf8_lossy(&output.stdout).into_owned(), |line| {
+        !RESTLESS.iter().any(|name| line.starts_with(name))
+    }))
+}
+
+fn names(directory: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path().display().to_string()).collect()
+}
+
+fn lines(text: String, keep: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    text.lines().filter(|line| keep(line)).map(str::to_owned).collect()
+}
