@@ -43,12 +43,16 @@ pub fn demo() -> Result<PathBuf> {
 
 /// A copy of `init-redirect` in `directory` that carries the file capabilities which it has in its image.
 pub fn init_redirect_as_in_image(directory: &Path) -> Result<PathBuf> {
-    let original = init_redirect()?;
-    let copy = directory.join("init-redirect");
-    std::fs::copy(&original, &copy)
-        .with_context(|| format!("cannot copy {} to {}", original.display(), copy.display()))?;
-    let capabilities = format!("{}=p", api::pod::INIT_FILE_CAPABILITIES.join(","));
-    tool::run("libcap2-bin", Command::new("setcap").arg(capabilities).arg(&copy))?;
+    with_file_capabilities(&init_redirect()?, &api::pod::INIT_FILE_CAPABILITIES, directory)
+}
+
+/// A copy of a program in `directory` with these capabilities in its permitted set, and none in its effective one.
+pub fn with_file_capabilities(program: &Path, capabilities: &[&str], directory: &Path) -> Result<PathBuf> {
+    let copy = directory.join(program.file_name().context("a program has a name")?);
+    std::fs::copy(program, &copy)
+        .with_context(|| format!("cannot copy {} to {}", program.display(), copy.display()))?;
+    let text = format!("{}=p", capabilities.join(","));
+    tool::run("libcap2-bin", Command::new("setcap").arg(text).arg(&copy))?;
     Ok(copy)
 }
 

@@ -78,6 +78,11 @@ impl Netns {
         self.run(|| command.output())?.with_context(|| format!("cannot run {command:?}"))
     }
 
+    /// Runs a tool of the machine in the namespace, which must succeed; see [`tool::run`].
+    pub fn tool(&self, package: &str, command: &mut Command) -> Result<Output> {
+        self.run(|| tool::run(package, command))?
+    }
+
     /// Runs `ip` in the namespace; each command is a line without the word `ip`.
     pub fn ip(&self, commands: &[&str]) -> Result<()> {
         for line in commands {

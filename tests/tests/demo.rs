@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -102,6 +102,18 @@ fn it_succeeds_within_a_minute_and_leaves_nothing() {
     assert!(demo.text.lines().all(|line| line.chars().count() <= 100), "{}", demo.text);
     assert!(began.elapsed() < Duration::from_secs(60));
     assert_eq!(demo.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn without_root_it_says_so() {
+    let directory = leftovers::directory("demo-copy").unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = directory.path().join("demo");
+    fs::copy(binaries::demo().unwrap(), &copy).unwrap();
+    let output = Command::new(&copy).uid(65534).gid(65534).current_dir("/").output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("run it as root"), "{errors}");
 }
 
 #[test]

@@ -18,6 +18,9 @@ impl Manifest {
     pub(crate) fn parse(pod: &Value) -> Result<Self> {
         let manifest: Self =
             serde_json::from_value(pod.clone()).context("this is not a Pod that can be run")?;
+        if manifest.spec.host_network {
+            bail!("hostNetwork: such a pod has no network of its own to run in");
+        }
         for container in manifest.spec.init_containers.iter().chain(&manifest.spec.containers) {
             container.check().with_context(|| format!("container {}", container.name))?;
         }
@@ -53,6 +56,8 @@ pub(crate) struct PodSpec {
     pub(crate) service_account_name: String,
     #[serde(default = "default_grace")]
     pub(crate) termination_grace_period_seconds: u64,
+    #[serde(default)]
+    host_network: bool,
 }
 
 fn default_name() -> String {
@@ -219,10 +224,20 @@ pub(crate) enum Handler {
         port: PortRef,
         #[serde(default)]
         path: String,
+        #[serde(default)]
+        scheme: Scheme,
     },
     TcpSocket {
         port: PortRef,
     },
+}
+
+/// HTTPS is unknown here, and so refused.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(crate) enum Scheme {
+    #[default]
+    #[serde(rename = "HTTP")]
+    Http,
 }
 
 /// A probe. Its period is the runner's own: nobody watches a test for seconds.

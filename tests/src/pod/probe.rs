@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::manifest::{Handler, PortRef, Probe};
+use super::manifest::{Handler, PortRef, Probe, Scheme};
 use super::{PATIENCE, Pod, Running};
 use crate::peer;
 
@@ -36,7 +36,7 @@ impl Pod<'_> {
     pub(super) fn call(&self, running: &Running, handler: &Handler, timeout: Duration) -> Result<()> {
         let kubelet = self.kubelet.switch.netns();
         match handler {
-            Handler::HttpGet { port, path } => {
+            Handler::HttpGet { port, path, scheme: Scheme::Http } => {
                 let target = self.target(running, port)?;
                 let path = if path.is_empty() { "/" } else { path };
                 let (status, body) = kubelet.run(|| peer::http_get(target, path, timeout))??;

@@ -1,9 +1,9 @@
 //! The pod runner and pod-exec: what a container's process is given, and in which order things happen.
 
 use serde_json::{Value, json};
-use tests::binaries;
 use tests::netns::{Node, Switch};
 use tests::pod::{Failed, Image, Kubelet};
+use tests::{binaries, leftovers};
 
 /// A node with one image, `app`, and a network for one pod.
 fn node() -> (Switch, Node) {
@@ -65,6 +65,27 @@ fn a_non_root_process_has_the_listed_capabilities_as_a_bound_and_none_of_them() 
     assert_eq!(status(shown, "Uid:"), "65534 65534 65534 65534");
     assert_eq!(status(shown, "Gid:"), "65533 65533 65533 65533");
     assert_eq!(status(shown, "Groups:"), "4711");
+}
+
+#[test]
+fn file_capabilities_give_a_non_root_process_what_was_granted_and_no_more() {
+    let (switch, network) = node();
+    let directory = leftovers::directory("files").unwrap();
+    let binary = binaries::with_file_capabilities(
+        &binaries::peer().unwrap(),
+        &["cap_net_admin", "cap_setuid"],
+        directory.path(),
+    );
+    let image = Image { binary: binary.unwrap(), path: "/app".to_owned() };
+    let kubelet = Kubelet::new(&switch, [("app".to_owned(), image)]);
+    let security = json!({"runAsUser": 65534, "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}});
+    let init = with(show("init", "/proc/thread-self/status"), "securityContext", security);
+    let spec = json!({"initContainers": [init], "containers": [server("web")]});
+    let running = kubelet.run(&pod(spec), &network).unwrap();
+    let shown = &running.finished()[0].output.stdout;
+    assert_eq!(status(shown, "CapPrm:"), format!("{:016x}", 1_u64 << 12));
+    assert_eq!(status(shown, "CapEff:"), "0000000000000000");
 }
 
 #[test]
@@ -251,6 +272,11 @@ fn what_a_kubelet_would_refuse_is_refused() {
         (
             json!({"containers": [server("web")], "volumes": [{"name": "v", "configMap": {"name": "c"}}]}),
             "optional",
+        ),
+        (json!({"containers": [server("web")], "hostNetwork": true}), "hostNetwork"),
+        (
+            json!({"containers": [with(server("web"), "readinessProbe", json!({"grpc": {"port": 1}}))]}),
+            "not a Pod",
         ),
         (json!({"containers": "none"}), "not a Pod"),
     ];
