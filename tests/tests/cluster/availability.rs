@@ -127,7 +127,8 @@ fn expiries() -> Result<std::collections::BTreeMap<String, f64>> {
             api::ports::INJECTOR_ADMIN
         );
         let metrics = kubectl(&["get", "--raw", &path])?;
-        let line = metrics.lines().find(|line| line.starts_with("certificate_expiry_timestamp_seconds"));
+        let line =
+            metrics.lines().find(|line| line.starts_with("webhook_certificate_expiry_timestamp_seconds"));
         let value = line.and_then(|line| line.rsplit(' ').next()).context("the certificate's expiry")?;
         expiries.insert(name, value.parse()?);
     }
