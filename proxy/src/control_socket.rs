@@ -20,8 +20,11 @@ const LONGEST_REQUEST: u64 = 64;
 /// How long the server pauses after a failure.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long either end waits for the other.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the server waits for a client, which has said all that it has to say in one line.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a client waits, perhaps for another one that the server is patient with.
+const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the socket is.
 #[derive(clap::Args, Clone, Debug)]
@@ -184,7 +187,7 @@ pub fn drain(settings: &Settings) -> Result<(), ControlError> {
 }
 
 fn ask(mut stream: &UnixStream, request: &str) -> io::Result<String> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(CLIENT_PATIENCE))?;
     stream.write_all(format!("{request}\n").as_bytes())?;
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer)?;

@@ -26,16 +26,17 @@ impl Inbound {
     /// that a drain which begins now waits for it.
     pub fn serve(self: Arc<Self>, accepted: Accepted) -> impl Future<Output = ()> + Send {
         let Accepted { client, peer, original_dst } = accepted;
-        let carried = if original_dst.port() == probe::PORT {
-            self.probes.answer(client, peer);
-            None
-        } else {
+        let is_probe = original_dst.port() == probe::PORT;
+        let session = (!is_probe).then(|| {
             let cluster = InboundCluster(original_dst.port()).to_string();
-            Some((client, self.reporter.open(peer, original_dst.address(), cluster)))
-        };
+            self.reporter.open(peer, original_dst.address(), cluster)
+        });
         async move {
-            if let Some((client, session)) = carried {
-                tcp::forward(client, self.dialer.to_application(original_dst), session).await;
+            match session {
+                None => self.probes.answer(client, peer),
+                Some(session) => {
+                    tcp::forward(client, self.dialer.to_application(original_dst), session).await;
+                }
             }
         }
     }
