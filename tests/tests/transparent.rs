@@ -3,6 +3,7 @@
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 
@@ -389,4 +390,32 @@ fn a_killed_proxy_resets_what_it_carried() {
     meshed.proxy.signal(Signal::SIGKILL);
     let error = open.read(&mut [0]).expect_err("a truncation must not look like an end");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn out_of_descriptors_it_neither_ends_nor_spins_and_comes_back() {
+    let mut switch = Switch::new("switch").expect("a switch");
+    let meshed = Pod::meshed(&mut switch, "meshed", &[]);
+    let _servers = meshed.serves(Service::Echo);
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args(["--nofile=64:64", "--pid", &meshed.proxy.pid().to_string()]);
+    prlimit.uid(api::pod::PROXY_UID).gid(api::pod::PROXY_GID);
+    tool::run("util-linux", &mut prlimit).expect("the limit");
+    let target = SocketAddr::new(meshed.node.v4.into(), PORT);
+    let flood = switch.netns().run(|| {
+        let connect =
+            |_| TcpStream::connect_timeout(&target, PATIENCE).expect("the kernel completes the handshake");
+        (0..100).map(connect).collect::<Vec<_>>()
+    });
+    let short = |progress: &Progress| progress.stderr.contains("could not be accepted").then_some(());
+    meshed.proxy.wait_for("descriptors run out", PATIENCE, short).expect("the log says so");
+    drop(flood.expect("the namespace"));
+    // What had been waiting in the listener is accepted first, all at once, and may use the descriptors up again.
+    let answered = |_: &u32| {
+        let exchange = switch.netns().run(|| peer::call(target, b"still there")).expect("the namespace");
+        exchange.received == "still there"
+    };
+    assert!((0..20).any(|attempt| answered(&attempt)), "{}", meshed.proxy.progress());
+    let errors = meshed.metric(&["remora_accept_errors_total{", "inbound"]);
+    assert!((1..100).contains(&errors), "{errors} failed accepts: it waits in between");
 }
