@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tests::cluster::eventually;
-use tests::tool;
+use tests::{leftovers, tool};
 
 /// `ENGINE_NAME` in tests/kind/lib/settings.sh: the engine's network namespace and its cgroup.
 const ENGINE: &str = "remora-kind";
@@ -32,39 +32,39 @@ const RESTLESS: [&str; 9] = [
 ];
 
 #[test]
-fn one_cluster_at_a_time_and_nothing_is_left_of_it() {
+fn one_cluster_at_a_time_and_nothing_is_left_of_it() -> Result<()> {
     // `build` first: what it installs and caches is meant to stay.
-    succeed("build").unwrap();
-    let before = Machine::look().unwrap();
+    succeed("build")?;
+    let before = Machine::look()?;
 
-    succeed("up").unwrap();
-    let (second, text) = run("up").unwrap();
+    succeed("up")?;
+    let (second, text) = run("up")?;
     assert!(!second && text.contains("is up on this machine already"), "{text}");
-    succeed("status").unwrap();
-    kill_process("tini").unwrap();
-    succeed("down").unwrap();
-    before.compare("after SIGKILL of the engine's first process").unwrap();
+    succeed("status")?;
+    kill_process("tini")?;
+    succeed("down")?;
+    before.compare("after SIGKILL of the engine's first process")?;
 
-    succeed("up").unwrap();
-    succeed("down").unwrap();
-    before.compare("after an orderly end").unwrap();
+    succeed("up")?;
+    succeed("down")?;
+    before.compare("after an orderly end")?;
 
-    let mut up = start("up").unwrap();
-    until_a_node_runs(&mut up).unwrap();
-    up.kill().unwrap();
-    up.wait().unwrap();
-    succeed("down").unwrap();
-    before.compare("after SIGKILL of `up`").unwrap();
+    let mut up = start("up")?;
+    until_a_node_runs(&mut up)?;
+    up.kill()?;
+    up.wait()?;
+    succeed("down")?;
+    before.compare("after SIGKILL of `up`")?;
 
-    let mut up = start("up").unwrap();
-    until_a_node_runs(&mut up).unwrap();
-    kill_process("dockerd").unwrap();
-    assert!(!up.wait().unwrap().success(), "`up` succeeded without an engine");
-    succeed("down").unwrap();
-    before.compare("after SIGKILL of dockerd").unwrap();
+    let mut up = start("up")?;
+    until_a_node_runs(&mut up)?;
+    kill_process("dockerd")?;
+    assert!(!up.wait()?.success(), "`up` succeeded without an engine");
+    succeed("down")?;
+    before.compare("after SIGKILL of dockerd")?;
 
-    succeed("down").unwrap(); // again: nothing to do is no failure
-    before.compare("after a second `down`").unwrap();
+    succeed("down")?; // again: nothing to do is no failure
+    before.compare("after a second `down`")
 }
 
 fn cluster(command: &str) -> Command {
@@ -94,7 +94,7 @@ fn start(command: &str) -> Result<Child> {
 fn until_a_node_runs(up: &mut Child) -> Result<()> {
     eventually("a node's cgroup", Duration::from_secs(120), || {
         ensure!(up.try_wait()?.is_none(), "`up` ended early");
-        Ok(cgroups()?.iter().any(|path| path.contains(&format!("{ENGINE}/"))).then_some(()))
+        Ok(cgroups("4")?.iter().any(|path| path.contains(&format!("{ENGINE}/"))).then_some(()))
     })
 }
 
@@ -115,10 +115,12 @@ struct Machine(Vec<(&'static str, BTreeSet<String>)>);
 impl Machine {
     fn look() -> Result<Self> {
         Ok(Self(vec![
-            ("namespace in use", namespaces()?),
-            ("network namespace", names("/run/netns")),
-            ("mount", lines(fs::read_to_string("/proc/self/mounts")?, |_| true)),
-            ("cgroup", cgroups()?),
+            ("process namespace", process_namespaces()?),
+            ("process", helpers()?),
+            ("network namespace", names("/run/netns").into_iter().filter(|name| not_a_tests(name)).collect()),
+            ("mount", lines(fs::read_to_string("/proc/self/mounts")?, not_a_tests)),
+            // What somebody makes within a cgroup that was there before is not ours.
+            ("cgroup", cgroups("2")?),
             ("iptables rule", filter_rules("iptables", Command::new("iptables-save"))?),
             ("ip6tables rule", filter_rules("iptables", Command::new("ip6tables-save"))?),
             (
@@ -148,22 +150,30 @@ impl Machine {
     }
 }
 
-/// The namespaces that some process is in: a process that was left would be in one of its own.
-fn namespaces() -> Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    for process in fs::read_dir("/proc")?.flatten() {
-        for kind in ["net", "mnt", "pid", "cgroup"] {
-            // Not every entry is a process, and processes end.
-            if let Ok(namespace) = fs::read_link(process.path().join("ns").join(kind)) {
-                found.insert(namespace.display().to_string());
-            }
-        }
-    }
-    Ok(found)
+/// The process namespaces that somebody is in. The engine has its own, and each container; other tests' pods have not.
+fn process_namespaces() -> Result<BTreeSet<String>> {
+    let processes = fs::read_dir("/proc")?.flatten();
+    // Not every entry is a process, and processes end.
+    let namespaces = processes.filter_map(|process| fs::read_link(process.path().join("ns/pid")).ok());
+    Ok(namespaces.map(|namespace| namespace.display().to_string()).collect())
 }
 
-fn cgroups() -> Result<BTreeSet<String>> {
-    let found = Command::new("find").args(["/sys/fs/cgroup", "-type", "d"]).output()?;
+/// Processes that `cluster` started outside of the engine, by the environment which it gives them.
+fn helpers() -> Result<BTreeSet<String>> {
+    const MARK: &[u8] = b"KIND_CLUSTER_NAME=remora";
+    let processes = fs::read_dir("/proc")?.flatten().map(|process| process.path());
+    let is_ours = |process: &PathBuf| {
+        fs::read(process.join("environ")).is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == MARK))
+    };
+    let name = |process: PathBuf| {
+        let comm = fs::read_to_string(process.join("comm")).unwrap_or_default();
+        format!("{} {}", process.display(), comm.trim_end())
+    };
+    Ok(processes.filter(is_ours).map(name).collect())
+}
+
+fn cgroups(depth: &str) -> Result<BTreeSet<String>> {
+    let found = Command::new("find").args(["/sys/fs/cgroup", "-maxdepth", depth, "-type", "d"]).output()?;
     Ok(lines(String::from_utf8(found.stdout)?, |_| true))
 }
 
@@ -180,6 +190,11 @@ fn sysctls() -> Result<BTreeSet<String>> {
     Ok(lines(String::from_utf8_lossy(&output.stdout).into_owned(), |line| {
         !RESTLESS.iter().any(|name| line.starts_with(name))
     }))
+}
+
+/// Not of another test that runs meanwhile.
+fn not_a_tests(line: &str) -> bool {
+    !line.contains(leftovers::PREFIX)
 }
 
 fn names(directory: &str) -> BTreeSet<String> {

@@ -9,7 +9,7 @@ FORTIO_VERSION=1.63.8
 DEBIAN_SUITE=bookworm
 
 # The node image that kind's release notes list for this version of kind.
-STOCK_NODE_IMAGE=kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d
+STOCK_NODE_IMAGE=${REMORA_NODE_IMAGE:-kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d}
 OWN_NODE_IMAGE=kindest/node:remora
 FORTIO_IMAGE=localhost/fortio:1
 
