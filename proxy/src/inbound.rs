@@ -35,7 +35,7 @@ impl Inbound {
             match session {
                 None => self.probes.answer(client, peer),
                 Some(session) => {
-                    tcp::forward(client, self.dialer.to_application(original_dst), session).await;
+                    tcp::forward(client, || self.dialer.to_application(original_dst), session).await;
                 }
             }
         }

@@ -25,6 +25,6 @@ impl Outbound {
     pub fn serve(self: Arc<Self>, accepted: Accepted) -> impl Future<Output = ()> + Send {
         let Accepted { client, peer, original_dst } = accepted;
         let session = self.reporter.open(peer, original_dst.address(), PASSTHROUGH_CLUSTER.to_owned());
-        async move { tcp::forward(client, self.dialer.to_destination(original_dst), session).await }
+        async move { tcp::forward(client, || self.dialer.to_destination(original_dst), session).await }
     }
 }

@@ -4,6 +4,7 @@
 //! reset, the task was cancelled at the drain deadline, or the process was killed; so a truncation never looks like an end.
 //! The kernel keeps it: every leg is born with SO_LINGER 0, and only a good end takes that away.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -33,14 +34,28 @@ impl Leg {
         &self.0
     }
 
+    /// Returns when there is something to read. (Tokio's `readable` is the same and keeps 150 bytes for it.)
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        poll_fn(|cx| self.0.poll_read_ready(cx)).await
+    }
+
+    /// Returns when something can be written.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        poll_fn(|cx| self.0.poll_write_ready(cx)).await
+    }
+
     /// Passes an end of stream on: sends FIN, and goes on reading.
     pub(crate) fn end_writing(&self) -> io::Result<()> {
         SockRef::from(&self.0).shutdown(Shutdown::Write)
     }
 
-    /// Returns when the leg is broken (reset by the peer, or declared dead by keep-alive); a FIN does not break it.
+    /// Returns when the leg is broken (reset by the peer, or declared dead by keep-alive); a FIN does not break it. What
+    /// can still be read is not looked at.
     pub(crate) async fn broken(&self) -> io::Error {
-        match self.0.ready(Interest::ERROR).await {
+        let broken = self.0.ready(Interest::ERROR).await;
+        // Tokio's budget may have stopped a reader that is not yet at the error; with a new one it gets there first.
+        tokio::task::yield_now().await;
+        match broken {
             Ok(_) => match self.0.take_error() {
                 Ok(Some(error)) | Err(error) => error,
                 // Another reader of SO_ERROR was faster; what is known is that the kernel reported an error.

@@ -32,38 +32,35 @@ pub(crate) async fn relay(
     received: impl Fn(usize),
     sent: impl Fn(usize),
 ) -> Result<(), Broken> {
-    let mut to_server = std::pin::pin!(copy((client, Broken::Client), (server, Broken::Server), received));
-    let mut to_client = std::pin::pin!(copy((server, Broken::Server), (client, Broken::Client), sent));
-    // After one direction has ended nobody reads its source any more, and so nobody would see it being reset.
+    let both = async {
+        let to_server = copy(client, Broken::Client, server, Broken::Server, received);
+        tokio::try_join!(to_server, copy(server, Broken::Server, client, Broken::Client, sent)).map(drop)
+    };
+    // A leg that is not being read, since its direction has ended or its bytes are not taken, can be reset unnoticed. A leg
+    // that is being read says so itself, after its last byte; so the directions come first.
     tokio::select! {
         biased;
-        ended = &mut to_server => {
-            ended?;
-            tokio::select! { biased; ended = to_client => ended, error = client.broken() => Err(Broken::Client(error)) }
-        }
-        ended = &mut to_client => {
-            ended?;
-            tokio::select! { biased; ended = to_server => ended, error = server.broken() => Err(Broken::Server(error)) }
-        }
+        ended = both => ended,
+        error = client.broken() => Err(Broken::Client(error)),
+        error = server.broken() => Err(Broken::Server(error)),
     }
 }
 
-/// A leg and how its failures are named.
-type Named<'a> = (&'a Leg, fn(io::Error) -> Broken);
-
 /// One direction, until its source has ended and that end was passed on.
 async fn copy(
-    (from, from_broken): Named<'_>,
-    (to, to_broken): Named<'_>,
+    from: &Leg,
+    from_broken: fn(io::Error) -> Broken,
+    to: &Leg,
+    to_broken: fn(io::Error) -> Broken,
     count: impl Fn(usize),
 ) -> Result<(), Broken> {
     loop {
-        from.stream().readable().await.map_err(from_broken)?;
+        from.readable().await.map_err(from_broken)?;
         let mut buffer = Vec::with_capacity(CHUNK);
         match from.stream().try_read_buf(&mut buffer) {
             Ok(0) => return to.end_writing().map_err(to_broken),
             Ok(length) => {
-                write((from, from_broken), (to, to_broken), &buffer).await?;
+                write(to, &buffer).await.map_err(to_broken)?;
                 count(length);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -72,23 +69,13 @@ async fn copy(
     }
 }
 
-/// Writes all of `bytes`. While `to` takes nothing, `from` is not read; that it was reset must be seen nevertheless.
-async fn write(
-    (from, from_broken): Named<'_>,
-    (to, to_broken): Named<'_>,
-    mut bytes: &[u8],
-) -> Result<(), Broken> {
+/// Writes all of `bytes`.
+async fn write(to: &Leg, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match to.stream().try_write(bytes) {
             Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                tokio::select! {
-                    biased;
-                    ready = to.stream().writable() => ready.map_err(to_broken)?,
-                    error = from.broken() => return Err(from_broken(error)),
-                }
-            }
-            Err(error) => return Err(to_broken(error)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => to.writable().await?,
+            Err(error) => return Err(error),
         }
     }
     Ok(())

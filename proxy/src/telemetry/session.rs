@@ -35,15 +35,17 @@ impl Reporter {
     }
 
     /// A connection from `peer` to `original_dst` begins; `cluster` is where it is sent, in Istio's words.
+    ///
+    /// Boxed, since each future that it is moved through would keep a place for all of it.
     pub(crate) fn open(
         self: &Arc<Self>,
         peer: SocketAddr,
         original_dst: SocketAddr,
         cluster: String,
-    ) -> Session {
+    ) -> Box<Session> {
         self.series.opened.inc();
         self.series.open.inc();
-        Session {
+        Box::new(Session {
             reporter: Arc::clone(self),
             peer,
             original_dst,
@@ -53,7 +55,7 @@ impl Reporter {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             end: End::CUT,
-        }
+        })
     }
 }
 
@@ -112,7 +114,7 @@ impl Session {
     }
 
     /// Closes the account.
-    pub(crate) fn close(mut self, end: End) {
+    pub(crate) fn close(mut self: Box<Self>, end: End) {
         self.end = end;
     }
 }

@@ -18,6 +18,8 @@ fn accepts(proxy: &Proxy, way: Way) -> bool {
     match TcpStream::connect(proxy.port(way)) {
         Ok(_) => true,
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => false,
+        // The kernel completed the handshake while the listener was being closed.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => true,
         Err(error) => panic!("neither accepted nor refused: {error}"),
     }
 }
