@@ -133,7 +133,47 @@ fn longer(pause: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::{Errno, FIRST_PAUSE, LONGEST_PAUSE, concerns_one_connection, io, longer};
+    use std::net::IpAddr;
+    use std::sync::Arc;
+
+    use super::{
+        Acceptor, Errno, FIRST_PAUSE, Gate, LONGEST_PAUSE, Network, Rules, SocketAddr, TcpStream,
+        concerns_one_connection, io, longer,
+    };
+    use crate::direction::Direction;
+    use crate::net::original_dst::Scope;
+    use crate::telemetry::{Acceptance, metrics::Metrics};
+
+    /// Every connection wanted to go to 192.0.2.1:80.
+    struct Elsewhere;
+
+    impl Network for Elsewhere {
+        fn original_dst(&self, _: &TcpStream, _: SocketAddr) -> io::Result<Option<SocketAddr>> {
+            Ok(Some(([192, 0, 2, 1], 80).into()))
+        }
+
+        fn scope(&self, _: IpAddr) -> Scope {
+            Scope::Elsewhere
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn closing_hands_over_what_was_waiting() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let direction = Direction::Outbound;
+        let gate = Gate {
+            rules: Rules { direction, listeners: Vec::new(), private: Vec::new() },
+            network: Arc::new(Elsewhere),
+            telemetry: Acceptance::new(direction, Metrics::default()),
+        };
+        let acceptor = Acceptor::new(listener, gate).unwrap();
+        let clients: Vec<_> = (0..10).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let accepted = acceptor.close();
+        assert_eq!(accepted.len(), clients.len());
+        assert!(std::net::TcpStream::connect(address).is_err(), "the port is closed");
+    }
 
     #[test]
     fn shortage_waits_and_a_lost_client_does_not() {
