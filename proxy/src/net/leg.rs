@@ -1,6 +1,6 @@
 //! One side of a carried connection, and the socket options that every leg has.
 //!
-//! Invariant: a leg that is closed without [`Leg::finish`] is closed by RST, not by FIN, whether because the other side was
+//! Invariant: a leg that is closed without `Leg::finish` is closed by RST, not by FIN, whether because the other side was
 //! reset, the task was cancelled at the drain deadline, or the process was killed; so a truncation never looks like an end.
 //! The kernel keeps it: every leg is born with SO_LINGER 0, and only a good end takes that away.
 
