@@ -61,7 +61,7 @@ remove_containers() {
     timeout 60 docker network prune --force >/dev/null && timeout 60 docker volume prune --force >/dev/null
 }
 
-engine_pids() { [[ ! -e /run/netns/$ENGINE_NAME ]] || ip netns pids "$ENGINE_NAME"; }
+engine_pids() { ip netns pids "$ENGINE_NAME" 2>/dev/null || true; }
 
 engine_ended() { ! engine_pids | xargs --no-run-if-empty ps -o comm= -p | grep -qx dockerd; }
 

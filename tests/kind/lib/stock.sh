@@ -33,7 +33,7 @@ stock_create() {
   sed "s/kubeProxyMode: iptables/kubeProxyMode: ${KUBE_PROXY_MODE:-iptables}/" "$HERE/../../kind-config.yaml" |
     kind create cluster --image "$STOCK_NODE_IMAGE" --config - --wait 120s --quiet
   # The node has the client that belongs to it.
-  docker cp --quiet "$CLUSTER_NAME-control-plane:/usr/bin/kubectl" "$BIN/kubectl"
+  docker cp --follow-link "$CLUSTER_NAME-control-plane:/usr/bin/kubectl" "$BIN/kubectl" >/dev/null
   wait_for_services
 }
 
