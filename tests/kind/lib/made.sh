@@ -26,3 +26,12 @@ fingerprint() {
 
 # stamp_of NAME: the key with which NAME was made, as an input of what is built upon it.
 stamp_of() { cat "$KIND_HOME/stamps/$1"; }
+
+# Between these nobody else makes anything in the same place.
+begin_making() {
+  mkdir -p "$KIND_HOME"
+  exec 8<"$KIND_HOME"
+  flock 8
+}
+
+end_making() { exec 8<&-; }

@@ -17,10 +17,12 @@ own_build() {
   [[ $EUID == 0 ]] || die "without a Docker engine that can pull kind's node image, root is needed to make one; or use your own cluster: CLUSTER=current"
   need_packages "${own_packages[@]}"
   need_go
+  begin_making
   make_common_binaries
   make_node_binaries
   make_node_image
   make_fortio_image
+  end_making
 }
 
 own_up() {

@@ -19,8 +19,10 @@ stock_exec() { "$@"; }
 
 stock_build() {
   need_go
+  begin_making
   make_common_binaries
   make_fortio_image
+  end_making
 }
 
 stock_up() {
