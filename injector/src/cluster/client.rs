@@ -17,9 +17,9 @@ pub struct ClusterArgs {
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// A call that takes longer is given up and tried again.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A call that takes longer is given up and tried again, so that one that hangs holds up nothing else for long.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A client; nothing is sent yet.
 pub async fn connect(args: &ClusterArgs) -> Result<Client, ClusterError> {

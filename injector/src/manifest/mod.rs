@@ -13,7 +13,6 @@ pub use documents::DocumentError;
 
 use crate::inject::{InjectArgs, Reason, Settings, Verdict};
 use documents::{Document, Form};
-use workload::Outcome;
 
 /// Options of `injector inject`.
 #[derive(Args, Clone, Debug)]
@@ -111,7 +110,7 @@ fn push(
     Ok(())
 }
 
-fn rejection(file: &str, index: usize, outcomes: &[Outcome]) -> Option<ManifestError> {
+fn rejection(file: &str, index: usize, outcomes: &[Note]) -> Option<ManifestError> {
     let rejected = outcomes.iter().find(|outcome| outcome.verdict == Verdict::Reject)?;
     let reasons: Vec<_> = rejected.reasons.iter().map(ToString::to_string).collect();
     Some(ManifestError::Rejected {

@@ -5,8 +5,6 @@ use serde_json::{Map, Value, json};
 use super::Note;
 use crate::inject::{self, Decision, Matched, Request, Settings, Verdict};
 
-pub(super) type Outcome = Note;
-
 /// Kinds whose pods are injected, each with the pointer to the pod in it.
 const KINDS: [(&str, &str, &str); 9] = [
     ("v1", "Pod", ""),
@@ -21,7 +19,7 @@ const KINDS: [(&str, &str, &str); 9] = [
 ];
 
 /// Injects the pods of one object in place, and says what was decided; nothing where there are none.
-pub(super) fn inject(object: &mut Value, namespace: &str, settings: &Settings) -> Vec<Outcome> {
+pub(super) fn inject(object: &mut Value, namespace: &str, settings: &Settings) -> Vec<Note> {
     if text(object, "kind").ends_with("List") {
         let items = object.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten();
         return items.flat_map(|item| inject(item, namespace, settings)).collect();

@@ -64,6 +64,11 @@ impl WebhookMetrics {
         self.duration.observe(took.as_secs_f64());
     }
 
+    /// Counts a request that is no review; its time would say nothing about reviews.
+    pub(super) fn refused(&self, reason: &'static str) {
+        self.injections.get_or_create(&[("result", "invalid"), ("reason", reason)]).inc();
+    }
+
     /// The served certificate ends then.
     pub fn certificate_ends(&self, end: SystemTime) {
         let since = end.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

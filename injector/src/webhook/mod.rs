@@ -10,6 +10,6 @@ mod server;
 mod tls;
 
 pub use metrics::WebhookMetrics;
-pub use router::{MAX_BODY, router};
+pub use router::router;
 pub use server::{ServerTiming, serve};
 pub use tls::{ProbeError, probe, server_config};

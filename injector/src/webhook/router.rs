@@ -17,7 +17,7 @@ use super::review;
 use crate::inject::{Matched, Settings};
 
 /// The longest body. An object in etcd has at most 1.5 MiB; a review holds it once, with room for escapes.
-pub const MAX_BODY: usize = 3 * 1024 * 1024;
+const MAX_BODY: usize = 3 * 1024 * 1024;
 
 /// A body that takes longer would outlast the API server's own patience.
 const BODY_TIMEOUT: Duration = Duration::from_secs(api::control::WEBHOOK_TIMEOUT_SECONDS as u64);
@@ -47,7 +47,7 @@ pub fn router(settings: Settings, metrics: WebhookMetrics) -> Router {
 
 async fn answer(shared: &Shared, matched: Matched, request: Request<Body>) -> Response {
     let refused = |status, reason, text: String| {
-        shared.metrics.answered("invalid", reason, Duration::ZERO);
+        shared.metrics.refused(reason);
         tracing::info!(%status, reason, "a request that is no review");
         (status, format!("{text}\n")).into_response()
     };

@@ -140,6 +140,14 @@ async fn what_is_no_review_is_refused() {
         let shown: String = body.chars().take(80).collect();
         assert!(found == status && answer.contains(text), "{shown}: {found} {answer}");
     }
+    let (_, metrics) = injector.admin("/metrics").await.unwrap();
+    for line in [
+        "injection_total{result=\"invalid\",reason=\"old-version\"} 1",
+        "injection_total{result=\"invalid\",reason=\"too-large\"} 1",
+        "injection_duration_seconds_count 0",
+    ] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
 }
 
 #[tokio::test]

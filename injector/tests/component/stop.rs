@@ -1,8 +1,13 @@
 //! The end of an injector, which must cost no review.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use tests::webhook::{admission_review, review};
+use injector::inject::Settings;
+use injector::pki::{Ca, CurrentLeaf};
+use injector::webhook::{self, ServerTiming, WebhookMetrics};
+use runtime::metrics::Metrics;
+use tests::webhook::{Connection, admission_review, review, server_name};
 
 use crate::common::pod;
 use crate::running::{Injector, api_server, bundle};
@@ -38,6 +43,41 @@ async fn unready_at_once_and_serving_for_the_delay() {
     review(injector.webhook, &bundle(&api), &pod("bare")).await.unwrap();
     idle.closed().await;
     injector.ended().await.unwrap();
+}
+
+/// A connection that has grown old is closed together with an answer, never under a request.
+#[tokio::test]
+async fn an_old_connection_says_close() {
+    let now = SystemTime::now();
+    let ca = Ca::generate(now).unwrap();
+    let served = CurrentLeaf::default();
+    served.replace(&ca.issue(&[server_name()], now, Duration::from_secs(60)).unwrap());
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let metrics = WebhookMetrics::new(&Metrics::default());
+    let timing = ServerTiming {
+        connection_age: Duration::ZERO,
+        shutdown_delay: Duration::ZERO,
+        finish: Duration::from_secs(5),
+    };
+    let (trigger, shutdown) = runtime::shutdown::channel();
+    let server = tokio::spawn(webhook::serve(
+        vec![listener],
+        webhook::server_config(Arc::new(served)).unwrap(),
+        webhook::router(Settings::default(), metrics),
+        timing,
+        shutdown,
+    ));
+    let mut old = Connection::open(address, ca.certificate_pem()).await.unwrap();
+    let answer = old.send(request()).await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), answer.headers().get("connection").unwrap().as_bytes()),
+        (200, &b"close"[..])
+    );
+    old.closed().await;
+    trigger.request();
+    server.await.unwrap().unwrap();
 }
 
 #[tokio::test]
