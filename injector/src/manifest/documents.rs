@@ -10,7 +10,7 @@ pub enum DocumentError {
     /// Not YAML.
     #[error("not YAML: {0}")]
     Yaml(String),
-    /// Not JSON, although it begins like it.
+    /// Not JSON, although it begins like it, and not YAML either.
     #[error("not JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// The patched document could not be written.
@@ -59,8 +59,8 @@ fn is_separator(line: &str) -> bool {
 impl<'a> Document<'a> {
     fn new(text: &'a str) -> Self {
         let first = text.split_inclusive('\n').next().unwrap_or_default();
-        // `--- {…}` has content on the line of the marker; then the marker alone is the separator.
-        let marker = if first.trim_start_matches("---").trim().is_empty() { first } else { "--- " };
+        // `--- {…}` and `--- # …` have more on the line of the marker, where no block mapping may begin.
+        let marker = if first.trim_start_matches("---").trim().is_empty() { first } else { "---\n" };
         let separator = if is_separator(first) { marker } else { "" };
         Self { separator, text }
     }
@@ -75,9 +75,13 @@ impl<'a> Document<'a> {
 
     /// The value, or nothing where the document is empty.
     pub(super) fn parse(&self) -> Result<Option<(Form, Value)>, DocumentError> {
-        if self.text.trim_start().starts_with('{') {
-            return Ok(Some((Form::Json, serde_json::from_str(self.text)?)));
-        }
+        // A flow mapping of YAML begins like JSON.
+        let json = self.text.trim_start().starts_with('{').then(|| serde_json::from_str(self.text));
+        let broken = match json {
+            Some(Ok(value)) => return Ok(Some((Form::Json, value))),
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
         let meaningful = self.text.lines().any(|line| {
             let line = line.strip_prefix("---").unwrap_or(line).trim();
             !line.is_empty() && !line.starts_with('#')
@@ -85,9 +89,24 @@ impl<'a> Document<'a> {
         if !meaningful {
             return Ok(None);
         }
-        let value: Value =
-            serde_saphyr::from_str(self.text).map_err(|error| DocumentError::Yaml(error.to_string()))?;
-        Ok(Some((Form::Yaml, value)))
+        match serde_saphyr::from_str_with_options(self.text, options(self.text)) {
+            Ok(value) => Ok(Some((Form::Yaml, value))),
+            Err(error) => Err(broken.map_or_else(|| DocumentError::Yaml(error.to_string()), Into::into)),
+        }
+    }
+}
+
+/// As `kubectl` reads: YAML 1.1's octal numbers are those of file modes (`defaultMode: 0644`). The limits are for aliases,
+/// which make much of little; without them a text holds no more than it is long.
+fn options(text: &str) -> serde_saphyr::Options {
+    let default = serde_saphyr::Budget::default();
+    serde_saphyr::options! {
+        legacy_octal_numbers: true,
+        budget: serde_saphyr::budget! {
+            max_nodes: default.max_nodes.max(text.len()),
+            max_events: default.max_events.max(2 * text.len()),
+            max_total_scalar_bytes: default.max_total_scalar_bytes.max(text.len()),
+        },
     }
 }
 
@@ -133,6 +152,32 @@ mod tests {
         for text in ["", "---\n", "# only this\n", "--- # that\n# and this\n"] {
             assert!(split(text)[0].parse().unwrap().is_none(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn flow_mappings_are_yaml_and_json_is_json() {
+        let parsed = |text: &str| split(text)[0].parse().unwrap().unwrap();
+        assert_eq!(parsed("{a: 1}\n"), (Form::Yaml, json!({"a": 1})));
+        assert_eq!(parsed("{\"a\": 1}\n"), (Form::Json, json!({"a": 1})));
+        let broken = split("{\"a\": \n")[0].parse().unwrap_err().to_string();
+        assert!(broken.starts_with("not JSON"), "{broken}");
+    }
+
+    #[test]
+    fn numbers_are_read_as_kubectl_reads_them() {
+        let (_, value) = split("a: [0644, 0o644, 420, 0, 1.5, \"0644\"]\n")[0].parse().unwrap().unwrap();
+        assert_eq!(value, json!({"a": [420, 420, 420, 0, 1.5, "0644"]}));
+    }
+
+    #[test]
+    fn long_documents_are_read_and_expanding_ones_are_not() {
+        let long = format!("a: [{}]\n", "1,".repeat(300_000));
+        assert!(split(&long)[0].parse().is_ok());
+        let doubled = (1..32).map(|i| format!("a{i}: &a{i} [*a{0}, *a{0}]\n", i - 1)).collect::<String>();
+        assert!(split(&format!("a0: &a0 [x]\n{doubled}"))[0].parse().is_err());
+        let deep = |depth: usize| format!("{}1{}\n", "[".repeat(depth), "]".repeat(depth));
+        assert!(split(&deep(60))[0].parse().is_ok());
+        assert!(split(&deep(100_000))[0].parse().is_err());
     }
 
     #[test]

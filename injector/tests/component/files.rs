@@ -77,6 +77,24 @@ fn lists_and_mixed_streams() {
     assert!(output.ends_with("---\nkind: ConfigMap\n"));
 }
 
+/// What stands behind a document's marker does not end up before the first key.
+#[test]
+fn markers_stand_alone_before_what_was_injected() {
+    let flow = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: c}]}}\n";
+    for text in
+        [format!("--- # the pod\n{POD}"), format!("--- {flow}"), format!("---\n{POD}"), flow.to_owned()]
+    {
+        let (output, notes) = injected(&text);
+        assert_eq!(notes[0].verdict, Verdict::Inject);
+        assert_eq!(output.starts_with("---"), text.starts_with("---"));
+        assert_eq!(
+            output.strip_prefix("---\n").unwrap_or(&output).lines().next(),
+            Some("apiVersion: v1"),
+            "{output}"
+        );
+    }
+}
+
 fn run(arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_injector"))
         .arg("inject")
