@@ -1,10 +1,11 @@
 //! Reading the raw JSON of a pod. Everything is optional, as it is in JSON; nothing is copied.
 //!
-//! Invariant: a [`Pod`] has `metadata` and `spec` that are objects, so that a patch can add below them.
+//! Invariant: in a [`Pod`] what is read or patched has the type that the API gives it, so that nothing of the user's is
+//! taken for absent, and that a patch can add to it.
 
 use serde_json::{Map, Value};
 
-use super::reason::{Code, Reason};
+use super::reason::{Code, Reason, quoted};
 
 /// A pod, or the `metadata` and `spec` of a template.
 #[derive(Clone, Copy, Debug)]
@@ -17,13 +18,19 @@ impl<'a> Pod<'a> {
     pub(super) fn new(value: &'a Value) -> Result<Self, Reason> {
         let part = |name: &str| {
             value.get(name).and_then(Value::as_object).ok_or_else(|| {
-                Reason::new(
-                    Code::MalformedPod,
-                    format!("{name} is missing or not an object; every pod has metadata and spec"),
-                )
+                malformed(format!("{name} is missing or not an object; every pod has metadata and spec"))
             })
         };
-        Ok(Self { metadata: part("metadata")?, spec: part("spec")? })
+        let pod = Self { metadata: part("metadata")?, spec: part("spec")? };
+        for field in ["labels", "annotations"] {
+            check_texts(pod.metadata, field)?;
+        }
+        for field in ["containers", "initContainers", "volumes"] {
+            if !pod.has_list(field) && pod.spec(field).is_some_and(|value| !value.is_null()) {
+                return Err(malformed(format!("spec.{field} is not a list")));
+            }
+        }
+        Ok(pod)
     }
 
     /// A text field of `metadata`; empty counts as absent, as in Kubernetes.
@@ -79,6 +86,24 @@ impl<'a> Pod<'a> {
 /// The name of a container, a volume or a port.
 pub(super) fn name_of(item: &Value) -> &str {
     item.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A file says `inject: false` or `excludeInboundPorts: 8080` easily, which the API server does not take.
+fn check_texts(metadata: &Map<String, Value>, field: &str) -> Result<(), Reason> {
+    let entries = match metadata.get(field) {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::Object(entries)) => entries,
+        Some(_) => return Err(malformed(format!("metadata.{field} is not an object"))),
+    };
+    let wrong = entries.iter().find(|(_, value)| !value.is_string() && !value.is_null());
+    wrong.map_or(Ok(()), |(key, value)| {
+        let (key, value) = (quoted(key), quoted(&value.to_string()));
+        Err(malformed(format!("metadata.{field} {key} is {value} and not text; put the value in quotes")))
+    })
+}
+
+fn malformed(text: String) -> Reason {
+    Reason::new(Code::MalformedPod, text)
 }
 
 fn list<'a>(map: &'a Map<String, Value>, field: &str) -> &'a [Value] {

@@ -18,12 +18,13 @@ enum Finding {
 type Rule = fn(&Facts<'_>) -> Vec<Finding>;
 
 /// The table. What cannot work at all comes before what the user asked for, and that before what collides with it.
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     system_namespace,
     mirror_pod,
     windows,
     host_network,
     pod_label,
+    containers,
     annotations,
     names,
     identity,
@@ -137,6 +138,14 @@ fn pod_label(facts: &Facts<'_>) -> Vec<Finding> {
             format!("label {label} is {}; allowed are \"true\" and \"false\"", quoted(other)),
         )],
     }
+}
+
+/// The API server refuses it; with the proxy as an ordinary container it would take a pod that does nothing.
+fn containers(facts: &Facts<'_>) -> Vec<Finding> {
+    if !facts.pod.spec_list("containers").is_empty() {
+        return Vec::new();
+    }
+    vec![reject(Code::MalformedPod, "the pod has no containers; spec.containers must list at least one")]
 }
 
 fn annotations(facts: &Facts<'_>) -> Vec<Finding> {

@@ -95,6 +95,27 @@ fn markers_stand_alone_before_what_was_injected() {
     }
 }
 
+/// The API server takes none of these, so nothing may be made of them: what says `inject: false` was meant to stay as it is.
+#[test]
+fn what_no_api_server_takes_is_refused() {
+    let metadata = |text: &str| POD.replace("name: a", &format!("name: a, {text}"));
+    let spec = |text: &str| POD.replace("containers: [{name: c}]", text);
+    for (text, part) in [
+        (
+            metadata("labels: {sidecar.istio.io/inject: false}"),
+            "labels \"sidecar.istio.io/inject\" is \"false\" and not text",
+        ),
+        (metadata("annotations: {traffic.sidecar.istio.io/excludeInboundPorts: 8080}"), "quotes"),
+        (metadata("labels: [a]"), "metadata.labels"),
+        (spec("containers: [{name: c}], initContainers: {name: i}"), "spec.initContainers"),
+        (spec("containers: []"), "no containers"),
+    ] {
+        let error = inject("test.yaml", &text, "shop", &Settings::default()).unwrap_err().to_string();
+        assert!(error.contains("malformed-pod") && error.contains(part), "{part} in {error}");
+    }
+    assert_eq!(injected(&metadata("labels: null, annotations:")).1[0].verdict, Verdict::Inject);
+}
+
 fn run(arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_injector"))
         .arg("inject")
