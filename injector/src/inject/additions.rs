@@ -87,6 +87,11 @@ impl Additions {
             for field in FREE_FIELDS {
                 wanted.as_object_mut()?.remove(field);
             }
+            // A template that was injected as a file says its own name; its pods' owner may have another (a CronJob's
+            // Job, a generated name).
+            if let Some(env) = wanted.get_mut("env").and_then(Value::as_array_mut) {
+                env.retain(|variable| super::pod::name_of(variable) != api::env::WORKLOAD_NAME);
+            }
             difference(&wanted, found).map(|path| format!("{} of container {}", path, container.name))
         })
     }

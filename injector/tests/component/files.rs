@@ -116,6 +116,28 @@ fn what_no_api_server_takes_is_refused() {
     assert_eq!(injected(&metadata("labels: null, annotations:")).1[0].verdict, Verdict::Inject);
 }
 
+/// What was injected as a file is reviewed again as pods, whose owner may have a name that the file does not know.
+#[test]
+fn pods_of_injected_templates_are_left_alone() {
+    let template = json!({"spec": {"containers": [{"name": "app", "image": "i"}]}});
+    let job = |metadata: Value| json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}});
+    let cron_job = json!({
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"},
+        "spec": {"jobTemplate": {"spec": {"template": template}}},
+    });
+    for (object, owner, path) in [
+        (cron_job, "nightly-28912345", "/spec/jobTemplate/spec/template"),
+        (job(json!({"generateName": "batch-"})), "batch-x7x8z", "/spec/template"),
+        (job(json!({"name": "once"})), "once", "/spec/template"),
+    ] {
+        let printed: Value = serde_json::from_str(&injected(&object.to_string()).0).unwrap();
+        let mut pod = printed.pointer(path).unwrap().clone();
+        pod["metadata"]["ownerReferences"] = json!([{"kind": "Job", "name": owner, "controller": true}]);
+        let decision = decision(&pod);
+        assert_eq!(decision.verdict, Verdict::Unchanged, "{:?}", decision.reasons);
+    }
+}
+
 fn run(arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_injector"))
         .arg("inject")
