@@ -103,7 +103,7 @@ impl Bootstrap {
     async fn load_authority(&mut self, now: SystemTime) -> Result<(), StepError> {
         let loaded = self.store.load_or_create(self.authority.as_ref(), now).await;
         let loaded = loaded.inspect_err(|error| {
-            if self.authority.is_none() {
+            if !self.state.authority {
                 self.certificate.fails(error.to_string());
             }
         })?;
@@ -113,15 +113,22 @@ impl Bootstrap {
                 // Before anything signed by it is served; the former one stays in the bundle.
                 self.configuration.publish(&loaded, now).await?;
             }
-            self.state = pki::State { authority: true, leaf: None, checked: None };
+            self.state = pki::State::default();
         }
+        self.state.authority = true;
         self.authority = Some(loaded);
         Ok(())
     }
 
     fn issue_leaf(&mut self, now: SystemTime) -> Result<(), StepError> {
         let Some(authority) = &self.authority else { return Ok(()) };
-        let leaf = authority.issue(&self.identity.names(), now, self.identity.leaf_lifetime)?;
+        let issued = authority.issue(&self.identity.names(), now, self.identity.leaf_lifetime);
+        let leaf = issued.inspect_err(|error| {
+            // Its time is over, or has not begun where a clock was wrong: what it signed is good for nothing, and only
+            // another one helps.
+            self.state.authority = false;
+            self.certificate.fails(error.to_string());
+        })?;
         self.served.replace(&leaf);
         self.state.leaf = Some(leaf.validity());
         self.metrics.certificate_ends(leaf.validity().not_after);

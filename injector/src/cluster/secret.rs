@@ -34,16 +34,13 @@ impl AuthorityStore {
     }
 
     /// The stored authority. Where there is none, `held` is put back, so that a deleted Secret changes nothing for those
-    /// who serve from it; a replica that holds none makes a new one.
+    /// who serve from it; a replica that holds none, or one whose time is over, makes a new one.
     pub async fn load_or_create(&self, held: Option<&Ca>, now: SystemTime) -> Result<Ca, ClusterError> {
         if let Some(secret) = self.read().await? {
             return self.parse(&secret, now);
         }
-        let ca = match held {
-            Some(ca) => Ca::parse(ca.certificate_pem(), ca.key_pem(), now),
-            None => Ca::generate(now),
-        }
-        .map_err(ClusterError::Authority)?;
+        let held = held.and_then(|ca| Ca::parse(ca.certificate_pem(), ca.key_pem(), now).ok());
+        let ca = held.map_or_else(|| Ca::generate(now), Ok).map_err(ClusterError::Authority)?;
         match self.api.create(&PostParams::default(), &self.secret(&ca)).await {
             Ok(_) => {
                 tracing::info!(

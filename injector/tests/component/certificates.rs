@@ -1,6 +1,6 @@
 //! The injector and its certificates, against an API server that misbehaves.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tests::webhook::{published_bundle, review};
@@ -63,7 +63,7 @@ async fn another_authority_is_taken_over_and_the_old_one_kept() {
     let api = api_server();
     let injector = Injector::ready(&api).await;
     let before = bundle(&api);
-    let other = injector::pki::Ca::generate(std::time::SystemTime::now()).unwrap();
+    let other = injector::pki::Ca::generate(SystemTime::now()).unwrap();
     api.edit(&secret_path(), |secret| {
         secret["data"] =
             json!({"tls.crt": base64(other.certificate_pem()), "tls.key": base64(other.key_pem())});
@@ -80,12 +80,8 @@ async fn another_authority_is_taken_over_and_the_old_one_kept() {
 #[tokio::test]
 async fn a_secret_with_garbage_is_named_with_its_remedy() {
     let api = api_server();
-    let garbage = json!({
-        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
-        "metadata": {"name": "remora-ca", "namespace": "remora-system"},
-        "data": {"tls.crt": "Z2FyYmFnZQ==", "tls.key": "Z2FyYmFnZQ=="},
-    });
-    api.put(&secret_path(), garbage);
+    let garbage = base64("garbage");
+    api.put(&secret_path(), secret(&garbage, &garbage));
     let injector = Injector::start(&api, |_| {}).await;
     let reasons = injector
         .admin_until("/healthz/ready", |status, body| status == 503 && body.contains("remora-ca"))
@@ -94,6 +90,21 @@ async fn a_secret_with_garbage_is_named_with_its_remedy() {
     assert!(!is_published(&api.get(&configuration_path()).unwrap()));
     api.remove(&secret_path());
     injector.becomes_ready().await;
+}
+
+/// An authority that ends under a running injector: it says so, and recovers by the remedy that it names.
+#[tokio::test]
+async fn an_authority_that_ends_is_named_and_replaced() {
+    let api = api_server();
+    let lifetime = Duration::from_secs(10 * 365 * 24 * 3600);
+    let ending = injector::pki::Ca::generate(SystemTime::now() - lifetime + Duration::from_secs(4)).unwrap();
+    api.put(&secret_path(), secret(&base64(ending.certificate_pem()), &base64(ending.key_pem())));
+    let injector = Injector::start(&api, |_| {}).await;
+    let remedy = "kubectl -n remora-system delete secret remora-ca";
+    injector.admin_until("/healthz/ready", |status, body| status == 503 && body.contains(remedy)).await;
+    api.remove(&secret_path());
+    injector.becomes_ready().await;
+    review(injector.webhook, &bundle(&api), &pod("bare")).await.unwrap();
 }
 
 #[tokio::test]
@@ -157,6 +168,14 @@ async fn leaves_are_replaced_under_connections() {
     review(injector.webhook, &bundle, &pod("bare")).await.unwrap();
     assert_eq!(self::bundle(&api), bundle);
     assert_eq!(injector.admin("/healthz/ready").await.unwrap().0, 200);
+}
+
+fn secret(certificate: &str, key: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": "remora-ca", "namespace": "remora-system"},
+        "data": {"tls.crt": certificate, "tls.key": key},
+    })
 }
 
 async fn expiry(injector: &Injector) -> Option<String> {
