@@ -115,4 +115,13 @@ mod tests {
         let Command::Serve(args) = cli.command else { panic!("serve") };
         assert_eq!(args.leaf_lifetime.as_secs(), 20);
     }
+
+    /// Every pod would be refused for it, by the API server.
+    #[test]
+    fn an_image_has_a_name() {
+        for flag in ["--proxy-image", "--init-image"] {
+            let error = Cli::try_parse_from(["injector", "serve", &format!("{flag}=")]).unwrap_err();
+            assert!(error.to_string().contains(flag), "{error}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What the installation, not the pod, decides about injection.
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -8,11 +9,11 @@ use sha2::{Digest, Sha256};
 #[derive(Args, Clone, Debug)]
 pub struct InjectArgs {
     /// Image of the sidecar
-    #[arg(long, env = "REMORA_PROXY_IMAGE", default_value = api::pod::PROXY_IMAGE, value_name = "IMAGE")]
+    #[arg(long, env = "REMORA_PROXY_IMAGE", default_value = api::pod::PROXY_IMAGE, value_name = "IMAGE", value_parser = NonEmptyStringValueParser::new())]
     pub proxy_image: String,
 
     /// Image of the init container that installs the redirect rules
-    #[arg(long, env = "REMORA_INIT_IMAGE", default_value = api::pod::INIT_IMAGE, value_name = "IMAGE")]
+    #[arg(long, env = "REMORA_INIT_IMAGE", default_value = api::pod::INIT_IMAGE, value_name = "IMAGE", value_parser = NonEmptyStringValueParser::new())]
     pub init_image: String,
 }
 
