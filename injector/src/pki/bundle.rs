@@ -14,15 +14,13 @@ use super::{Ca, Validity};
 
 /// What should be published: of what is published all authorities of ours that are still valid, and this one.
 pub fn merge<'a>(published: impl IntoIterator<Item = &'a [u8]>, ca: &'a Ca, now: SystemTime) -> String {
-    let mut authorities: Vec<CertificateDer<'static>> = Vec::new();
-    let sources = published.into_iter().chain([ca.certificate_pem().as_bytes()]);
-    for certificate in sources.flat_map(CertificateDer::pem_slice_iter).filter_map(Result::ok) {
-        if is_ours(&certificate, now) && !authorities.contains(&certificate) {
-            authorities.push(certificate);
-        }
-    }
+    let certificates = |pem: &'a [u8]| CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
+    let ours = published.into_iter().flat_map(certificates).filter(|certificate| is_ours(certificate, now));
+    // Whoever put an authority of their own into the Secret need not call it by our name.
+    let mut authorities: Vec<_> = ours.chain(certificates(ca.certificate_pem().as_bytes())).collect();
     // By content, so that every replica writes the same bytes.
     authorities.sort_by(|a, b| a.as_ref().cmp(b.as_ref()));
+    authorities.dedup();
     authorities.iter().map(|authority| pem(authority)).collect()
 }
 
@@ -65,6 +63,20 @@ mod tests {
         let third = merge([second.as_bytes()], &one, now());
         assert_eq!(second, third);
         assert_eq!(second.matches("BEGIN CERTIFICATE").count(), 2);
+    }
+
+    #[test]
+    fn an_authority_of_another_name_is_published() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap().pem();
+        let (own, ca) =
+            (Ca::generate(now()).unwrap(), Ca::parse(&certificate, &key.serialize_pem(), now()).unwrap());
+        let bundle = merge([own.certificate_pem().as_bytes()], &ca, now());
+        for pem in [own.certificate_pem(), ca.certificate_pem()] {
+            assert!(bundle.contains(pem.replace('\r', "").trim()), "{pem} in {bundle}");
+        }
     }
 
     #[test]
