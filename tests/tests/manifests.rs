@@ -162,7 +162,10 @@ fn the_injector_is_available_and_confined() {
         (&json!(2), &json!(0))
     );
     let budget = one("PodDisruptionBudget", control::INJECTOR);
-    assert_eq!(budget["spec"], json!({"minAvailable": 1, "selector": spec["selector"]}));
+    assert_eq!(
+        budget["spec"],
+        json!({"minAvailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": spec["selector"]})
+    );
     let pod = &spec["template"]["spec"];
     let keys: Vec<_> =
         pod["topologySpreadConstraints"].as_array().unwrap().iter().map(|c| &c["topologyKey"]).collect();
