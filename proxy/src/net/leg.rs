@@ -8,8 +8,12 @@ use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
+use std::pin::pin;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -21,48 +25,70 @@ const KEEPALIVE_PROBES: u32 = 3;
 
 /// A stream whose close is a reset until it has been finished.
 #[derive(Debug)]
-pub struct Leg(TcpStream);
+pub struct Leg {
+    stream: TcpStream,
+    /// The errno of a failed write, or 0. The kernel tells an error only once; a reader would take what follows for an end.
+    failed: AtomicI32,
+}
 
 impl Leg {
     /// Takes a stream whose socket, or whose listener's socket, was given to [`configure`].
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self(stream)
+        Self { stream, failed: AtomicI32::new(0) }
     }
 
     /// The stream, for reading and writing by readiness.
     pub fn stream(&self) -> &TcpStream {
-        &self.0
+        &self.stream
     }
 
     /// Returns when there is something to read. (Tokio's `readable` is the same and keeps 150 bytes for it.)
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        poll_fn(|cx| self.0.poll_read_ready(cx)).await
+        poll_fn(|cx| self.stream.poll_read_ready(cx)).await
     }
 
     /// Returns when something can be written.
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        poll_fn(|cx| self.0.poll_write_ready(cx)).await
+        poll_fn(|cx| self.stream.poll_write_ready(cx)).await
     }
 
     /// Passes an end of stream on: sends FIN, and goes on reading.
     pub(crate) fn end_writing(&self) -> io::Result<()> {
-        SockRef::from(&self.0).shutdown(Shutdown::Write)
+        SockRef::from(&self.stream).shutdown(Shutdown::Write)
     }
 
-    /// Returns when the leg is broken (reset by the peer, or declared dead by keep-alive); a FIN does not break it. What
-    /// can still be read is not looked at.
-    pub(crate) async fn broken(&self) -> io::Error {
-        let broken = self.0.ready(Interest::ERROR).await;
-        // Tokio's budget may have stopped a reader that is not yet at the error; with a new one it gets there first.
-        tokio::task::yield_now().await;
-        match broken {
-            Ok(_) => match self.0.take_error() {
-                Ok(Some(error)) | Err(error) => error,
-                // Another reader of SO_ERROR was faster; what is known is that the kernel reported an error.
-                Ok(None) => io::ErrorKind::ConnectionReset.into(),
-            },
-            Err(error) => error,
+    /// Writing has failed, and so the leg is [`broken`](Self::broken). Never returns: what the peer had sent before can
+    /// still be read, and whoever waits for the break decides when that is over.
+    pub(crate) async fn fail(&self, error: &io::Error) -> ! {
+        self.failed.store(error.raw_os_error().unwrap_or(Errno::EIO as i32), Ordering::Relaxed);
+        std::future::pending().await
+    }
+
+    /// Why writing has failed, if it has: then an end that is read is none.
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        match self.failed.load(Ordering::Relaxed) {
+            0 => None,
+            errno => Some(io::Error::from_raw_os_error(errno)),
         }
+    }
+
+    /// Returns when the leg is broken (reset by the peer, declared dead by keep-alive, or writing has failed); a FIN does
+    /// not break it. Whoever polls a reader of the leg first gets everything that can still be read before.
+    pub(crate) async fn broken(&self) -> io::Error {
+        let mut error = pin!(self.stream.ready(Interest::ERROR));
+        poll_fn(|cx| match self.failed.load(Ordering::Relaxed) {
+            0 => error.as_mut().poll(cx).map(drop),
+            _ => Poll::Ready(()),
+        })
+        .await;
+        // A reader may not be at the error yet, since its budget was spent or tokio has not yet heard from the kernel; now
+        // both are renewed, and it gets there first.
+        tokio::task::yield_now().await;
+        self.failure().unwrap_or_else(|| match self.stream.take_error() {
+            Ok(Some(error)) | Err(error) => error,
+            // Another reader of SO_ERROR was faster; what is known is that the kernel reported an error.
+            Ok(None) => io::ErrorKind::ConnectionReset.into(),
+        })
     }
 
     /// Both directions ended in good order: the close is an ordinary one.
@@ -73,8 +99,8 @@ impl Leg {
 
     /// The stream without the invariant, for somebody else's protocol.
     pub(crate) fn into_stream(self) -> io::Result<TcpStream> {
-        SockRef::from(&self.0).set_linger(None)?;
-        Ok(self.0)
+        SockRef::from(&self.stream).set_linger(None)?;
+        Ok(self.stream)
     }
 }
 

@@ -33,11 +33,12 @@ pub(crate) async fn relay(
     sent: impl Fn(usize),
 ) -> Result<(), Broken> {
     let both = async {
-        let to_server = copy(client, Broken::Client, server, Broken::Server, received);
-        tokio::try_join!(to_server, copy(server, Broken::Server, client, Broken::Client, sent)).map(drop)
+        let to_server = copy(client, Broken::Client, server, received);
+        tokio::try_join!(to_server, copy(server, Broken::Server, client, sent)).map(drop)
     };
-    // A leg that is not being read, since its direction has ended or its bytes are not taken, can be reset unnoticed. A leg
-    // that is being read says so itself, after its last byte; so the directions come first.
+    // A leg that is not being read, since its direction has ended or its bytes are not taken, can be reset unnoticed; so
+    // can one that is written to, while an answer waits in it. A leg that is being read says so itself, after its last
+    // byte; so the directions come first.
     tokio::select! {
         biased;
         ended = both => ended,
@@ -46,23 +47,30 @@ pub(crate) async fn relay(
     }
 }
 
-/// One direction, until its source has ended and that end was passed on.
+/// One direction, until its source has ended and that end was passed on. It does not return when writing has failed.
 async fn copy(
     from: &Leg,
     from_broken: fn(io::Error) -> Broken,
     to: &Leg,
-    to_broken: fn(io::Error) -> Broken,
     count: impl Fn(usize),
 ) -> Result<(), Broken> {
     loop {
         from.readable().await.map_err(from_broken)?;
         let mut buffer = Vec::with_capacity(CHUNK);
         match from.stream().try_read_buf(&mut buffer) {
-            Ok(0) => return to.end_writing().map_err(to_broken),
-            Ok(length) => {
-                write(to, &buffer).await.map_err(to_broken)?;
-                count(length);
+            Ok(0) => {
+                if let Some(error) = from.failure() {
+                    return Err(from_broken(error));
+                }
+                match to.end_writing() {
+                    Ok(()) => return Ok(()),
+                    Err(error) => to.fail(&error).await,
+                }
             }
+            Ok(length) => match write(to, &buffer).await {
+                Ok(()) => count(length),
+                Err(error) => to.fail(&error).await,
+            },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(from_broken(error)),
         }

@@ -170,6 +170,19 @@ fn a_reset_reaches_a_peer_that_does_not_read() {
     }
 }
 
+#[test]
+fn an_answer_is_delivered_though_its_server_resets_what_it_did_not_read() {
+    let proxy = Proxy::start(&[]);
+    for round in 0..4 {
+        let (mut client, mut server) = proxy.pair(OUTBOUND);
+        fill(&mut client);
+        server.write_all(b"!").unwrap();
+        // Closing with unread bytes is a reset, which comes together with the answer.
+        drop(server);
+        assert_eq!((next(&client), next(&client)), (Seen::Byte(b'!'), Seen::Reset), "round {round}");
+    }
+}
+
 /// Writes until nobody takes any more; returns how much was taken.
 fn fill(stream: &mut TcpStream) -> usize {
     stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
