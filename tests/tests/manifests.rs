@@ -174,6 +174,8 @@ fn the_injector_is_available_and_confined() {
         pod["terminationGracePeriodSeconds"].as_u64().unwrap() >= 15 + 10,
         "the shutdown delay and the rest"
     );
+    let memory = &injector_container()["resources"]["limits"]["memory"];
+    assert_eq!(*memory, "512Mi", "the largest review takes a third of it while it is read");
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
     assert_eq!(
