@@ -54,6 +54,7 @@ async fn copy(
     to: &Leg,
     count: impl Fn(usize),
 ) -> Result<(), Broken> {
+    let mut turn = 0;
     loop {
         from.readable().await.map_err(from_broken)?;
         let mut buffer = Vec::with_capacity(CHUNK);
@@ -67,12 +68,21 @@ async fn copy(
                     Err(error) => to.fail(&error).await,
                 }
             }
-            Ok(length) => match write(to, &buffer).await {
-                Ok(()) => count(length),
-                Err(error) => to.fail(&error).await,
-            },
+            Ok(length) => {
+                if let Err(error) = write(to, &buffer).await {
+                    to.fail(&error).await
+                }
+                count(length);
+                turn += length;
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(from_broken(error)),
+        }
+        // Tokio's own budget would let a fast source carry 128 chunks, some milliseconds, before another connection's turn.
+        if turn >= CHUNK {
+            turn = 0;
+            drop(buffer);
+            tokio::task::yield_now().await;
         }
     }
 }
@@ -87,4 +97,49 @@ async fn write(to: &Leg, mut bytes: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::io::Write;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::{CHUNK, Leg, relay};
+
+    fn pair() -> (Leg, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (Leg::new(tokio::net::TcpStream::from_std(ours).unwrap()), listener.accept().unwrap().0)
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_fast_transfer_gives_others_their_turn() {
+        let ((client, mut sender), (server, mut receiver)) = (pair(), pair());
+        let total = 512 * CHUNK;
+        let feed = std::thread::spawn(move || sender.write_all(&vec![0; total]));
+        let drain = std::thread::spawn(move || io::copy(&mut receiver, &mut io::sink()));
+        let (carried, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let count = |bytes| {
+            let carried = carried.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            most.fetch_max(carried, Ordering::Relaxed);
+        };
+        let others = async {
+            loop {
+                carried.store(0, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = relay(&client, &server, count, |_| ()) => ended.unwrap(),
+            () = others => {}
+        }
+        feed.join().unwrap().unwrap();
+        assert_eq!(drain.join().unwrap().unwrap(), total as u64);
+        let most = most.into_inner();
+        assert!(most < 2 * CHUNK, "{most} bytes in one turn");
+    }
 }
