@@ -150,6 +150,8 @@ mod tests {
             ["--workers", "0"],
             ["--inbound-port", "65536"],
             ["--drain-delay", "soon"],
+            ["--drain-delay", "25h"],
+            ["--drain-deadline", "500000000000y"],
             ["--connect-timeout", "0s"],
             ["--access-log", "xml"],
             ["--sidecar-mode", "both"],
