@@ -2,6 +2,7 @@
 //! log, patched manifests). The filter can be changed while the program runs.
 
 use clap::{Args, ValueEnum};
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{EnvFilter, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 /// Log options of a binary; flatten them into its arguments.
@@ -75,8 +76,14 @@ pub fn init(args: &LogArgs) -> Result<LogHandle, LogError> {
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::try_new(filter)
-        .map_err(|error| LogError::Filter { filter: filter.to_owned(), reason: error.to_string() })
+    let refused = |reason| LogError::Filter { filter: filter.to_owned(), reason };
+    // To EnvFilter a lone word is a module, so a mistyped level would silence everything else.
+    if let Some(word) =
+        filter.split(',').find(|part| !part.contains('=') && part.parse::<LevelFilter>().is_err())
+    {
+        return Err(refused(format!("{word:?} is no level")));
+    }
+    EnvFilter::try_new(filter).map_err(|error| refused(error.to_string()))
 }
 
 #[cfg(test)]
@@ -85,14 +92,18 @@ mod tests {
 
     #[test]
     fn levels_and_directives_are_filters() {
-        for good in ["info", "proxy=debug", "warn,injector::webhook=trace"] {
+        for good in
+            ["info", "OFF", "proxy=debug", "warn,injector::webhook=trace", "info,proxy[span{field=1}]=debug"]
+        {
             assert!(parse(good).is_ok(), "{good}");
         }
     }
 
     #[test]
     fn a_bad_filter_is_named() {
-        let error = parse("proxy=loud").err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(error.contains("proxy=loud") && error.contains("allowed are"), "{error}");
+        for bad in ["proxy=loud", "loud", "warning", "info,proxy"] {
+            let error = parse(bad).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(&format!("{bad:?}")) && error.contains("allowed are"), "{bad:?}: {error}");
+        }
     }
 }
