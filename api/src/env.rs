@@ -57,5 +57,15 @@ pub const REDIRECT_MODE: &str = "REMORA_REDIRECT_MODE";
 /// By NAT REDIRECT rules, with SO_ORIGINAL_DST.
 pub const REDIRECT_MODE_REDIRECT: &str = "redirect";
 
+/// The proxy's ports. A pod is always told them: Kubernetes sets variables of the same shape for Services, and one named
+/// `remora-metrics` would otherwise say `tcp://…`.
+pub const PORTS: [(&str, u16); 5] = [
+    ("REMORA_OUTBOUND_PORT", crate::ports::OUTBOUND),
+    ("REMORA_INBOUND_PORT", crate::ports::INBOUND),
+    ("REMORA_ADMIN_PORT", crate::ports::ADMIN),
+    ("REMORA_METRICS_PORT", crate::ports::METRICS),
+    ("REMORA_READINESS_PORT", crate::ports::READINESS),
+];
+
 /// Log filter of any of the binaries, for example `info` or `proxy=debug`.
 pub const LOG: &str = "REMORA_LOG";
