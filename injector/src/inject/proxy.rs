@@ -119,6 +119,7 @@ fn env(options: &Options, names: &Names) -> Vec<EnvVar> {
         value(env::SIDECAR_MODE, options.mode.as_str()),
         value(env::REDIRECT_MODE, env::REDIRECT_MODE_REDIRECT),
     ];
+    variables.extend(env::PORTS.map(|(name, port)| value(name, &port.to_string())));
     variables.extend(options.log_level.map(|level| value(env::LOG, level.filter())));
     // Without a limit of its own the downward API would tell the proxy the node's whole capacity.
     if options.resources.cpu.limit.is_some() {

@@ -332,6 +332,19 @@ fn our_containers_are_confined() {
     });
 }
 
+/// A Service named `remora-metrics` sets REMORA_METRICS_PORT=tcp://… in every container that does not set it itself.
+#[test]
+fn no_service_name_becomes_an_option() {
+    each_injected(|_, patched| {
+        let mut containers = ["initContainers", "containers"].iter().flat_map(|field| list(patched, field));
+        let proxy = containers.find(|container| container["name"] == api::pod::PROXY_CONTAINER).unwrap();
+        for (name, port) in api::env::PORTS {
+            let told = json!({"name": name, "value": port.to_string()});
+            assert!(proxy["env"].as_array().unwrap().contains(&told), "{told}");
+        }
+    });
+}
+
 /// Own and system namespaces are never touched, whatever the selectors say.
 #[test]
 fn system_namespaces_are_skipped() {
