@@ -34,6 +34,22 @@ fn bad_options_are_named() {
     }
 }
 
+/// What Kubernetes would set for a Service named `remora-metrics`; the injector sets the same variables to numbers.
+#[test]
+fn the_contracts_variables_are_the_ports() {
+    for (variable, port) in api::env::PORTS {
+        let run = |value: &str| proxy(&["run", "--help"]).env(variable, value).output().unwrap();
+        let shown = |value: &str| {
+            let help = String::from_utf8(run(value).stdout).unwrap();
+            help.split_whitespace().any(|word| word == format!("{variable}={value}]"))
+        };
+        assert!(shown(&port.to_string()), "{variable}");
+        let output = proxy(&["drain"]).env(variable, "tcp://192.0.2.1:80").output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && message.contains("tcp://192.0.2.1:80"), "{message}");
+    }
+}
+
 #[test]
 fn drain_without_a_proxy_says_how_to_reach_one() {
     let message = failure(&["drain", "--control-socket", "/nonexistent/proxy.sock"]);
