@@ -174,6 +174,7 @@ fn the_injector_is_available_and_confined() {
         pod["terminationGracePeriodSeconds"].as_u64().unwrap() >= 15 + 10,
         "the shutdown delay and the rest"
     );
+    assert_eq!(pod["enableServiceLinks"], false, "a Service remora-admin would set an option");
     let memory = &injector_container()["resources"]["limits"]["memory"];
     assert_eq!(*memory, "512Mi", "the largest review takes a third of it while it is read");
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
