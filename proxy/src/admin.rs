@@ -84,7 +84,10 @@ impl Admin {
         {
             servers.spawn(runtime::admin::serve(listeners, router, shutdown.clone()));
         }
-        servers.spawn(async move { axum::serve(probes, health).await });
+        servers.spawn(async move {
+            runtime::admin::serve_one(probes, health, shutdown).await;
+            Ok(())
+        });
         while let Some(ended) = servers.join_next().await {
             ended.map_err(std::io::Error::other)??;
         }

@@ -2,15 +2,24 @@
 //! program is reachable over a port.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use axum::{
     Router,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
+    serve::Listener,
 };
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 
 use crate::{metrics::CONTENT_TYPE, metrics::Metrics, readiness::Readiness, shutdown::Shutdown};
+
+/// How long a client may take for the head of a request, the first or the next one of a connection.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Answers `/healthz/live` always, and `/healthz/ready` by the conditions.
 pub fn health(readiness: Readiness) -> Router {
@@ -35,17 +44,44 @@ pub async fn serve(listeners: Vec<TcpListener>, router: Router, shutdown: Shutdo
     let mut servers = tokio::task::JoinSet::new();
     for listener in listeners {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let (router, mut shutdown) = (router.clone(), shutdown.clone());
-        servers.spawn(async move {
-            axum::serve(listener, router)
-                .with_graceful_shutdown(async move { shutdown.requested().await })
-                .await
-        });
+        servers.spawn(serve_one(listener, router.clone(), shutdown.clone()));
     }
     while let Some(ended) = servers.join_next().await {
-        ended.map_err(std::io::Error::other)??;
+        ended.map_err(std::io::Error::other)?;
     }
     Ok(())
+}
+
+/// Like [`serve`], with one listener of whatever kind.
+pub async fn serve_one(listener: impl Listener, router: Router, shutdown: Shutdown) {
+    serve_patiently(listener, router, shutdown, PATIENCE).await;
+}
+
+/// `axum::serve` would wait for a silent client for ever, and its descriptors are the program's.
+async fn serve_patiently(
+    mut listener: impl Listener,
+    router: Router,
+    mut shutdown: Shutdown,
+    patience: Duration,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(patience);
+    let open = GracefulShutdown::new();
+    loop {
+        let (stream, _) = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.requested() => break,
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let served = open.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = served.await {
+                tracing::debug!(%error, "connection ended");
+            }
+        });
+    }
+    drop(listener);
+    open.shutdown().await;
 }
 
 fn ready_response(readiness: &Readiness) -> Response {
@@ -59,10 +95,13 @@ fn ready_response(readiness: &Readiness) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::{Router, body::Body, http::Request, http::StatusCode};
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::time::Duration;
     use tower::ServiceExt;
 
-    use super::{health, metrics};
-    use crate::{metrics::Metrics, readiness::Readiness};
+    use super::{health, metrics, serve_patiently};
+    use crate::{metrics::Metrics, readiness::Readiness, shutdown};
 
     async fn get(router: &Router, path: &str) -> (StatusCode, String) {
         let request = Request::get(path).body(Body::empty()).unwrap();
@@ -92,6 +131,27 @@ mod tests {
         let router = metrics(Metrics::default(), &["/metrics", "/stats/prometheus"]);
         for path in ["/metrics", "/stats/prometheus"] {
             assert_eq!(get(&router, path).await, (StatusCode::OK, "# EOF\n".to_owned()));
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_client_that_says_nothing_more_is_closed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_keep, never) = shutdown::channel();
+        let server =
+            serve_patiently(listener, health(Readiness::default()), never, Duration::from_millis(50));
+        let clients = tokio::task::spawn_blocking(move || {
+            for said in ["", "GET /healthz/live HT", "GET /healthz/live HTTP/1.1\r\nHost: a\r\n\r\n"] {
+                let mut client = TcpStream::connect(address).unwrap();
+                client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                client.write_all(said.as_bytes()).unwrap();
+                client.read_to_end(&mut Vec::new()).expect("the server closes");
+            }
+        });
+        tokio::select! {
+            () = server => {}
+            ended = clients => ended.unwrap(),
         }
     }
 }
