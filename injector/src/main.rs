@@ -65,6 +65,9 @@ fn inject(args: &ManifestArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::new(&args.inject, api::control::NAMESPACE);
     match manifest::inject(&file, &text, &args.namespace, &settings) {
         Ok((output, notes)) => {
+            if notes.is_empty() {
+                eprintln!("{file}: no object with pods is known in it; printed as it is");
+            }
             for note in notes {
                 let reasons: Vec<_> = note.reasons.iter().map(ToString::to_string).collect();
                 eprintln!("{}: {:?}: {}", note.object, note.verdict, reasons.join("; "));

@@ -162,6 +162,17 @@ fn the_binary_says_what_it_did() {
     assert!(notes.contains("Pod/a") && notes.contains("namespace-enabled"), "{notes}");
 }
 
+/// A kind that is not known is passed through, but not in silence.
+#[test]
+fn a_file_without_pods_is_told() {
+    for text in ["", "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\n"] {
+        let output = run(&["-"], text);
+        assert_eq!((output.status.code(), &*output.stdout), (Some(0), text.as_bytes()));
+        let notes = String::from_utf8(output.stderr).unwrap();
+        assert!(notes.contains("no object with pods"), "{notes}");
+    }
+}
+
 /// One document that is wrong, and nothing is printed.
 #[test]
 fn bad_files_are_named_with_the_document() {
