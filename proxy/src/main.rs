@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use proxy::app::{App, Event, Surroundings};
 use proxy::{config, control_socket, net::original_dst::Kernel, telemetry::workload::Workload};
 use runtime::shutdown::Signals;
@@ -38,6 +39,7 @@ fn main() -> anyhow::Result<()> {
 
 fn run(args: config::Args) -> anyhow::Result<()> {
     runtime::log::init(&args.log)?;
+    raise_descriptor_limit();
     let app = App::bind(args.try_into()?)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), addresses = ?app.addresses(), "proxy starts");
     let surroundings = Surroundings {
@@ -57,4 +59,14 @@ fn run(args: config::Args) -> anyhow::Result<()> {
     })?;
     tracing::info!(?exit, "proxy ends");
     Ok(())
+}
+
+/// A carried connection takes two descriptors, and many runtimes start a container with no more than 1024; the hard limit
+/// is what it was really given.
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of descriptors cannot be raised");
+    }
 }

@@ -78,24 +78,46 @@ fn every_option_has_help_and_an_environment_variable() {
     assert_eq!(options, 15, "{help}");
 }
 
+/// Runs the proxy with ports that the kernel chooses, until it is ready; its log lines go on.
+fn started(mut command: Command, socket: &str) -> (Child, impl Iterator<Item = String>) {
+    let free = OUTBOUND.listener().local_addr().unwrap().port().to_string();
+    for option in ["--inbound-port", "--metrics-port", "--readiness-port", "--admin-port"] {
+        command.args([option, "0"]);
+    }
+    command.args(["--outbound-port", &free, "--control-socket", socket]);
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(log.any(|line| line.contains("proxy is ready")), "it starts");
+    (child, log)
+}
+
 #[test]
 fn a_signal_ends_the_process_in_good_order() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("proxy.sock");
     let socket = socket.to_str().unwrap();
-    let free = OUTBOUND.listener().local_addr().unwrap().port().to_string();
-    let ports = ["--inbound-port", "--metrics-port", "--readiness-port", "--admin-port"];
-    let mut arguments: Vec<&str> = ports.iter().flat_map(|option| [*option, "0"]).collect();
-    arguments.extend(["--outbound-port", &free, "--control-socket", socket]);
-    let mut child = proxy(&arguments).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(log.any(|line| line.contains("proxy is ready")), "it starts");
+    let (mut child, mut log) = started(proxy(&[]), socket);
     let drained = proxy(&["drain", "--control-socket", socket]).status().unwrap();
     assert!(drained.success());
     terminate(&child);
     assert!(log.any(|line| line.contains("proxy ends") && line.contains("Idle")), "it says how it ended");
     assert!(child.wait().unwrap().success());
     assert!(!std::path::Path::new(socket).exists(), "the control socket is removed");
+}
+
+#[test]
+fn it_takes_as_many_descriptors_as_it_may() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -S -n 256 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_proxy")]);
+    let socket = directory.path().join("proxy.sock");
+    let (mut child, _log) = started(limited, socket.to_str().unwrap());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    terminate(&child);
+    child.wait().unwrap();
+    let row = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let (soft, hard) = (row.split_whitespace().nth(3), row.split_whitespace().nth(4));
+    assert_eq!(soft, hard, "{row}");
 }
 
 fn terminate(child: &Child) {
