@@ -122,7 +122,11 @@ fn remove_stale(path: &Path) -> Result<(), ControlError> {
     }
     match UnixStream::connect(path) {
         Ok(_) => Err(ControlError::InUse(path.to_owned())),
-        Err(_) => fs::remove_file(path).map_err(failed),
+        // Nobody listens there any more; every other error may come from a socket that is somebody's.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
     }
 }
 
@@ -190,7 +194,9 @@ fn ask(mut stream: &UnixStream, request: &str) -> io::Result<String> {
     stream.set_read_timeout(Some(CLIENT_PATIENCE))?;
     stream.write_all(format!("{request}\n").as_bytes())?;
     let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer)?;
+    if BufReader::new(stream).read_line(&mut answer)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     Ok(answer.trim_end().to_owned())
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::PathBuf;
 
 use proxy::control_socket::{self, ControlError, Settings};
@@ -71,6 +71,24 @@ fn a_stale_socket_is_replaced_and_nothing_else_is() {
     fs::write(&file, "precious").unwrap();
     assert!(matches!(control_socket::bind(&settings(file.clone())), Err(ControlError::NotASocket(_))));
     assert_eq!(fs::read_to_string(file).unwrap(), "precious");
+    let datagrams = directory.path().join("datagrams.sock");
+    let _others = UnixDatagram::bind(&datagrams).unwrap();
+    assert!(matches!(control_socket::bind(&settings(datagrams.clone())), Err(ControlError::Create(..))));
+    assert!(datagrams.exists(), "somebody uses it");
+}
+
+#[test]
+fn a_proxy_that_ends_before_it_answers_is_said_to_have_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("proxy.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let ending = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0; 6]).unwrap();
+    });
+    let error = control_socket::drain(&settings(path)).unwrap_err();
+    assert!(matches!(error, ControlError::Talk(..)), "{error}");
+    ending.join().unwrap();
 }
 
 #[test]
