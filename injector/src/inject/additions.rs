@@ -70,7 +70,7 @@ impl Additions {
     /// What of ours the pod no longer carries as it was injected. An injection by another version or with other settings
     /// cannot be compared and is left as it is: during an upgrade both versions see the same pod.
     pub(super) fn altered(&self, facts: &Facts<'_>, previous: &Status) -> Option<String> {
-        if previous.version != status::VERSION || previous.config != facts.settings.hash {
+        if !previous.is_current(facts.settings) {
             return None;
         }
         let places = match self.mode {

@@ -98,7 +98,10 @@ fn inject(facts: &Facts<'_>, options: &options::Options, reasons: Vec<Reason>) -
     let additions = Additions::new(facts, options, &reasons, &mut warnings);
     if let Some(previous) = &facts.previous {
         return match additions.altered(facts, previous) {
-            None => Decision::without_patch(Verdict::Unchanged, vec![Reason::already_injected()], warnings),
+            None => {
+                let reason = Reason::already_injected(previous.is_current(facts.settings));
+                Decision::without_patch(Verdict::Unchanged, vec![reason], warnings)
+            }
             Some(what) => Decision::without_patch(Verdict::Reject, vec![Reason::altered(&what)], warnings),
         };
     }

@@ -84,8 +84,14 @@ impl Reason {
         Self { code, text: text.into() }
     }
 
-    pub(super) fn already_injected() -> Self {
-        Self::new(Code::AlreadyInjected, "the pod carries this injection already")
+    pub(super) fn already_injected(current: bool) -> Self {
+        let text = if current {
+            "the pod carries this injection already"
+        } else {
+            "the pod was injected by another version or with other settings, and stays as it is; to change that, inject \
+             it as it was before"
+        };
+        Self::new(Code::AlreadyInjected, text)
     }
 
     pub(super) fn altered(what: &str) -> Self {

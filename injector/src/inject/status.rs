@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Settings;
 use super::pod::Pod;
 
 /// The annotation's value.
@@ -39,5 +40,10 @@ impl Status {
         let status: Self = serde_json::from_str(pod.annotation(api::annotations::STATUS)?).ok()?;
         let present = |name: &str| pod.container(name).is_some();
         (present(api::pod::INIT_CONTAINER) && present(api::pod::PROXY_CONTAINER)).then_some(status)
+    }
+
+    /// Whether this version with these settings wrote it.
+    pub(super) fn is_current(&self, settings: &Settings) -> bool {
+        self.version == VERSION && self.config == settings.hash
     }
 }

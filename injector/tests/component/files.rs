@@ -162,6 +162,16 @@ fn the_binary_says_what_it_did() {
     assert!(notes.contains("Pod/a") && notes.contains("namespace-enabled"), "{notes}");
 }
 
+/// An injection is not brought up to date, and nobody is told that it is.
+#[test]
+fn an_injection_with_other_settings_stays_and_is_told() {
+    let injected = run(&["--proxy-image=example.com/old", "-"], POD);
+    let again = run(&["--proxy-image=example.com/new", "-"], std::str::from_utf8(&injected.stdout).unwrap());
+    assert_eq!(again.stdout, injected.stdout);
+    let notes = String::from_utf8(again.stderr).unwrap();
+    assert!(notes.contains("other settings"), "{notes}");
+}
+
 /// A kind that is not known is passed through, but not in silence.
 #[test]
 fn a_file_without_pods_is_told() {
