@@ -283,6 +283,18 @@ fn the_application_sees_127_0_0_6_and_others_do_not() {
 }
 
 #[test]
+fn an_urgent_byte_is_not_lost() {
+    let proxy = Proxy::start(&[]);
+    for way in [OUTBOUND, INBOUND] {
+        let (client, server) = proxy.pair(way);
+        for (from, to) in [(&client, &server), (&server, &client)] {
+            SockRef::from(from).send_out_of_band(b"!").unwrap();
+            assert_eq!(next(to), Seen::Byte(b'!'), "{way:?}");
+        }
+    }
+}
+
+#[test]
 fn both_legs_are_kept_alive_and_without_delay() {
     let proxy = Proxy::start(&[]);
     let (client, server) = proxy.pair(OUTBOUND);
