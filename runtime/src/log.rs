@@ -1,9 +1,16 @@
 //! The log of a binary: one line an event on stderr, so that stdout stays free for what the program is asked for (access
 //! log, patched manifests). The filter can be changed while the program runs.
 
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+
 use clap::{Args, ValueEnum};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{EnvFilter, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
+
+/// What a pipe takes as a whole (limits.h).
+const PIPE_BUF: usize = 4096;
 
 /// Log options of a binary; flatten them into its arguments.
 #[derive(Args, Clone, Debug)]
@@ -65,14 +72,38 @@ pub fn init(args: &LogArgs) -> Result<LogHandle, LogError> {
     let registry = tracing_subscriber::registry().with(filter);
     let done = match args.format {
         LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
+            registry.with(fmt::layer().json().flatten_event(true).with_writer(|| Stderr)).try_init()
         }
-        LogFormat::Text => {
-            registry.with(fmt::layer().with_ansi(false).with_writer(std::io::stderr)).try_init()
-        }
+        LogFormat::Text => registry.with(fmt::layer().with_ansi(false).with_writer(|| Stderr)).try_init(),
     };
     done.map_err(|_| LogError::AlreadySet)?;
     Ok(LogHandle(handle))
+}
+
+/// Standard error, whose reader may leave it full: then lines are lost, and nobody waits.
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut stderr = io::stderr().lock();
+        for piece in line.chunks(PIPE_BUF) {
+            if !has_room(&stderr) {
+                break;
+            }
+            stderr.write_all(piece)?;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether PIPE_BUF bytes can be written without blocking (pipe(7)); a file always has room.
+fn has_room(output: &impl AsFd) -> bool {
+    let mut output = [PollFd::new(output.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut output, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, LogError> {

@@ -1,9 +1,13 @@
 //! The binary: exit codes, messages that name the thing and the remedy, signals.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Output, Stdio};
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use crate::support::{INBOUND, OUTBOUND};
+use crate::support::{INBOUND, OUTBOUND, Seen, next, patient};
 
 fn proxy(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_proxy"));
@@ -78,17 +82,45 @@ fn every_option_has_help_and_an_environment_variable() {
     assert_eq!(options, 15, "{help}");
 }
 
-/// Runs the proxy with ports that the kernel chooses, until it is ready; its log lines go on.
-fn started(mut command: Command, socket: &str) -> (Child, impl Iterator<Item = String>) {
-    let free = OUTBOUND.listener().local_addr().unwrap().port().to_string();
-    for option in ["--inbound-port", "--metrics-port", "--readiness-port", "--admin-port"] {
-        command.args([option, "0"]);
+/// A proxy in a process of its own; killed if its test fails.
+struct Running {
+    child: Child,
+    log: Option<BufReader<ChildStderr>>,
+    outbound: SocketAddr,
+}
+
+impl Running {
+    /// With ports that the kernel chooses; returns when it is ready.
+    fn start(mut command: Command, socket: &str) -> Self {
+        let outbound = OUTBOUND.listener().local_addr().unwrap();
+        for option in ["--inbound-port", "--metrics-port", "--readiness-port", "--admin-port"] {
+            command.args([option, "0"]);
+        }
+        command.args(["--outbound-port", &outbound.port().to_string(), "--control-socket", socket]);
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let log = Some(BufReader::new(child.stderr.take().unwrap()));
+        let mut running = Self { child, log, outbound };
+        assert!(running.says(&["proxy is ready"]), "it starts");
+        running
     }
-    command.args(["--outbound-port", &free, "--control-socket", socket]);
-    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(log.any(|line| line.contains("proxy is ready")), "it starts");
-    (child, log)
+
+    /// Reads the log up to a line with all of `parts`; false when the log ends before.
+    fn says(&mut self, parts: &[&str]) -> bool {
+        let log = self.log.as_mut().expect("the log is read");
+        log.lines().map(Result::unwrap).any(|line| parts.iter().all(|part| line.contains(part)))
+    }
+
+    fn terminate(&self) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[test]
@@ -96,12 +128,12 @@ fn a_signal_ends_the_process_in_good_order() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("proxy.sock");
     let socket = socket.to_str().unwrap();
-    let (mut child, mut log) = started(proxy(&[]), socket);
+    let mut running = Running::start(proxy(&[]), socket);
     let drained = proxy(&["drain", "--control-socket", socket]).status().unwrap();
     assert!(drained.success());
-    terminate(&child);
-    assert!(log.any(|line| line.contains("proxy ends") && line.contains("Idle")), "it says how it ended");
-    assert!(child.wait().unwrap().success());
+    running.terminate();
+    assert!(running.says(&["proxy ends", "Idle"]), "it says how it ended");
+    assert!(running.child.wait().unwrap().success());
     assert!(!std::path::Path::new(socket).exists(), "the control socket is removed");
 }
 
@@ -110,17 +142,38 @@ fn it_takes_as_many_descriptors_as_it_may() {
     let directory = tempfile::tempdir().unwrap();
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -S -n 256 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_proxy")]);
-    let socket = directory.path().join("proxy.sock");
-    let (mut child, _log) = started(limited, socket.to_str().unwrap());
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
-    terminate(&child);
-    child.wait().unwrap();
+    let running = Running::start(limited, directory.path().join("proxy.sock").to_str().unwrap());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.child.id())).unwrap();
     let row = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let (soft, hard) = (row.split_whitespace().nth(3), row.split_whitespace().nth(4));
     assert_eq!(soft, hard, "{row}");
 }
 
-fn terminate(child: &Child) {
-    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+/// Leaves no room in the pipe that `reader` reads.
+fn fill(reader: &impl AsRawFd) {
+    let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+    let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    let mut pipe = OpenOptions::new().write(true).custom_flags(nonblocking).open(path).unwrap();
+    while pipe.write(b"\n").is_ok() {}
+}
+
+#[test]
+fn a_log_that_nobody_takes_stops_nothing() {
+    for is_gone in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("proxy.sock");
+        let mut running = Running::start(proxy(&[]), socket.to_str().unwrap());
+        match running.log.take().expect("the log is read") {
+            log if is_gone => drop(log),
+            log => {
+                fill(log.get_ref());
+                running.log = Some(log);
+            }
+        }
+        // A direct connection is refused, and that is logged.
+        let client = patient(TcpStream::connect(running.outbound).unwrap());
+        assert_eq!(next(&client), Seen::Reset, "the worker goes on; reader gone: {is_gone}");
+        running.terminate();
+        assert!(running.child.wait().unwrap().success(), "it ends in good order; reader gone: {is_gone}");
+    }
 }
