@@ -12,6 +12,8 @@ pub mod args;
 
 pub mod plan;
 
+mod netlink;
+
 pub mod backend;
 
 pub mod capability;

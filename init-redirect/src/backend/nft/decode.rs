@@ -4,9 +4,9 @@
 //! Whatever `encode` would not have written is an error: a table with it is not ours as we made it.
 
 use super::ruleset::{Base, Chain, Expr, Key, Ruleset, Set};
-use super::sys::{self, bitwise, chain, cmp, ct, elements, expr, immediate, lookup, meta, msg};
-use super::sys::{payload, redir, reject, rule, set, table};
-use super::wire::{Attributes, Malformed, Message};
+use super::sys::{self, bitwise, byteorder, chain, cmp, ct, elements, expr, immediate, lookup, meta, msg};
+use super::sys::{payload, range, redir, reject, rule, set, table};
+use crate::netlink::wire::{Attributes, Malformed, Message};
 
 /// A table while it is read.
 #[derive(Debug, Default)]
@@ -157,6 +157,10 @@ fn read_expr(bytes: &[u8]) -> Result<Expr, Malformed> {
             is(meta::DREG, expr::REG_1)?;
             Ok(Expr::Meta(data.number(meta::KEY)?))
         }
+        "ct" if data.get(ct::SREG).is_some() => {
+            is(ct::SREG, expr::REG_1)?;
+            is(ct::KEY, ct::ZONE).map(|()| Expr::SetZone)
+        }
         "ct" => {
             is(ct::DREG, expr::REG_1)?;
             let direction = data.get(ct::DIRECTION).and_then(|bytes| bytes.first().copied());
@@ -182,6 +186,23 @@ fn read_expr(bytes: &[u8]) -> Result<Expr, Malformed> {
                 Err(FOREIGN)
             } else {
                 Ok(Expr::Compare { equal: op == cmp::EQ, value: value(cmp::DATA)? })
+            }
+        }
+        "byteorder" => {
+            is(byteorder::SREG, expr::REG_1)?;
+            is(byteorder::DREG, expr::REG_1)?;
+            is(byteorder::OP, byteorder::HTON)?;
+            is(byteorder::LEN, sys::ID_LEN)?;
+            is(byteorder::SIZE, sys::ID_LEN).map(|()| Expr::NetworkOrder)
+        }
+        "range" => {
+            is(range::SREG, expr::REG_1)?;
+            let op = data.number(range::OP)?;
+            if op > range::NEQ {
+                Err(FOREIGN)
+            } else {
+                let (first, last) = (value(range::FROM)?, value(range::TO)?);
+                Ok(Expr::Range { equal: op == range::EQ, first, last })
             }
         }
         "lookup" => {

@@ -7,9 +7,9 @@
 use std::fmt;
 
 use super::ruleset::{Chain, Expr, Ruleset, Set};
-use super::sys::{self, bitwise, chain, cmp, ct, elements, expr, immediate, lookup, meta, msg};
-use super::sys::{payload, redir, reject, rule, set, table};
-use super::wire::{Head, Writer};
+use super::sys::{self, bitwise, byteorder, chain, cmp, ct, elements, expr, immediate, lookup, meta, msg};
+use super::sys::{payload, range, redir, reject, rule, set, table};
+use crate::netlink::wire::{Head, Writer, netfilter_header};
 
 /// Intervals in a message: an attribute, the list of elements, is shorter than 64 KiB, and two elements of 36 bytes make
 /// the longest interval.
@@ -73,8 +73,8 @@ impl Messages {
     }
 
     fn boundary(&mut self, kind: u16, sequence: u32, fill: impl FnOnce(&mut Writer)) {
-        let resource = sys::NFNL_SUBSYS_NFTABLES;
-        self.writer.message(Head { kind, flags: 0, sequence, family: sys::NFPROTO_UNSPEC, resource }, fill);
+        let header = &netfilter_header(sys::NFPROTO_UNSPEC, sys::NFNL_SUBSYS_NFTABLES);
+        self.writer.message(Head { kind, flags: 0, sequence, header }, fill);
     }
 
     fn step(&mut self, step: Step, kind: u16, flags: u16, fill: impl FnOnce(&mut Writer)) {
@@ -82,8 +82,7 @@ impl Messages {
             kind: sys::NFNL_SUBSYS_NFTABLES << 8 | kind,
             flags: flags | sys::NLM_F_ACK,
             sequence: self.sequence(),
-            family: sys::NFPROTO_INET,
-            resource: 0,
+            header: &netfilter_header(sys::NFPROTO_INET, 0),
         };
         self.writer.message(head, fill);
         self.steps.push(step);
@@ -189,6 +188,19 @@ fn write_expr_data(w: &mut Writer, expr: &Expr) {
             w.number(cmp::OP, if *equal { cmp::EQ } else { cmp::NEQ });
             w.nested(cmp::DATA, |w| w.bytes(expr::DATA_VALUE, value));
         }
+        Expr::NetworkOrder => {
+            w.number(byteorder::SREG, expr::REG_1);
+            w.number(byteorder::DREG, expr::REG_1);
+            w.number(byteorder::OP, byteorder::HTON);
+            w.number(byteorder::LEN, sys::ID_LEN);
+            w.number(byteorder::SIZE, sys::ID_LEN);
+        }
+        Expr::Range { equal, first, last } => {
+            w.number(range::SREG, expr::REG_1);
+            w.number(range::OP, if *equal { range::EQ } else { range::NEQ });
+            w.nested(range::FROM, |w| w.bytes(expr::DATA_VALUE, first));
+            w.nested(range::TO, |w| w.bytes(expr::DATA_VALUE, last));
+        }
         Expr::Lookup { set, inverted } => {
             w.text(lookup::SET, set);
             w.number(lookup::SREG, expr::REG_1);
@@ -198,6 +210,10 @@ fn write_expr_data(w: &mut Writer, expr: &Expr) {
         Expr::Constant(value) => {
             w.number(immediate::DREG, expr::REG_1);
             w.nested(immediate::DATA, |w| w.bytes(expr::DATA_VALUE, value));
+        }
+        Expr::SetZone => {
+            w.number(ct::KEY, ct::ZONE);
+            w.number(ct::SREG, expr::REG_1);
         }
         Expr::Redirect => w.number(redir::PROTO_MIN, expr::REG_1),
         Expr::Reset => w.number(reject::TYPE, reject::TCP_RST),

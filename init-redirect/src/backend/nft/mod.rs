@@ -9,7 +9,6 @@ mod lower;
 mod ruleset;
 mod socket;
 mod sys;
-mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -21,9 +20,10 @@ use nix::errno::Errno;
 use self::decode::Decoder;
 use self::encode::{Batch, Step};
 use self::ruleset::Ruleset;
-use self::socket::{Failure, Outcome, Socket};
+use self::socket::{Outcome, Socket};
 use self::sys::{elements, generation, msg, rule, set, table};
 use super::{Applied, Backend, Counts, Error};
+use crate::netlink::{Failure, wire};
 use crate::plan::Plan;
 
 /// How often we start over when others change rules between our reading and our writing.

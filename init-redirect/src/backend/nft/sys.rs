@@ -1,15 +1,7 @@
-//! Numbers of the kernel's netlink interface to nftables, as in its headers `linux/netlink.h`,
-//! `linux/netfilter/nfnetlink.h`, `linux/netfilter/nf_tables.h` and others below `linux/netfilter/`. Attributes of one kind of object share a module.
+//! Numbers of the kernel's netlink interface to nftables, as in its headers `linux/netfilter/nfnetlink.h`, `linux/netfilter/nf_tables.h` and others below `linux/netfilter/`. Attributes of one kind of object share a module.
 
-pub(super) const NLM_F_REQUEST: u16 = 0x1;
-pub(super) const NLM_F_ACK: u16 = 0x4;
-pub(super) const NLM_F_DUMP_INTR: u16 = 0x10;
-pub(super) const NLM_F_DUMP: u16 = 0x300;
-pub(super) const NLM_F_CREATE: u16 = 0x400;
-pub(super) const NLM_F_APPEND: u16 = 0x800;
+pub(super) use crate::netlink::sys::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLMSG_ERROR};
 
-pub(super) const NLMSG_ERROR: u16 = 2;
-pub(super) const NLMSG_DONE: u16 = 3;
 pub(super) const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
 pub(super) const NFNL_MSG_BATCH_END: u16 = 0x11;
 pub(super) const NFNL_SUBSYS_NFTABLES: u16 = 10;
@@ -19,6 +11,9 @@ pub(super) const NFPROTO_UNSPEC: u8 = 0;
 pub(super) const NFPROTO_INET: u8 = 1;
 pub(super) const NFPROTO_IPV4: u8 = 2;
 pub(super) const NFPROTO_IPV6: u8 = 10;
+
+/// Bytes of a user's or group's id.
+pub(super) const ID_LEN: u32 = 4;
 
 pub(super) const NF_DROP: u32 = 0;
 pub(super) const NF_ACCEPT: u32 = 1;
@@ -63,6 +58,8 @@ pub(super) mod chain {
     /// Where destination NAT is expected to happen, in prerouting and output.
     pub(in super::super) const NF_IP_PRI_NAT_DST: i32 = -100;
     pub(in super::super) const NF_IP_PRI_FILTER: i32 = 0;
+    /// Before connection tracking, which is at -200.
+    pub(in super::super) const NF_IP_PRI_RAW: i32 = -300;
 }
 
 pub(super) mod rule {
@@ -109,6 +106,8 @@ pub(super) mod meta {
     pub(in super::super) const KEY: u16 = 2;
     pub(in super::super) const IIF: u32 = 4;
     pub(in super::super) const OIF: u32 = 5;
+    pub(in super::super) const IIFNAME: u32 = 6;
+    pub(in super::super) const OIFNAME: u32 = 7;
     pub(in super::super) const SKUID: u32 = 10;
     pub(in super::super) const SKGID: u32 = 11;
     pub(in super::super) const NFPROTO: u32 = 15;
@@ -116,15 +115,20 @@ pub(super) mod meta {
     /// lo has this index in every namespace (the kernel's LOOPBACK_IFINDEX).
     pub(in super::super) const LOOPBACK: u32 = 1;
     pub(in super::super) const IPPROTO_TCP: u8 = 6;
+    pub(in super::super) const IPPROTO_UDP: u8 = 17;
+    /// Bytes of an interface's name with its final NULs (IFNAMSIZ).
+    pub(in super::super) const NAME_LEN: usize = 16;
 }
 
 pub(super) mod ct {
     pub(in super::super) const DREG: u16 = 1;
     pub(in super::super) const KEY: u16 = 2;
     pub(in super::super) const DIRECTION: u16 = 3;
+    pub(in super::super) const SREG: u16 = 4;
     pub(in super::super) const STATE: u32 = 0;
     pub(in super::super) const STATUS: u32 = 2;
     pub(in super::super) const PROTO_DST: u32 = 12;
+    pub(in super::super) const ZONE: u32 = 17;
     pub(in super::super) const ORIGINAL: u8 = 0;
     /// NF_CT_STATE_INVALID_BIT.
     pub(in super::super) const INVALID: u32 = 1;
@@ -154,6 +158,24 @@ pub(super) mod cmp {
     pub(in super::super) const SREG: u16 = 1;
     pub(in super::super) const OP: u16 = 2;
     pub(in super::super) const DATA: u16 = 3;
+    pub(in super::super) const EQ: u32 = 0;
+    pub(in super::super) const NEQ: u32 = 1;
+}
+
+pub(super) mod byteorder {
+    pub(in super::super) const SREG: u16 = 1;
+    pub(in super::super) const DREG: u16 = 2;
+    pub(in super::super) const OP: u16 = 3;
+    pub(in super::super) const LEN: u16 = 4;
+    pub(in super::super) const SIZE: u16 = 5;
+    pub(in super::super) const HTON: u32 = 1;
+}
+
+pub(super) mod range {
+    pub(in super::super) const SREG: u16 = 1;
+    pub(in super::super) const OP: u16 = 2;
+    pub(in super::super) const FROM: u16 = 3;
+    pub(in super::super) const TO: u16 = 4;
     pub(in super::super) const EQ: u32 = 0;
     pub(in super::super) const NEQ: u32 = 1;
 }

@@ -12,11 +12,12 @@ use super::encode::{Batch, Step};
 use super::lower::lower;
 use super::ruleset::{Expr, Key, Ruleset};
 use super::sys::{self, ct, meta};
-use super::wire::{self, Malformed};
 use super::{Error, refused, unopened, unreadable};
-use crate::backend::nft::socket::Failure;
+use crate::netlink::Failure;
+use crate::netlink::wire::{self, Malformed};
 use crate::options::{
-    BackendChoice, Cidrs, Inbound, Options, Outbound, Owner, Port, PortRange, Ports, Selection,
+    BackendChoice, Cidrs, Family, IdRange, Inbound, Options, Outbound, Owner, Port, PortRange, Ports,
+    Selection,
 };
 use crate::plan::{Action, Match, Plan, Rule};
 
@@ -43,6 +44,7 @@ fn raise(ruleset: &Ruleset) -> Vec<Vec<(Vec<Match>, Action)>> {
 }
 
 fn raise_action(exprs: &[Expr]) -> Action {
+    let native = |value: &[u8]| u16::from_ne_bytes(value.try_into().expect("two bytes"));
     match exprs {
         [Expr::Counter, Expr::Verdict(sys::NF_ACCEPT)] => Action::Leave,
         [Expr::Counter, Expr::Verdict(sys::NF_DROP)] => Action::Drop,
@@ -51,18 +53,40 @@ fn raise_action(exprs: &[Expr]) -> Action {
             let port = u16::from_be_bytes(port.as_slice().try_into().expect("two bytes"));
             Action::Redirect(Port::new(port).expect("not 0"))
         }
+        [Expr::Counter, Expr::Constant(zone), Expr::SetZone, Expr::Verdict(sys::NF_ACCEPT)] => {
+            Action::Zone(native(zone))
+        }
         other => panic!("no action of ours: {other:?}"),
     }
 }
 
+fn eq(expr: &Expr, expected: &[u8]) -> bool {
+    *expr == Expr::Compare { equal: true, value: expected.to_vec() }
+}
+
+fn native(value: &[u8]) -> u32 {
+    u32::from_ne_bytes(value.try_into().expect("four bytes"))
+}
+
+/// The longest match first, where one begins as another does.
 fn raise_match(exprs: &[Expr], ruleset: &Ruleset) -> Option<(Match, usize)> {
-    let native = |value: &[u8]| u32::from_ne_bytes(value.try_into().expect("four bytes"));
-    let eq = |expr: &Expr, expected: &[u8]| *expr == Expr::Compare { equal: true, value: expected.to_vec() };
+    raise_owner(exprs)
+        .or_else(|| raise_tcp(exprs))
+        .or_else(|| raise_sets(exprs, ruleset))
+        .or_else(|| raise_flags(exprs))
+}
+
+fn raise_owner(exprs: &[Expr]) -> Option<(Match, usize)> {
+    let ids = |key: u32, range: IdRange, equal: bool| match (key, equal) {
+        (meta::SKUID, true) => Match::Uid(range),
+        (meta::SKUID, false) => Match::UidNot(range),
+        (meta::SKGID, true) => Match::Gid(range),
+        (meta::SKGID, false) => Match::GidNot(range),
+        _ => panic!("no owner: {key}"),
+    };
+    let range = |first, last| IdRange::new(first, last).expect("ordered");
+    let network = |value: &[u8]| u32::from_be_bytes(value.try_into().expect("four bytes"));
     Some(match exprs {
-        [Expr::Meta(meta::IIF), Expr::Compare { equal, value }, ..] if native(value) == 1 => {
-            (Match::FromLoopback(*equal), 2)
-        }
-        [Expr::Meta(meta::OIF), one, ..] if eq(one, &1_u32.to_ne_bytes()) => (Match::ToLoopback, 2),
         [
             Expr::Meta(meta::SKUID),
             Expr::Compare { equal: true, value: uid },
@@ -70,6 +94,31 @@ fn raise_match(exprs: &[Expr], ruleset: &Ruleset) -> Option<(Match, usize)> {
             Expr::Compare { equal: true, value: gid },
             ..,
         ] => (Match::Owner(Owner { uid: native(uid), gid: native(gid) }), 4),
+        [Expr::Meta(key @ (meta::SKUID | meta::SKGID)), Expr::Compare { equal, value }, ..] => {
+            (ids(*key, range(native(value), native(value)), *equal), 2)
+        }
+        [Expr::Meta(key), Expr::NetworkOrder, Expr::Range { equal, first, last }, ..] => {
+            (ids(*key, range(network(first), network(last)), *equal), 3)
+        }
+        _ => return None,
+    })
+}
+
+fn raise_tcp(exprs: &[Expr]) -> Option<(Match, usize)> {
+    let flags = |mask: &[u8]| mask == [0b1_0111];
+    Some(match exprs {
+        [
+            Expr::Meta(meta::L4PROTO),
+            tcp,
+            Expr::Payload { base: 2, offset: 13, len: 1 },
+            Expr::And(mask),
+            rst_ack,
+            Expr::Payload { base: 2, offset: 4, len: 4 },
+            zero,
+            ..,
+        ] if eq(tcp, &[6]) && flags(mask) && eq(rst_ack, &[0b1_0100]) && eq(zero, &[0; 4]) => {
+            (Match::TcpRefusal, 7)
+        }
         [
             Expr::Meta(meta::L4PROTO),
             tcp,
@@ -77,11 +126,24 @@ fn raise_match(exprs: &[Expr], ruleset: &Ruleset) -> Option<(Match, usize)> {
             Expr::And(mask),
             syn,
             ..,
-        ] if eq(tcp, &[6]) && mask == &[0b1_0111] && eq(syn, &[0b10]) => (Match::TcpSyn, 5),
+        ] if eq(tcp, &[6]) && flags(mask) && eq(syn, &[0b10]) => (Match::TcpSyn, 5),
         [Expr::Meta(meta::L4PROTO), tcp, ..] if eq(tcp, &[6]) => (Match::Tcp, 2),
-        [Expr::Payload { base: 2, offset: 2, len: 2 }, Expr::Lookup { set, inverted }, ..] => {
+        [Expr::Meta(meta::L4PROTO), udp, ..] if eq(udp, &[17]) => (Match::Udp, 2),
+        _ => return None,
+    })
+}
+
+fn raise_sets(exprs: &[Expr], ruleset: &Ruleset) -> Option<(Match, usize)> {
+    Some(match exprs {
+        [Expr::Payload { base: 2, offset, len: 2 }, Expr::Lookup { set, inverted }, ..] => {
             let ports = ports(ruleset, set);
-            (if *inverted { Match::DestinationPortNot(ports) } else { Match::DestinationPort(ports) }, 2)
+            let condition = match (offset, inverted) {
+                (2, false) => Match::DestinationPort(ports),
+                (2, true) => Match::DestinationPortNot(ports),
+                (0, false) => Match::SourcePort(ports),
+                _ => panic!("no port of ours: {exprs:?}"),
+            };
+            (condition, 2)
         }
         [
             Expr::Meta(meta::NFPROTO),
@@ -91,26 +153,52 @@ fn raise_match(exprs: &[Expr], ruleset: &Ruleset) -> Option<(Match, usize)> {
             ..,
         ] => {
             let networks = networks(ruleset, set);
-            match (offset, len) {
-                (16, 4) if eq(family, &[2]) => (Match::DestinationV4(networks.v4().to_vec()), 4),
-                (24, 16) if eq(family, &[10]) => (Match::DestinationV6(networks.v6().to_vec()), 4),
+            let condition = match (offset, len) {
+                (16, 4) if eq(family, &[2]) => Match::DestinationV4(networks.v4().to_vec()),
+                (12, 4) if eq(family, &[2]) => Match::SourceV4(networks.v4().to_vec()),
+                (24, 16) if eq(family, &[10]) => Match::DestinationV6(networks.v6().to_vec()),
+                (8, 16) if eq(family, &[10]) => Match::SourceV6(networks.v6().to_vec()),
                 _ => panic!("no address of ours: {exprs:?}"),
-            }
+            };
+            (condition, 4)
         }
         [Expr::Ct { key: ct::PROTO_DST, direction: Some(0) }, Expr::Lookup { set, inverted: false }, ..] => {
             (Match::OriginalDestinationPort(ports(ruleset, set)), 2)
         }
-        [Expr::Ct { key: ct::STATUS, direction: None }, Expr::And(mask), zero, ..]
-            if native(mask) == 32 && eq(zero, &[0; 4]) =>
-        {
-            (Match::NotTranslated, 3)
+        _ => return None,
+    })
+}
+
+fn raise_flags(exprs: &[Expr]) -> Option<(Match, usize)> {
+    Some(match exprs {
+        [Expr::Meta(meta::NFPROTO), family, ..] if eq(family, &[2]) => (Match::Family(Family::V4), 2),
+        [Expr::Meta(meta::NFPROTO), family, ..] if eq(family, &[10]) => (Match::Family(Family::V6), 2),
+        [Expr::Meta(meta::IIF), Expr::Compare { equal, value }, ..] if native(value) == 1 => {
+            (Match::FromLoopback(*equal), 2)
         }
+        [Expr::Meta(meta::OIF), one, ..] if eq(one, &1_u32.to_ne_bytes()) => (Match::ToLoopback, 2),
         [
-            Expr::Ct { key: ct::STATE, direction: None },
-            Expr::And(mask),
-            Expr::Compare { equal: false, value },
+            Expr::Meta(key @ (meta::IIFNAME | meta::OIFNAME)),
+            Expr::Compare { equal: true, value: name },
             ..,
-        ] if native(mask) == 1 && native(value) == 0 => (Match::Invalid, 3),
+        ] => {
+            let text = std::str::from_utf8(name).expect("a name");
+            let text =
+                if name.len() == 16 { text.trim_end_matches('\0').to_owned() } else { format!("{text}+") };
+            let interface = text.parse().expect("a name");
+            let from = *key == meta::IIFNAME;
+            (if from { Match::FromInterface(interface) } else { Match::ToInterface(interface) }, 2)
+        }
+        [Expr::Ct { key, direction: None }, Expr::And(mask), Expr::Compare { equal, value }, ..]
+            if native(value) == 0 =>
+        {
+            let condition = match (*key, native(mask), *equal) {
+                (ct::STATUS, 32, equal) => Match::Translated(!equal),
+                (ct::STATE, 1, false) => Match::Invalid,
+                _ => panic!("no property of ours: {exprs:?}"),
+            };
+            (condition, 3)
+        }
         _ => return None,
     })
 }
