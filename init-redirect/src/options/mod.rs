@@ -4,12 +4,18 @@
 
 mod cidrs;
 mod flag;
+mod ids;
+mod interfaces;
 mod ports;
+
+use std::fmt;
 
 use serde::Serialize;
 
 pub use cidrs::Cidrs;
 pub use flag::Flag;
+pub use ids::{IdRange, Ids};
+pub use interfaces::{Interface, Interfaces};
 pub use ports::{Port, PortRange, Ports};
 
 /// Everything that decides which rules a pod gets.
@@ -60,6 +66,17 @@ pub struct Outbound {
     pub exclude_cidrs: Cidrs,
 }
 
+/// An address family.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum Family {
+    /// IPv4.
+    #[serde(rename = "ipv4")]
+    V4,
+    /// IPv6.
+    #[serde(rename = "ipv6")]
+    V6,
+}
+
 /// `*`, or exactly the listed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Selection<T> {
@@ -76,6 +93,15 @@ pub enum BackendChoice {
     Auto,
     /// nftables, by our own netlink encoder.
     Nft,
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
 }
 
 /// A text is not what an option takes; says what is wrong with it.

@@ -28,7 +28,7 @@ fn resets(options: &Options) -> [Rule; 2] {
             "a direct hit from outside: the proxy is no service",
         ),
         Rule::always(
-            vec![Match::FromLoopback(true), Match::TcpSyn, own, Match::NotTranslated],
+            vec![Match::FromLoopback(true), Match::TcpSyn, own, Match::Translated(false)],
             Action::Reset,
             "a direct hit from the pod: the proxy is no service",
         ),

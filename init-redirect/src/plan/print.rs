@@ -59,6 +59,9 @@ impl ChainName {
             Self::Inbound => "what others send to the pod",
             Self::Outbound => "what the pod's processes send",
             Self::Guard => "what must not reach a socket of the pod",
+            Self::Hold => "what tells a client that the proxy is not there yet",
+            Self::ZoneIn => "how arriving answers of DNS are tracked",
+            Self::ZoneOut => "how DNS of the pod's processes is tracked",
         }
     }
 }
@@ -68,6 +71,7 @@ impl fmt::Display for Purpose {
         f.write_str(match self {
             Self::Nat => "nat",
             Self::Filter => "filter",
+            Self::Raw => "raw",
         })
     }
 }
@@ -85,18 +89,31 @@ impl fmt::Display for Point {
 impl fmt::Display for Match {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Family(family) => family.fmt(f),
             Self::FromLoopback(true) => f.write_str("from lo"),
             Self::FromLoopback(false) => f.write_str("not from lo"),
             Self::ToLoopback => f.write_str("to lo"),
             Self::Owner(owner) => write!(f, "of uid {} and gid {}", owner.uid, owner.gid),
+            Self::FromInterface(interface) => write!(f, "from interface {interface}"),
+            Self::ToInterface(interface) => write!(f, "to interface {interface}"),
+            Self::Uid(ids) => write!(f, "of uid {ids}"),
+            Self::UidNot(ids) => write!(f, "not of uid {ids}"),
+            Self::Gid(ids) => write!(f, "of gid {ids}"),
+            Self::GidNot(ids) => write!(f, "not of gid {ids}"),
+            Self::Udp => f.write_str("UDP"),
             Self::Tcp => f.write_str("TCP"),
             Self::TcpSyn => f.write_str("TCP SYN"),
+            Self::TcpRefusal => f.write_str("TCP RST of a port without a listener"),
             Self::DestinationPort(ports) => write!(f, "port {ports}"),
             Self::DestinationPortNot(ports) => write!(f, "any port but {ports}"),
+            Self::SourcePort(ports) => write!(f, "from port {ports}"),
+            Self::SourceV4(networks) => write!(f, "from {}", List(networks)),
+            Self::SourceV6(networks) => write!(f, "from {}", List(networks)),
             Self::DestinationV4(networks) => write!(f, "to {}", List(networks)),
             Self::DestinationV6(networks) => write!(f, "to {}", List(networks)),
             Self::OriginalDestinationPort(ports) => write!(f, "sent to port {ports}"),
-            Self::NotTranslated => f.write_str("not redirected"),
+            Self::Translated(true) => f.write_str("redirected"),
+            Self::Translated(false) => f.write_str("not redirected"),
             Self::Invalid => f.write_str("of no known connection"),
         }
     }
@@ -109,6 +126,7 @@ impl fmt::Display for Action {
             Self::Redirect(port) => write!(f, "to port {port}"),
             Self::Reset => f.write_str("reset"),
             Self::Drop => f.write_str("drop"),
+            Self::Zone(zone) => write!(f, "zone {zone}"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::Serialize;
 
-use crate::options::{Flag, Owner, Port, Ports};
+use crate::options::{Family, Flag, IdRange, Interface, Owner, Port, Ports};
 
 /// A list of rules at one point of a packet's way.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -29,6 +29,15 @@ pub enum ChainName {
     /// What must not reach a socket.
     #[serde(rename = "REMORA_GUARD")]
     Guard,
+    /// What tells a client that the proxy is not there yet.
+    #[serde(rename = "REMORA_HOLD")]
+    Hold,
+    /// How arriving DNS answers are tracked.
+    #[serde(rename = "REMORA_ZONE_IN")]
+    ZoneIn,
+    /// How DNS questions and answers of the pod's processes are tracked.
+    #[serde(rename = "REMORA_ZONE_OUT")]
+    ZoneOut,
 }
 
 /// A point of a packet's way, and what may be done there.
@@ -50,6 +59,8 @@ pub enum Purpose {
     Nat,
     /// Refuse a packet; it sees all.
     Filter,
+    /// Say how a packet is tracked; it sees all, before connection tracking does.
+    Raw,
 }
 
 /// Netfilter's hooks, as far as they are used.
@@ -81,29 +92,54 @@ pub struct Rule {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Match {
+    /// It is of this family.
+    Family(Family),
     /// It arrived on the loopback interface, or not.
     FromLoopback(bool),
     /// It leaves through the loopback interface.
     ToLoopback,
+    /// It arrived on this interface.
+    FromInterface(Interface),
+    /// It leaves through this interface.
+    ToInterface(Interface),
     /// Its socket was opened by this user *and* group.
     Owner(Owner),
+    /// Its socket was opened by one of these users.
+    Uid(IdRange),
+    /// Its socket was opened by none of these users.
+    UidNot(IdRange),
+    /// Its socket was opened by one of these groups.
+    Gid(IdRange),
+    /// Its socket was opened by none of these groups.
+    GidNot(IdRange),
+    /// It is UDP.
+    Udp,
     /// It is TCP.
     Tcp,
     /// It is TCP and opens a connection: of FIN, SYN, RST and ACK only SYN is set. The other flags do not matter, since a SYN
     /// that offers ECN has ECE and CWR set (RFC 3168, 6.1.1).
     TcpSyn,
-    /// Its TCP destination port is one of these. A rule that looks at ports matches [`Match::Tcp`] or [`Match::TcpSyn`] first.
+    /// It is TCP and what a port without a listener answers to a SYN: of FIN, SYN, RST and ACK exactly RST and ACK are set, and
+    /// the sequence number is 0 (RFC 9293, 3.10.7.1). A reset of a connection that existed has another number.
+    TcpRefusal,
+    /// Its destination port is one of these. A rule that looks at ports matches UDP or a form of TCP first.
     DestinationPort(Ports),
-    /// Its TCP destination port is none of these.
+    /// Its destination port is none of these.
     DestinationPortNot(Ports),
+    /// Its source port is one of these.
+    SourcePort(Ports),
     /// It is IPv4, to one of these.
     DestinationV4(Vec<Ipv4Net>),
     /// It is IPv6, to one of these.
     DestinationV6(Vec<Ipv6Net>),
+    /// It is IPv4, from one of these.
+    SourceV4(Vec<Ipv4Net>),
+    /// It is IPv6, from one of these.
+    SourceV6(Vec<Ipv6Net>),
     /// The connection's destination port before any translation is one of these.
     OriginalDestinationPort(Ports),
-    /// The connection's destination was not translated.
-    NotTranslated,
+    /// The connection's destination was translated, or not.
+    Translated(bool),
     /// Connection tracking cannot place it, so it belongs to no connection and is never translated.
     Invalid,
 }
@@ -120,6 +156,9 @@ pub enum Action {
     Reset,
     /// It disappears.
     Drop,
+    /// Its connection is tracked in this conntrack zone, apart from those of other zones; later rules of the chain are not
+    /// tried.
+    Zone(u16),
 }
 
 impl ChainName {
@@ -129,6 +168,9 @@ impl ChainName {
             Self::Inbound => "REMORA_INBOUND",
             Self::Outbound => "REMORA_OUTBOUND",
             Self::Guard => "REMORA_GUARD",
+            Self::Hold => "REMORA_HOLD",
+            Self::ZoneIn => "REMORA_ZONE_IN",
+            Self::ZoneOut => "REMORA_ZONE_OUT",
         }
     }
 }

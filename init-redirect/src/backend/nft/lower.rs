@@ -4,17 +4,24 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::ruleset::{Base, Chain, Expr, Key, Ruleset, Set};
 use super::sys::{self, chain, ct, meta, payload};
-use crate::options::{Owner, Ports};
+use crate::options::{Family, IdRange, Interface, Owner, Ports};
 use crate::plan::{self, Action, Hook, Match, Plan, Point, Purpose};
 
 /// Offset of the flags in a TCP header, and FIN, SYN, RST and ACK among them (RFC 9293, 3.1).
 const TCP_FLAGS: u32 = 13;
 const TCP_SYN: u8 = 0x02;
-const TCP_SYN_MASK: u8 = 0x17;
+const TCP_FLAGS_MASK: u8 = 0x17;
 
-/// Offsets of the destination in headers of TCP (RFC 9293), IPv4 (RFC 791) and IPv6 (RFC 8200).
-const TCP_DESTINATION: u32 = 2;
+/// RST and ACK, and the offset of the sequence number.
+const TCP_RST_ACK: u8 = 0x14;
+const TCP_SEQUENCE: u32 = 4;
+
+/// Offsets of source and destination in headers of TCP (RFC 9293) and UDP (RFC 768), IPv4 (RFC 791) and IPv6 (RFC 8200).
+const PORT_SOURCE: u32 = 0;
+const PORT_DESTINATION: u32 = 2;
+const V4_SOURCE: u32 = 12;
 const V4_DESTINATION: u32 = 16;
+const V6_SOURCE: u32 = 8;
 const V6_DESTINATION: u32 = 24;
 
 /// The table that holds the plan.
@@ -41,6 +48,7 @@ fn base(hook: Hook) -> Base {
     let (kind, priority) = match hook.purpose {
         Purpose::Nat => ("nat", chain::NF_IP_PRI_NAT_DST),
         Purpose::Filter => ("filter", chain::NF_IP_PRI_FILTER),
+        Purpose::Raw => ("filter", chain::NF_IP_PRI_RAW),
     };
     let hook = match hook.point {
         Point::Prerouting => chain::NF_INET_PRE_ROUTING,
@@ -61,51 +69,39 @@ struct Lowering<'a> {
 impl Lowering<'_> {
     fn condition(&mut self, condition: &Match) {
         match condition {
-            Match::FromLoopback(yes) => self.interface(meta::IIF, *yes),
-            Match::ToLoopback => self.interface(meta::OIF, true),
+            Match::Family(family) => self.family(*family),
+            Match::FromLoopback(yes) => self.loopback(meta::IIF, *yes),
+            Match::ToLoopback => self.loopback(meta::OIF, true),
+            Match::FromInterface(interface) => self.interface(meta::IIFNAME, interface),
+            Match::ToInterface(interface) => self.interface(meta::OIFNAME, interface),
             Match::Owner(Owner { uid, gid }) => {
                 self.compare(Expr::Meta(meta::SKUID), &uid.to_ne_bytes());
                 self.compare(Expr::Meta(meta::SKGID), &gid.to_ne_bytes());
             }
-            Match::Tcp => self.tcp(),
-            Match::TcpSyn => {
-                self.tcp();
-                self.exprs.push(Expr::Payload { base: payload::TRANSPORT, offset: TCP_FLAGS, len: 1 });
-                self.compare(Expr::And(vec![TCP_SYN_MASK]), &[TCP_SYN]);
+            Match::Uid(ids) => self.ids(meta::SKUID, *ids, true),
+            Match::UidNot(ids) => self.ids(meta::SKUID, *ids, false),
+            Match::Gid(ids) => self.ids(meta::SKGID, *ids, true),
+            Match::GidNot(ids) => self.ids(meta::SKGID, *ids, false),
+            Match::Udp => self.protocol(meta::IPPROTO_UDP),
+            Match::Tcp => self.protocol(meta::IPPROTO_TCP),
+            Match::TcpSyn => self.tcp(TCP_SYN),
+            Match::TcpRefusal => {
+                self.tcp(TCP_RST_ACK);
+                self.compare(payload(payload::TRANSPORT, TCP_SEQUENCE, 4), &[0; 4]);
             }
-            Match::DestinationPort(ports) => self.destination_port(ports, false),
-            Match::DestinationPortNot(ports) => self.destination_port(ports, true),
-            Match::DestinationV4(networks) => {
-                self.compare(Expr::Meta(meta::NFPROTO), &[sys::NFPROTO_IPV4]);
-                self.exprs.push(Expr::Payload {
-                    base: payload::NETWORK,
-                    offset: V4_DESTINATION,
-                    len: Key::V4.len(),
-                });
-                self.lookup("v4", Key::V4, joined(networks.iter().map(v4_interval)), false);
-            }
-            Match::DestinationV6(networks) => {
-                self.compare(Expr::Meta(meta::NFPROTO), &[sys::NFPROTO_IPV6]);
-                self.exprs.push(Expr::Payload {
-                    base: payload::NETWORK,
-                    offset: V6_DESTINATION,
-                    len: Key::V6.len(),
-                });
-                self.lookup("v6", Key::V6, joined(networks.iter().map(v6_interval)), false);
-            }
+            Match::DestinationPort(ports) => self.port((PORT_DESTINATION, "ports"), ports, false),
+            Match::DestinationPortNot(ports) => self.port((PORT_DESTINATION, "ports"), ports, true),
+            Match::SourcePort(ports) => self.port((PORT_SOURCE, "source_ports"), ports, false),
+            Match::DestinationV4(networks) => self.v4((V4_DESTINATION, "v4"), networks),
+            Match::DestinationV6(networks) => self.v6((V6_DESTINATION, "v6"), networks),
+            Match::SourceV4(networks) => self.v4((V4_SOURCE, "source_v4"), networks),
+            Match::SourceV6(networks) => self.v6((V6_SOURCE, "source_v6"), networks),
             Match::OriginalDestinationPort(ports) => {
                 self.exprs.push(Expr::Ct { key: ct::PROTO_DST, direction: Some(ct::ORIGINAL) });
                 self.lookup("original_ports", Key::Port, port_intervals(ports), false);
             }
-            Match::NotTranslated => {
-                self.exprs.push(Expr::Ct { key: ct::STATUS, direction: None });
-                self.compare(Expr::And(ct::DST_NAT.to_ne_bytes().to_vec()), &0_u32.to_ne_bytes());
-            }
-            Match::Invalid => {
-                self.exprs.push(Expr::Ct { key: ct::STATE, direction: None });
-                self.exprs.push(Expr::And(ct::INVALID.to_ne_bytes().to_vec()));
-                self.exprs.push(Expr::Compare { equal: false, value: 0_u32.to_ne_bytes().to_vec() });
-            }
+            Match::Translated(yes) => self.flag(ct::STATUS, ct::DST_NAT, *yes),
+            Match::Invalid => self.flag(ct::STATE, ct::INVALID, true),
         }
     }
 
@@ -114,28 +110,82 @@ impl Lowering<'_> {
             Action::Leave => self.exprs.push(Expr::Verdict(sys::NF_ACCEPT)),
             Action::Drop => self.exprs.push(Expr::Verdict(sys::NF_DROP)),
             Action::Reset => self.exprs.push(Expr::Reset),
+            Action::Zone(zone) => self.exprs.extend([
+                Expr::Constant(zone.to_ne_bytes().to_vec()),
+                Expr::SetZone,
+                Expr::Verdict(sys::NF_ACCEPT),
+            ]),
             Action::Redirect(port) => {
                 self.exprs.extend([Expr::Constant(port.get().to_be_bytes().to_vec()), Expr::Redirect]);
             }
         }
     }
 
-    fn interface(&mut self, key: u32, equal: bool) {
+    fn family(&mut self, family: Family) {
+        let number = match family {
+            Family::V4 => sys::NFPROTO_IPV4,
+            Family::V6 => sys::NFPROTO_IPV6,
+        };
+        self.compare(Expr::Meta(meta::NFPROTO), &[number]);
+    }
+
+    fn loopback(&mut self, key: u32, equal: bool) {
         self.exprs.push(Expr::Meta(key));
         self.exprs.push(Expr::Compare { equal, value: meta::LOOPBACK.to_ne_bytes().to_vec() });
     }
 
-    fn tcp(&mut self) {
-        self.compare(Expr::Meta(meta::L4PROTO), &[meta::IPPROTO_TCP]);
+    /// A comparison with fewer bytes than a name has looks at its beginning alone.
+    fn interface(&mut self, key: u32, interface: &Interface) {
+        let mut name = interface.name().as_bytes().to_vec();
+        if !interface.is_prefix() {
+            name.resize(meta::NAME_LEN, 0);
+        }
+        self.compare(Expr::Meta(key), &name);
     }
 
-    fn destination_port(&mut self, ports: &Ports, inverted: bool) {
-        self.exprs.push(Expr::Payload {
-            base: payload::TRANSPORT,
-            offset: TCP_DESTINATION,
-            len: Key::Port.len(),
-        });
-        self.lookup("ports", Key::Port, port_intervals(ports), inverted);
+    fn ids(&mut self, key: u32, ids: IdRange, equal: bool) {
+        self.exprs.push(Expr::Meta(key));
+        if ids.first() == ids.last() {
+            self.exprs.push(Expr::Compare { equal, value: ids.first().to_ne_bytes().to_vec() });
+        } else {
+            let [first, last] = [ids.first(), ids.last()].map(|id| id.to_be_bytes().to_vec());
+            self.exprs.extend([Expr::NetworkOrder, Expr::Range { equal, first, last }]);
+        }
+    }
+
+    fn protocol(&mut self, number: u8) {
+        self.compare(Expr::Meta(meta::L4PROTO), &[number]);
+    }
+
+    /// TCP with exactly these of FIN, SYN, RST and ACK.
+    fn tcp(&mut self, flags: u8) {
+        self.protocol(meta::IPPROTO_TCP);
+        self.exprs.push(payload(payload::TRANSPORT, TCP_FLAGS, 1));
+        self.compare(Expr::And(vec![TCP_FLAGS_MASK]), &[flags]);
+    }
+
+    fn port(&mut self, (offset, what): (u32, &str), ports: &Ports, inverted: bool) {
+        self.exprs.push(payload(payload::TRANSPORT, offset, Key::Port.len()));
+        self.lookup(what, Key::Port, port_intervals(ports), inverted);
+    }
+
+    fn v4(&mut self, (offset, what): (u32, &str), networks: &[Ipv4Net]) {
+        self.family(Family::V4);
+        self.exprs.push(payload(payload::NETWORK, offset, Key::V4.len()));
+        self.lookup(what, Key::V4, joined(networks.iter().map(v4_interval)), false);
+    }
+
+    fn v6(&mut self, (offset, what): (u32, &str), networks: &[Ipv6Net]) {
+        self.family(Family::V6);
+        self.exprs.push(payload(payload::NETWORK, offset, Key::V6.len()));
+        self.lookup(what, Key::V6, joined(networks.iter().map(v6_interval)), false);
+    }
+
+    /// Whether a bit of a property of the connection is set.
+    fn flag(&mut self, key: u32, bit: u32, set: bool) {
+        self.exprs.push(Expr::Ct { key, direction: None });
+        self.exprs.push(Expr::And(bit.to_ne_bytes().to_vec()));
+        self.exprs.push(Expr::Compare { equal: !set, value: 0_u32.to_ne_bytes().to_vec() });
     }
 
     fn compare(&mut self, load: Expr, value: &[u8]) {
@@ -147,6 +197,10 @@ impl Lowering<'_> {
         self.exprs.push(Expr::Lookup { set: name.clone(), inverted });
         self.sets.push(Set { name, key, intervals });
     }
+}
+
+const fn payload(base: u32, offset: u32, len: u32) -> Expr {
+    Expr::Payload { base, offset, len }
 }
 
 fn port_intervals(ports: &Ports) -> Vec<(u128, u128)> {

@@ -61,12 +61,18 @@ pub(super) enum Expr {
     And(Vec<u8>),
     /// Goes on if the register is this, or is not.
     Compare { equal: bool, value: Vec<u8> },
+    /// Turns a number of four bytes into the network's byte order.
+    NetworkOrder,
+    /// Goes on if the register, in the network's byte order, is in the range, both ends included, or is not.
+    Range { equal: bool, first: Vec<u8>, last: Vec<u8> },
     /// Goes on if the register is in the set, or is not.
     Lookup { set: String, inverted: bool },
     /// Counts packets and bytes.
     Counter,
     /// Loads a constant.
     Constant(Vec<u8>),
+    /// Has the packet tracked in the conntrack zone in the register.
+    SetZone,
     /// Redirects to the port in the register.
     Redirect,
     /// Answers with a TCP reset.
@@ -113,10 +119,12 @@ impl Expr {
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Meta(_) => "meta",
-            Self::Ct { .. } => "ct",
+            Self::Ct { .. } | Self::SetZone => "ct",
             Self::Payload { .. } => "payload",
             Self::And(_) => "bitwise",
             Self::Compare { .. } => "cmp",
+            Self::NetworkOrder => "byteorder",
+            Self::Range { .. } => "range",
             Self::Lookup { .. } => "lookup",
             Self::Counter => "counter",
             Self::Constant(_) | Self::Verdict(_) => "immediate",
