@@ -4,7 +4,7 @@
 //! Every server answers with what it saw; what a redirect does shows in the answers, not in rules.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::socket::{getsockopt, sockopt};
 use serde::{Deserialize, Serialize};
+use socket2::{Domain, Socket, Type};
 
 use crate::netns::Netns;
 
@@ -195,10 +196,16 @@ impl Exchange {
 
 /// Connects, sends, ends its side, and reads to the end. A failure is part of the answer.
 pub fn call(target: SocketAddr, send: &[u8]) -> Exchange {
-    Call { target, patience: PATIENCE, half_close: true }.run(send)
+    Call { source: None, target, patience: PATIENCE, half_close: true }.run(send)
+}
+
+/// The same from this address.
+pub fn call_from(source: IpAddr, target: SocketAddr, send: &[u8]) -> Exchange {
+    Call { source: Some(source), target, patience: PATIENCE, half_close: true }.run(send)
 }
 
 struct Call {
+    source: Option<IpAddr>,
     target: SocketAddr,
     patience: Duration,
     half_close: bool,
@@ -217,7 +224,12 @@ impl Call {
     }
 
     fn converse(&self, exchange: &mut Exchange, send: &[u8], received: &mut Vec<u8>) -> io::Result<()> {
-        let mut stream = TcpStream::connect_timeout(&self.target, self.patience)?;
+        let socket = Socket::new(Domain::for_address(self.target), Type::STREAM, None)?;
+        if let Some(source) = self.source {
+            socket.bind(&SocketAddr::new(source, 0).into())?;
+        }
+        socket.connect_timeout(&self.target.into(), self.patience)?;
+        let mut stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(self.patience))?;
         exchange.local = Some(stream.local_addr()?);
         stream.write_all(send)?;
@@ -232,7 +244,7 @@ impl Call {
 /// away.
 pub fn http_call(target: SocketAddr, path: &str, patience: Duration) -> Exchange {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n");
-    Call { target, patience, half_close: false }.run(request.as_bytes())
+    Call { source: None, target, patience, half_close: false }.run(request.as_bytes())
 }
 
 /// As [`http_call`]; gives status and body.

@@ -8,7 +8,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, sendto, socket,
 };
 
-use crate::lab::{APP, Lab, Open};
+use tests::lab::{APP, Lab, Open};
 
 #[test]
 fn an_invalid_segment_of_a_captured_connection_is_dropped() {

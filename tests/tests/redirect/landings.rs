@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::lab::{APP, Lab, PROXY, captured, direct, reset};
+use tests::lab::{APP, Lab, PROXY, captured, direct, reset};
 
 const LOOPBACK: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::LOCALHOST),

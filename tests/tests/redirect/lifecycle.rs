@@ -6,7 +6,7 @@ use std::process::Command;
 use tests::binaries;
 use tests::netns::Node;
 
-use crate::lab::{APP, Lab, Open, captured, direct, report};
+use tests::lab::{APP, Lab, Open, captured, direct, report};
 
 #[test]
 fn a_second_run_writes_nothing() {

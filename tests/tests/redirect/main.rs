@@ -5,5 +5,3 @@ mod invalid;
 mod landings;
 mod lifecycle;
 mod privilege;
-
-mod lab;

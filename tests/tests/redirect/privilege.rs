@@ -9,7 +9,7 @@ use tests::binaries;
 use tests::exec::{self, Container, Mount, Place, Spec};
 use tests::peer::PATIENCE;
 
-use crate::lab::{Lab, report};
+use tests::lab::{Lab, report};
 
 /// Runs the program as its container would: non-root, a read-only root, no_new_privs, these capabilities as the bound. Gives
 /// exit code and log.

@@ -1,4 +1,6 @@
-//! A pod, two hosts that are not, and listeners everywhere: where a connection lands says what the rules did with it.
+//! A pod, two hosts that are not, and listeners everywhere: where a connection lands says what `init-redirect` did with it.
+//!
+//! It is for tests alone: what cannot be had is a panic.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -6,18 +8,20 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::netns::{Netns, Node, Switch};
+use crate::peer::{self, Server, Service};
+use crate::rules::Backend;
+use crate::{binaries, tool};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
-use tests::netns::{Netns, Node, Switch};
-use tests::peer::{self, Server, Service};
-use tests::{binaries, tool};
 
-/// A user of the pod, uid and gid.
-pub(crate) const APP: (u32, u32) = (1000, 1000);
-pub(crate) const PROXY: (u32, u32) = (api::pod::PROXY_UID, api::pod::PROXY_GID);
+/// The application's uid and gid.
+pub const APP: (u32, u32) = (1000, 1000);
+/// The proxy's.
+pub const PROXY: (u32, u32) = (api::pod::PROXY_UID, api::pod::PROXY_GID);
 
 /// Where a connection landed.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Landing {
+pub enum Landing {
     /// At the server of this name, translated from this address if at all.
     At(String, Option<SocketAddr>),
     /// Nowhere: the client was told so.
@@ -25,31 +29,46 @@ pub(crate) enum Landing {
 }
 
 /// Landed at a server that was addressed.
-pub(crate) fn direct(label: &str) -> Landing {
+pub fn direct(label: &str) -> Landing {
     Landing::At(label.to_owned(), None)
 }
 
 /// Landed at a server although `original` was addressed.
-pub(crate) fn captured(label: &str, original: SocketAddr) -> Landing {
+pub fn captured(label: &str, original: SocketAddr) -> Landing {
     Landing::At(label.to_owned(), Some(original))
 }
 
-pub(crate) fn reset() -> Landing {
+/// Landed nowhere, by a TCP reset.
+pub fn reset() -> Landing {
     Landing::Failed("ConnectionRefused".to_owned())
 }
 
 /// What a single test has for itself.
-pub(crate) struct Lab {
-    pub(crate) pod: Node,
-    pub(crate) remote: Node,
-    pub(crate) other: Node,
+pub struct Lab {
+    /// The pod, where the rules are.
+    pub pod: Node,
+    /// A host.
+    pub remote: Node,
+    /// Another.
+    pub other: Node,
+    backend: Option<Backend>,
     servers: Vec<Server>,
     _switch: Switch,
 }
 
 impl Lab {
-    /// Nothing is installed and nobody listens.
-    pub(crate) fn new() -> Self {
+    /// Nothing is installed and nobody listens. The program chooses how it installs.
+    #[expect(clippy::new_without_default, reason = "it makes namespaces")]
+    pub fn new() -> Self {
+        Self::with_backend(None)
+    }
+
+    /// The same, and the rules are to be installed by this backend.
+    pub fn on(backend: Backend) -> Self {
+        Self::with_backend(Some(backend))
+    }
+
+    fn with_backend(backend: Option<Backend>) -> Self {
         let mut switch = Switch::new("switch").expect("a switch");
         let [pod, remote, other] =
             ["pod", "remote", "other"].map(|label| switch.attach(label).expect("a namespace"));
@@ -57,81 +76,95 @@ impl Lab {
             // A wildcard listener is to have one family, so that the answer is in that family's terms.
             node.netns.set_sysctl("net/ipv6/bindv6only", "1").expect("the setting");
         }
-        Self { pod, remote, other, servers: Vec::new(), _switch: switch }
+        Self { pod, remote, other, backend, servers: Vec::new(), _switch: switch }
     }
 
     /// With the proxy's listeners, an application on 8080 and servers at the hosts.
-    pub(crate) fn with_servers() -> Self {
+    pub fn with_servers() -> Self {
         let mut lab = Self::new();
+        lab.serve();
+        lab
+    }
+
+    /// Starts these servers.
+    pub fn serve(&mut self) {
         let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         let wildcard: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
         let [outbound, inbound] = api::ports::LISTENERS;
         for address in loopback {
-            lab.listen(|lab| &lab.pod, "outbound", SocketAddr::new(address, outbound));
+            self.listen(|lab| &lab.pod, "outbound", SocketAddr::new(address, outbound));
         }
         for address in wildcard {
-            lab.listen(|lab| &lab.pod, "inbound", SocketAddr::new(address, inbound));
-            lab.listen(|lab| &lab.pod, "app", SocketAddr::new(address, 8080));
+            self.listen(|lab| &lab.pod, "inbound", SocketAddr::new(address, inbound));
+            self.listen(|lab| &lab.pod, "app", SocketAddr::new(address, 8080));
             for port in api::ports::INBOUND_LEFT_ALONE {
-                lab.listen(|lab| &lab.pod, "own", SocketAddr::new(address, port));
+                self.listen(|lab| &lab.pod, "own", SocketAddr::new(address, port));
             }
             for port in [80, 443, 3307, outbound, inbound] {
-                lab.listen(|lab| &lab.remote, "remote", SocketAddr::new(address, port));
-                lab.listen(|lab| &lab.other, "other", SocketAddr::new(address, port));
+                self.listen(|lab| &lab.remote, "remote", SocketAddr::new(address, port));
+                self.listen(|lab| &lab.other, "other", SocketAddr::new(address, port));
             }
         }
-        lab
     }
 
     /// The same, and the rules.
-    pub(crate) fn with_rules(arguments: &[&str]) -> Self {
+    pub fn with_rules(arguments: &[&str]) -> Self {
         let lab = Self::with_servers();
         lab.install(arguments);
         lab
     }
 
-    pub(crate) fn listen(&mut self, node: impl FnOnce(&Self) -> &Node, label: &str, address: SocketAddr) {
+    /// Adds a server to one of the nodes.
+    pub fn listen(&mut self, node: impl FnOnce(&Self) -> &Node, label: &str, address: SocketAddr) {
         let server = Server::start(&node(self).netns, label, address, Service::Landing).expect("a listener");
         self.servers.push(server);
     }
 
     /// Runs the program in the pod and wants it to succeed; gives its log line.
-    pub(crate) fn install(&self, arguments: &[&str]) -> serde_json::Value {
+    pub fn install(&self, arguments: &[&str]) -> serde_json::Value {
         let output = self.run(arguments);
         assert!(output.status.success(), "{output:?}");
         serde_json::from_slice(&output.stderr).expect("one line of JSON on stderr")
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+    /// Runs the program in the pod.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.pod.netns.output(&mut self.command(arguments)).expect("the program runs")
+    }
+
+    /// The program with these arguments, to be run in the pod.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binaries::init_redirect().expect("the program"));
-        self.pod.netns.output(command.args(arguments).env_clear()).expect("the program runs")
+        command.args(self.backend.map(|backend| format!("--backend={}", backend.name)));
+        command.args(arguments).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
     }
 
     /// Where the pod's user lands.
-    pub(crate) fn pod_calls(&self, (uid, gid): (u32, u32), address: IpAddr, port: u16) -> Landing {
+    pub fn pod_calls(&self, (uid, gid): (u32, u32), address: IpAddr, port: u16) -> Landing {
         let target = SocketAddr::new(address, port);
         landing(&self.pod.netns.run_as(uid, gid, || peer::call(target, b"")).expect("the namespace"))
     }
 
     /// Where the remote host lands.
-    pub(crate) fn remote_calls(&self, address: IpAddr, port: u16) -> Landing {
+    pub fn remote_calls(&self, address: IpAddr, port: u16) -> Landing {
         let target = SocketAddr::new(address, port);
         landing(&self.remote.netns.run(|| peer::call(target, b"")).expect("the namespace"))
     }
 
     /// The pod's rules as the nft program shows them, with handles.
-    pub(crate) fn ruleset(&self) -> String {
+    pub fn ruleset(&self) -> String {
         self.nft(&["-a", "list", "ruleset"])
     }
 
     /// Runs the nft program in the pod.
-    pub(crate) fn nft(&self, arguments: &[&str]) -> String {
+    pub fn nft(&self, arguments: &[&str]) -> String {
         let output = self.pod.netns.run(|| tool::run("nftables", Command::new("nft").args(arguments)));
         String::from_utf8(output.expect("the namespace").expect("nft").stdout).expect("UTF-8")
     }
 
     /// The number by which the kernel counts every change of the pod's rules.
-    pub(crate) fn generation(&self) -> u32 {
+    pub fn generation(&self) -> u32 {
         self.pod.netns.run(generation).expect("the namespace")
     }
 }
@@ -163,19 +196,14 @@ fn generation() -> u32 {
 }
 
 /// A connection that is kept open.
-pub(crate) struct Open {
+pub struct Open {
     client: TcpStream,
     server: TcpStream,
 }
 
 impl Open {
     /// From one namespace to a listener.
-    pub(crate) fn new(
-        from: &Netns,
-        (uid, gid): (u32, u32),
-        target: SocketAddr,
-        listener: &TcpListener,
-    ) -> Self {
+    pub fn new(from: &Netns, (uid, gid): (u32, u32), target: SocketAddr, listener: &TcpListener) -> Self {
         let client = from
             .run_as(uid, gid, || TcpStream::connect_timeout(&target, peer::PATIENCE))
             .expect("the namespace")
@@ -187,12 +215,13 @@ impl Open {
         Self { client, server }
     }
 
-    pub(crate) fn client(&self) -> &TcpStream {
+    /// The end of who opened it.
+    pub fn client(&self) -> &TcpStream {
         &self.client
     }
 
     /// Bytes go through, both ways, the client's first.
-    pub(crate) fn works(&self) {
+    pub fn works(&self) {
         for (mut from, mut to) in [(&self.client, &self.server), (&self.server, &self.client)] {
             from.write_all(b"payload").expect("the connection lives");
             let mut received = [0; 7];
@@ -203,6 +232,6 @@ impl Open {
 }
 
 /// The report in a file.
-pub(crate) fn report(path: &Path) -> serde_json::Value {
+pub fn report(path: &Path) -> serde_json::Value {
     serde_json::from_slice(&std::fs::read(path).expect("a report")).expect("JSON")
 }
