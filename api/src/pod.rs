@@ -30,6 +30,9 @@ pub const PROXY_IMAGE: &str = "localhost/remora/proxy:0.1.0";
 /// Image of `init-redirect`.
 pub const INIT_IMAGE: &str = "localhost/remora/init-redirect:0.1.0";
 
+/// Image of `init-redirect` with iptables' programs, for kernels without nf_tables.
+pub const INIT_IPTABLES_IMAGE: &str = "localhost/remora/init-redirect-iptables:0.1.0";
+
 /// Image of the injector.
 pub const INJECTOR_IMAGE: &str = "localhost/remora/injector:0.1.0";
 
