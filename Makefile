@@ -7,11 +7,11 @@ RELEASE := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 
 # What the linker and ring's assembler need; what the tests in network namespaces need.
 BUILD_PACKAGES := gcc libc6-dev
-NETNS_PACKAGES := $(BUILD_PACKAGES) iproute2 libcap2-bin nftables procps
+NETNS_PACKAGES := $(BUILD_PACKAGES) iproute2 iptables libcap2-bin nftables procps
 LINT_PACKAGES := $(BUILD_PACKAGES) shellcheck
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint images cluster cluster-down e2e
+.PHONY: help build demo test bench-redirect lint images cluster cluster-down e2e
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -29,6 +29,11 @@ test: ## every test that needs no cluster (root)
 	@tests/packages $(NETNS_PACKAGES)
 	cargo build --release --workspace --bins
 	cargo test --workspace
+
+bench-redirect: ## what installing the rules costs, beside Istio's way (root)
+	@tests/packages $(NETNS_PACKAGES)
+	cargo build --release -p init-redirect -p tests --bins
+	$(RELEASE)/bench-redirect
 
 lint: ## formatting, clippy, documentation, layers and sizes, licences, shell scripts
 	@tests/packages $(LINT_PACKAGES)
