@@ -28,3 +28,21 @@ pub fn raise_net_admin() -> Result<(), Error> {
     }
     caps::raise(None, CapSet::Effective, NEEDED).map_err(not_raised)
 }
+
+/// Lets the programs that this thread starts use what it was granted of NET_ADMIN and NET_RAW. A program without file
+/// capabilities, run by a user who is not root, has no others than its starter's ambient ones.
+pub fn bequeath() -> Result<(), Error> {
+    let failed = |error: caps::errors::CapsError| Error::NotRaised(error.to_string());
+    for capability in [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW] {
+        if caps::has_cap(None, CapSet::Permitted, capability).map_err(failed)? {
+            caps::raise(None, CapSet::Inheritable, capability).map_err(failed)?;
+            caps::raise(None, CapSet::Ambient, capability).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether NET_RAW was granted.
+pub fn has_net_raw() -> bool {
+    caps::has_cap(None, CapSet::Permitted, Capability::CAP_NET_RAW).unwrap_or(false)
+}

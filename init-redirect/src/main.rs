@@ -16,7 +16,6 @@ use init_redirect::report::{Destination, Problem, Report};
 /// Exit codes; README and `--help` list them.
 mod exit {
     pub(super) const BAD_INPUT: u8 = 10;
-    pub(super) const NO_BACKEND: u8 = 20;
     pub(super) const NOT_PERMITTED: u8 = 21;
     pub(super) const FAILED: u8 = 30;
 }
@@ -79,15 +78,7 @@ fn install(backend: Backend, plan: &Plan) -> Result<backend::Applied, (u8, Probl
     })?;
     backend.apply(plan).map_err(|error| {
         let problem = Problem { reason: error.reason(), message: error.to_string() };
-        let exit_code = match error {
-            backend::Error::ModuleMissing { .. } => exit::NO_BACKEND,
-            backend::Error::NotPermitted => exit::NOT_PERMITTED,
-            backend::Error::Refused { .. }
-            | backend::Error::Netlink { .. }
-            | backend::Error::Answer(_)
-            | backend::Error::Unsettled => exit::FAILED,
-        };
-        (exit_code, problem)
+        (error.exit_code(), problem)
     })
 }
 
