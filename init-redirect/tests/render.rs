@@ -3,13 +3,12 @@
 
 use std::path::Path;
 
-use clap::Parser;
 use init_redirect::args::Command;
 use init_redirect::plan::Plan;
 
 fn plan(arguments: &[&str]) -> Plan {
     let command =
-        Command::try_parse_from([&["init-redirect"], arguments].concat()).expect("flags that exist");
+        Command::from_arguments([&["init-redirect"], arguments].concat()).expect("flags that exist");
     Plan::new(&command.typed.parse().expect("values that are allowed"))
 }
 
@@ -34,7 +33,7 @@ fn defaults_as_json() {
     check("defaults.json", &(json + "\n"));
 }
 
-const EVERYTHING: [&str; 10] = [
+const EVERYTHING: [&str; 24] = [
     "--outbound-port=16001",
     "--inbound-port=16006",
     "--proxy-uid=2000",
@@ -45,6 +44,20 @@ const EVERYTHING: [&str; 10] = [
     "--exclude-outbound-ports=25,3307",
     "--include-outbound-cidrs=10.0.0.0/8,2001:db8::/32",
     "--exclude-outbound-cidrs=10.1.0.0/16,10.1.2.0/24,203.0.113.7,2001:db8:2::/48",
+    "--families=ipv4,ipv6",
+    "--include-inbound-cidrs=10.0.0.0/8,2001:db8::/32",
+    "--exclude-inbound-cidrs=192.0.2.0/24",
+    "--include-uids=0-4000",
+    "--exclude-uids=100,200-300",
+    "--include-gids=*",
+    "--exclude-gids=999",
+    "--include-interfaces=eth0,net+",
+    "--exclude-interfaces=net2",
+    "--virtual-interfaces=tap0",
+    "--redirect-dns",
+    "--dns-servers=10.96.0.53,2001:db8:53::53",
+    "--dns-port=16053",
+    "--hold-until-ready",
 ];
 
 #[test]
@@ -67,4 +80,34 @@ fn nothing_captured_but_the_readiness_probe() {
 fn one_family_and_exclusions_of_all_inbound() {
     let arguments = ["--exclude-inbound-ports=22", "--include-outbound-cidrs=2001:db8::/32"];
     check("one-family.txt", &plan(&arguments).to_string());
+}
+
+#[test]
+fn one_family() {
+    check(
+        "ipv4-only.txt",
+        &plan(&["--families=ipv4", "--exclude-outbound-cidrs=203.0.113.0/24"]).to_string(),
+    );
+}
+
+#[test]
+fn dns_of_any_server() {
+    check("dns.txt", &plan(&["--redirect-dns", "--dns-servers=*"]).to_string());
+}
+
+#[test]
+fn dns_is_left_alone_where_its_port_is_excluded() {
+    let excluded = ["--redirect-dns", "--dns-servers=*", "--exclude-outbound-ports=50-60"];
+    assert_eq!(plan(&excluded), plan(&["--exclude-outbound-ports=50-60"]));
+}
+
+#[test]
+fn a_virtual_machines_interface() {
+    let arguments = ["--virtual-interfaces=tap0", "--exclude-outbound-ports=22", "--drop-invalid=false"];
+    check("virtual.txt", &plan(&arguments).to_string());
+}
+
+#[test]
+fn established_connections_and_held_ones() {
+    check("established.txt", &plan(&["--capture-established", "--hold-until-ready"]).to_string());
 }

@@ -2,15 +2,21 @@
 //!
 //! clap is told of texts only, so that every bad one can be reported at once rather than the first alone.
 
+mod istio;
 mod parse;
+mod problem;
+mod table;
+mod typed;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::options::Flag;
 
-pub use parse::{BadOption, BadOptions};
+pub use problem::{BadOption, BadOptions};
+pub use typed::Typed;
 
 /// Sends a pod's TCP to its proxy: installs the redirect rules of this network namespace, for IPv4 and IPv6
 ///
@@ -19,7 +25,8 @@ pub use parse::{BadOption, BadOptions};
 #[derive(Debug, Parser)]
 #[command(name = "init-redirect", version)]
 #[command(
-    after_help = "Lists of ports: 80,8000-8100. Lists of networks: 10.0.0.0/8,2001:db8::/32. Exclusions win over inclusions.\n\n\
+    after_help = "Lists of ports: 80,8000-8100. Lists of networks: 10.0.0.0/8,2001:db8::/32. Lists of ids: 1000,2000-2010. Lists of \
+interfaces: net1,tap+. Exclusions win over inclusions. Istio's flags and environment variables for its init container are accepted too.\n\n\
 Exit codes: 0 done, 10 bad input, 20 no usable backend, 21 a capability is missing, 30 the kernel refused the rules."
 )]
 pub struct Command {
@@ -56,63 +63,21 @@ pub enum Output {
     Json,
 }
 
-/// The options, as typed.
-#[derive(Args, Clone, Debug)]
-pub struct Typed {
-    /// Port on which the proxy accepts what the pod sends
-    #[arg(long = Flag::OutboundPort.long(), env = Flag::OutboundPort.env(), value_name = "PORT", global = true,
-          default_value_t = api::ports::OUTBOUND.to_string())]
-    pub outbound_port: String,
+impl Command {
+    /// What the process was started with.
+    pub fn from_process() -> Result<Self, clap::Error> {
+        Self::from_arguments(std::env::args_os())
+    }
 
-    /// Port on which the proxy accepts what is sent to the pod
-    #[arg(long = Flag::InboundPort.long(), env = Flag::InboundPort.env(), value_name = "PORT", global = true,
-          default_value_t = api::ports::INBOUND.to_string())]
-    pub inbound_port: String,
-
-    /// The proxy's user; what it sends as this user and group is not captured
-    #[arg(long = Flag::ProxyUid.long(), env = Flag::ProxyUid.env(), value_name = "UID", global = true,
-          default_value_t = api::pod::PROXY_UID.to_string())]
-    pub proxy_uid: String,
-
-    /// The proxy's group
-    #[arg(long = Flag::ProxyGid.long(), env = Flag::ProxyGid.env(), value_name = "GID", global = true,
-          default_value_t = api::pod::PROXY_GID.to_string())]
-    pub proxy_gid: String,
-
-    /// Inbound ports to capture: `*` or a list
-    #[arg(long = Flag::IncludeInboundPorts.long(), env = Flag::IncludeInboundPorts.env(), value_name = "PORTS",
-          default_value = "*", global = true)]
-    pub include_inbound_ports: String,
-
-    /// Inbound ports to leave alone, besides those that the proxy serves itself
-    #[arg(long = Flag::ExcludeInboundPorts.long(), env = Flag::ExcludeInboundPorts.env(), value_name = "PORTS",
-          default_value = "", global = true)]
-    pub exclude_inbound_ports: String,
-
-    /// Outbound ports to capture whatever the address
-    #[arg(long = Flag::IncludeOutboundPorts.long(), env = Flag::IncludeOutboundPorts.env(), value_name = "PORTS",
-          default_value = "", global = true)]
-    pub include_outbound_ports: String,
-
-    /// Outbound ports to leave alone
-    #[arg(long = Flag::ExcludeOutboundPorts.long(), env = Flag::ExcludeOutboundPorts.env(), value_name = "PORTS",
-          default_value = "", global = true)]
-    pub exclude_outbound_ports: String,
-
-    /// Outbound addresses to capture: `*` or a list
-    #[arg(long = Flag::IncludeOutboundCidrs.long(), env = Flag::IncludeOutboundCidrs.env(), value_name = "CIDRS",
-          default_value = "*", global = true)]
-    pub include_outbound_cidrs: String,
-
-    /// Outbound addresses to leave alone
-    #[arg(long = Flag::ExcludeOutboundCidrs.long(), env = Flag::ExcludeOutboundCidrs.env(), value_name = "CIDRS",
-          default_value = "", global = true)]
-    pub exclude_outbound_cidrs: String,
-
-    /// How rules are installed: auto or nft
-    #[arg(long = Flag::Backend.long(), env = Flag::Backend.env(), value_name = "BACKEND", global = true,
-          default_value = "auto")]
-    pub backend: String,
+    /// The same of these arguments, the program's name first. The name of Istio's program may follow it, since pod templates
+    /// have it there.
+    pub fn from_arguments(
+        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+    ) -> Result<Self, clap::Error> {
+        let arguments = arguments.into_iter().map(Into::into).enumerate();
+        let arguments = arguments.filter(|(index, word)| !(*index == 1 && word == istio::PROGRAM));
+        Self::try_parse_from(arguments.map(|(_, word)| word))
+    }
 }
 
 #[cfg(test)]

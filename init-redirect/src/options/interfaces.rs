@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for bad in ["sixteen-letters-", "a b", "a/b", "+", ",", "eth0,", "*", "-i", "..", "a\nb", "\"", "lo"] {
+        for bad in ["sixteen-letters-", "a b", "a/b", "+", ",", "eth0,", "*", "-i", "..", "a\nb", "\"", "lo"]
+        {
             assert!(bad.parse::<Interfaces>().is_err(), "{bad:?}");
         }
     }

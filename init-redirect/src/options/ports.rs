@@ -30,6 +30,9 @@ impl Port {
     /// What the texts of a port have to be.
     pub const ALLOWED: &'static str = "a port from 1 to 65535";
 
+    /// The highest port.
+    pub const HIGHEST: Self = Self(u16::MAX);
+
     /// The port, unless it is 0.
     pub const fn new(number: u16) -> Option<Self> {
         if number == 0 { None } else { Some(Self(number)) }

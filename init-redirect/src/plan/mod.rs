@@ -3,15 +3,17 @@
 //! It is a pure function of the [`Options`] and knows no backend: what nftables or iptables make of a rule is theirs. Rules
 //! are tried in order and the first that matches decides; where none matches the packet is left alone.
 
+mod dns;
 mod guard;
 mod inbound;
 mod outbound;
 mod print;
 mod rule;
+mod select;
 
 use serde::Serialize;
 
-use crate::options::Options;
+use crate::options::{Families, Family, Flag, Options};
 
 pub use rule::{Action, Chain, ChainName, Hook, Match, Point, Purpose, Rule};
 
@@ -23,13 +25,31 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The rules that these options ask for, for IPv4 and IPv6 alike.
+    /// The rules that these options ask for.
     pub fn new(options: &Options) -> Self {
-        Self { chains: vec![inbound::chain(options), outbound::chain(options), guard::chain(options)] }
+        let mut chains = vec![inbound::chain(options), outbound::chain(options), guard::chain(options)];
+        if options.hold_until_ready {
+            chains.push(guard::hold(options));
+        }
+        chains.extend(dns::zones(options));
+        if let Families::Only(family) = options.families {
+            chains.iter_mut().for_each(|chain| chain.rules.insert(0, left_alone(family)));
+        }
+        Self { chains }
     }
 
     /// How many rules it has.
     pub fn rules(&self) -> usize {
         self.chains.iter().map(|chain| chain.rules.len()).sum()
     }
+}
+
+/// A table has both families: where one is captured the other is passed over.
+fn left_alone(captured: Family) -> Rule {
+    let other = match captured {
+        Family::V4 => Family::V6,
+        Family::V6 => Family::V4,
+    };
+    Rule::always(vec![Match::Family(other)], Action::Leave, "a family that is not captured")
+        .because_of(&[Flag::Families])
 }

@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Net, Ipv6Subnets};
+use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use nix::errno::Errno;
 use proptest::prelude::*;
 
@@ -15,10 +15,8 @@ use super::sys::{self, ct, meta};
 use super::{Error, refused, unopened, unreadable};
 use crate::netlink::Failure;
 use crate::netlink::wire::{self, Malformed};
-use crate::options::{
-    BackendChoice, Cidrs, Family, IdRange, Inbound, Options, Outbound, Owner, Port, PortRange, Ports,
-    Selection,
-};
+use crate::options::arbitrary::{any_options, default_options};
+use crate::options::{Cidrs, Family, IdRange, Owner, Port, PortRange, Ports};
 use crate::plan::{Action, Match, Plan, Rule};
 
 fn decode(bytes: &[u8]) -> Result<Ruleset, Malformed> {
@@ -230,53 +228,6 @@ fn networks(ruleset: &Ruleset, set: &str) -> Cidrs {
     networks.collect()
 }
 
-fn any_port() -> impl Strategy<Value = Port> {
-    prop_oneof![1..300_u16, 65_000..=u16::MAX, 1..=u16::MAX].prop_map(|n| Port::new(n).expect("not 0"))
-}
-
-fn any_ports() -> impl Strategy<Value = Ports> {
-    let range = (any_port(), any_port()).prop_map(|(a, b)| PortRange { first: a.min(b), last: a.max(b) });
-    let single = any_port().prop_map(|port| PortRange { first: port, last: port });
-    proptest::collection::vec(prop_oneof![4 => single, 1 => range], 0..12)
-        .prop_map(|v| v.into_iter().collect())
-}
-
-/// Networks that often touch each other and the ends of the address space.
-fn any_cidrs() -> impl Strategy<Value = Cidrs> {
-    let near = |bits: u32| {
-        prop_oneof![0..20_u32, (u32::MAX - 20)..=u32::MAX, any::<u32>()]
-            .prop_map(move |n| n.rotate_right(bits))
-    };
-    let v4 = (near(0), 0..=32_u8)
-        .prop_map(|(n, len)| Ipv4Net::new_assert(Ipv4Addr::from_bits(n), len).trunc().into());
-    let v6 = (near(0), 0..=128_u8, any::<bool>()).prop_map(|(n, len, high)| {
-        let bits = if high { u128::MAX - u128::from(n) } else { u128::from(n) };
-        Ipv6Net::new_assert(Ipv6Addr::from_bits(bits), len).trunc().into()
-    });
-    let network = prop_oneof![v4, v6];
-    proptest::collection::vec(network, 0..12).prop_map(|networks: Vec<IpNet>| networks.into_iter().collect())
-}
-
-fn any_selection<T: Clone + std::fmt::Debug + 'static>(
-    some: impl Strategy<Value = T> + 'static,
-) -> impl Strategy<Value = Selection<T>> {
-    prop_oneof![1 => Just(Selection::All), 4 => some.prop_map(Selection::Only)]
-}
-
-prop_compose! {
-    fn any_options()(
-        uid in any::<u32>(), gid in any::<u32>(),
-        inbound in (any_port(), any_selection(any_ports()), any_ports()),
-        outbound in (any_port(), any_ports(), any_ports(), any_selection(any_cidrs()), any_cidrs()),
-    ) -> Options {
-        let (port, include, exclude) = inbound;
-        let inbound = Inbound { port, include, exclude };
-        let (port, include_ports, exclude_ports, include_cidrs, exclude_cidrs) = outbound;
-        let outbound = Outbound { port, include_ports, exclude_ports, include_cidrs, exclude_cidrs };
-        Options { proxy: Owner { uid, gid }, inbound, outbound, backend: BackendChoice::Nft }
-    }
-}
-
 proptest! {
     #[test]
     fn the_bytes_say_what_the_plan_says(options in any_options(), replace: bool, generation: u32) {
@@ -291,11 +242,11 @@ proptest! {
     }
 
     #[test]
-    fn ports_are_looked_at_in_tcp_only(options in any_options()) {
+    fn ports_are_looked_at_in_protocols_that_have_them(options in any_options()) {
         for rule in Plan::new(&options).chains.iter().flat_map(|chain| &chain.rules) {
-            let tcp = rule.matches.iter().position(|it| matches!(it, Match::Tcp | Match::TcpSyn));
+            let tcp = rule.matches.iter().position(|it| matches!(it, Match::Tcp | Match::TcpSyn | Match::TcpRefusal | Match::Udp));
             let port = rule.matches.iter().position(|it| {
-                matches!(it, Match::DestinationPort(_) | Match::DestinationPortNot(_) | Match::OriginalDestinationPort(_))
+                matches!(it, Match::DestinationPort(_) | Match::DestinationPortNot(_) | Match::SourcePort(_) | Match::OriginalDestinationPort(_))
             });
             prop_assert!(port.is_none() || tcp.is_some() && tcp < port, "{rule:?}");
         }
@@ -313,24 +264,9 @@ proptest! {
 }
 
 fn default_batch() -> Batch {
-    let everything = Outbound {
-        port: Port::new(15001).expect("a port"),
-        include_ports: Ports::default(),
-        exclude_ports: Ports::default(),
-        include_cidrs: Selection::All,
-        exclude_cidrs: "0.0.0.0/0,::/0".parse().expect("networks"),
-    };
-    let inbound = Inbound {
-        port: Port::new(15006).expect("a port"),
-        include: Selection::All,
-        exclude: Ports::default(),
-    };
-    let proxy = Owner { uid: 1337, gid: 1337 };
-    Batch::new(
-        &lower(&Plan::new(&Options { proxy, inbound, outbound: everything, backend: BackendChoice::Auto })),
-        false,
-        7,
-    )
+    let mut options = default_options();
+    options.outbound.cidrs.exclude = "0.0.0.0/0,::/0".parse().expect("networks");
+    Batch::new(&lower(&Plan::new(&options)), false, 7)
 }
 
 #[test]
@@ -345,25 +281,11 @@ fn the_whole_address_space_is_an_interval_without_an_end() {
 fn a_long_list_is_split_over_messages() {
     let cidrs: Cidrs =
         (0..10_000_u32).map(|n| IpNet::from(std::net::IpAddr::from(Ipv4Addr::from_bits(n << 8)))).collect();
-    let mut options = Options {
-        proxy: Owner { uid: 1, gid: 1 },
-        inbound: Inbound {
-            port: Port::new(2).expect("a port"),
-            include: Selection::All,
-            exclude: Ports::default(),
-        },
-        outbound: Outbound {
-            port: Port::new(1).expect("a port"),
-            include_ports: Ports::default(),
-            exclude_ports: Ports::default(),
-            include_cidrs: Selection::All,
-            exclude_cidrs: cidrs.clone(),
-        },
-        backend: BackendChoice::Nft,
-    };
+    let mut options = default_options();
+    options.outbound.cidrs.exclude = cidrs;
     let ruleset = decode(&Batch::new(&lower(&Plan::new(&options)), false, 0).bytes).expect("our own batch");
     assert!(ruleset.sets.iter().any(|set| set.key == Key::V4 && set.intervals.len() == 10_000));
-    options.outbound.exclude_cidrs = Cidrs::default();
+    options.outbound.cidrs.exclude = Cidrs::default();
     assert_ne!(lower(&Plan::new(&options)), ruleset);
 }
 
