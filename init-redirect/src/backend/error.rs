@@ -51,6 +51,12 @@ pub enum Error {
     /// The kernel answered something that is no answer.
     #[error("the kernel's answer is not understood: {0}")]
     Answer(&'static str),
+    /// No backend works here.
+    #[error("no backend can be used: {reasons}")]
+    NoBackend {
+        /// What each lacks.
+        reasons: String,
+    },
     /// A program that the backend is made of is not there.
     #[error(
         "{program} is not installed here: use the image {}, or --backend nft, which needs no program",
@@ -107,6 +113,7 @@ impl Error {
             Self::Refused { .. } => "refused",
             Self::Netlink { .. } => "netlink",
             Self::Answer(_) => "answer",
+            Self::NoBackend { .. } => "no-backend",
             Self::ProgramMissing { .. } => "program-missing",
             Self::NetRawMissing => "not-permitted",
             Self::Program { .. } => "program-failed",
@@ -120,7 +127,7 @@ impl Error {
     /// The exit code that says it; README and `--help` list them.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::ModuleMissing { .. } | Self::ProgramMissing { .. } => 20,
+            Self::ModuleMissing { .. } | Self::NoBackend { .. } | Self::ProgramMissing { .. } => 20,
             Self::NotPermitted | Self::NetRawMissing => 21,
             Self::Conflict(_) => 22,
             Self::Refused { .. }

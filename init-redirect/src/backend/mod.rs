@@ -1,33 +1,53 @@
 //! What puts a plan into the kernel. A backend makes the plan true as a whole or leaves everything as it was, writes nothing
 //! where the plan is true already, and touches nothing but what is ours.
 
-mod error;
-mod nft;
+//!
+//! [`apply`] looks at kernel and image, chooses one, and refuses to work where rules of others would disable ours.
 
+mod detect;
+mod error;
+mod exec;
+mod iptables;
+mod lock;
+mod nft;
+mod seen;
+
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::options::BackendChoice;
+use self::iptables::{Iptables, Variant};
+use self::lock::Lock;
+use self::seen::Seen;
+use crate::options::{BackendChoice, Family};
 use crate::plan::Plan;
 
-pub use error::Error;
+pub use error::{Conflict, Error};
 
 /// A way into the kernel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Backend {
     /// nftables over netlink.
     Nft,
+    /// iptables' programs that speak to nf_tables.
+    IptablesNft,
+    /// iptables' legacy programs.
+    IptablesLegacy,
 }
 
-/// A plan that is in the kernel: only [`Backend::apply`] makes one.
+/// A plan that is in the kernel: only [`apply`] makes one.
 #[derive(Clone, Debug)]
 pub struct Applied {
     /// Who did it.
     pub backend: Backend,
+    /// Why this one.
+    pub reason: String,
     /// Whether anything was written; false when the kernel held the plan already.
     pub changed: bool,
+    /// The address families that the rules hold for. IPv6 is missing only where the kernel has none of it.
+    pub families: Vec<Family>,
     /// How much there is.
     pub counts: Counts,
     /// What took how long, in order.
@@ -47,19 +67,87 @@ pub struct Counts {
     pub intervals: usize,
 }
 
+/// What a backend itself knows of its work.
+struct Written {
+    changed: bool,
+    counts: Counts,
+    steps: Vec<(&'static str, Duration)>,
+}
+
+/// Makes the plan true, by the backend that is asked for or fits best.
+pub fn apply(asked: BackendChoice, plan: &Plan) -> Result<Applied, Error> {
+    let _lock = Lock::take()?;
+    let seen = Seen::look()?;
+    let mut lacking = String::new();
+    let mut failed = None;
+    for detect::Candidate { backend, reason } in detect::candidates(asked, seen.facts())? {
+        let conflicts = seen.conflicts(backend);
+        if !conflicts.is_empty() {
+            return Err(Error::Conflict(conflicts));
+        }
+        match backend.write(plan, &seen) {
+            Ok(Written { changed, counts, steps }) => {
+                let reason = reason + &lacking;
+                let families = iptables::families(plan);
+                return Ok(Applied { backend, reason, changed, families, counts, steps });
+            }
+            // Probing tells of the great parts alone; a kernel may lack a small one.
+            Err(error @ Error::ModuleMissing { .. }) => {
+                lacking.push_str(&format!("; not {backend}: {error}"));
+                failed = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(failed.unwrap_or(Error::NoBackend { reasons: "none was found".to_owned() }))
+}
+
+/// The backend that holds rules of ours.
+pub fn holder() -> Result<Option<Backend>, Error> {
+    Ok(Seen::look()?.facts().holder)
+}
+
+/// Takes everything of ours out of every backend that may hold it, and goes on past errors: for each whether there was
+/// something.
+pub fn clean() -> Result<Vec<(Backend, Result<bool, Error>)>, Error> {
+    let _lock = Lock::take()?;
+    Ok(Seen::look()?.clean())
+}
+
 impl Backend {
-    /// The backend that the option asks for. With one backend there is nothing to probe: where the kernel cannot do it,
-    /// applying says so.
-    pub fn choose(choice: BackendChoice) -> Self {
-        match choice {
-            BackendChoice::Auto | BackendChoice::Nft => Self::Nft,
+    /// Whether the plan is in the kernel as it would be written.
+    pub fn holds(self, plan: &Plan) -> Result<bool, Error> {
+        match self {
+            Self::Nft => nft::holds(plan),
+            Self::IptablesNft => Iptables::new(Variant::Nft).holds(plan),
+            Self::IptablesLegacy => Iptables::new(Variant::Legacy).holds(plan),
         }
     }
 
-    /// Makes the plan true.
-    pub fn apply(self, plan: &Plan) -> Result<Applied, Error> {
+    fn write(self, plan: &Plan, seen: &Seen) -> Result<Written, Error> {
         match self {
             Self::Nft => nft::apply(plan),
+            Self::IptablesNft => Iptables::new(Variant::Nft).apply(plan, seen.iptables_nft_is_empty()),
+            Self::IptablesLegacy => {
+                Iptables::new(Variant::Legacy).apply(plan, seen.iptables_legacy_is_empty())
+            }
         }
+    }
+}
+
+impl Plan {
+    /// The plan as a text for `iptables-restore --noflush` and `ip6tables-restore --noflush`.
+    pub fn to_iptables(&self) -> String {
+        iptables::text(self)
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nft => "nft",
+            Self::IptablesNft => "iptables-nft",
+            Self::IptablesLegacy => "iptables-legacy",
+        })
     }
 }

@@ -42,23 +42,24 @@ impl Batch {
 
     /// The batch that puts `ruleset` in the place of whatever our table held.
     pub(super) fn new(ruleset: &Ruleset, replace: bool, generation: u32) -> Self {
-        let mut messages = Messages { writer: Writer::default(), steps: Vec::new() };
-        messages.boundary(sys::NFNL_MSG_BATCH_BEGIN, Self::BEGIN, |w| {
-            w.number(sys::NFNL_BATCH_GENID, generation)
-        });
-        let name = |w: &mut Writer| w.text(table::NAME, api::pod::NFT_TABLE);
+        let mut messages = Messages::begin(generation);
         if replace {
-            messages.step(Step::RemoveTable, msg::DELTABLE, 0, name);
+            messages.remove_table();
         }
         messages.step(Step::AddTable, msg::NEWTABLE, sys::NLM_F_CREATE, |w| {
-            name(w);
+            w.text(table::NAME, api::pod::NFT_TABLE);
             w.number(table::FLAGS, ruleset.flags);
         });
         ruleset.sets.iter().zip(1..).for_each(|(set, id)| messages.set(set, id));
         ruleset.chains.iter().for_each(|chain| messages.chain(chain));
-        let end = messages.sequence();
-        messages.boundary(sys::NFNL_MSG_BATCH_END, end, |_| ());
-        Self { bytes: messages.writer.into_bytes(), steps: messages.steps }
+        messages.end()
+    }
+
+    /// The batch that takes our table out.
+    pub(super) fn removal(generation: u32) -> Self {
+        let mut messages = Messages::begin(generation);
+        messages.remove_table();
+        messages.end()
     }
 }
 
@@ -68,6 +69,24 @@ struct Messages {
 }
 
 impl Messages {
+    fn begin(generation: u32) -> Self {
+        let mut messages = Self { writer: Writer::default(), steps: Vec::new() };
+        messages.boundary(sys::NFNL_MSG_BATCH_BEGIN, Batch::BEGIN, |w| {
+            w.number(sys::NFNL_BATCH_GENID, generation)
+        });
+        messages
+    }
+
+    fn end(mut self) -> Batch {
+        let end = self.sequence();
+        self.boundary(sys::NFNL_MSG_BATCH_END, end, |_| ());
+        Batch { bytes: self.writer.into_bytes(), steps: self.steps }
+    }
+
+    fn remove_table(&mut self) {
+        self.step(Step::RemoveTable, msg::DELTABLE, 0, |w| w.text(table::NAME, api::pod::NFT_TABLE));
+    }
+
     fn sequence(&self) -> u32 {
         Batch::FIRST + u32::try_from(self.steps.len()).expect("a batch has fewer than 2^32 messages")
     }

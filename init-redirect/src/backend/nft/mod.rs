@@ -8,6 +8,7 @@ mod encode;
 mod lower;
 mod ruleset;
 mod socket;
+mod survey;
 mod sys;
 
 #[cfg(test)]
@@ -21,8 +22,9 @@ use self::decode::Decoder;
 use self::encode::{Batch, Step};
 use self::ruleset::Ruleset;
 use self::socket::{Outcome, Socket};
+pub(super) use self::survey::{Survey, compat, survey};
 use self::sys::{elements, generation, msg, rule, set, table};
-use super::{Applied, Backend, Counts, Error};
+use super::{Counts, Error, Written};
 use crate::netlink::{Failure, wire};
 use crate::plan::Plan;
 
@@ -39,7 +41,7 @@ enum Held {
 }
 
 /// Makes the plan true.
-pub(super) fn apply(plan: &Plan) -> Result<Applied, Error> {
+pub(super) fn apply(plan: &Plan) -> Result<Written, Error> {
     let wanted = lower::lower(plan);
     let mut steps = Vec::new();
     let mut socket = Socket::open().map_err(unopened)?;
@@ -52,14 +54,14 @@ pub(super) fn apply(plan: &Plan) -> Result<Applied, Error> {
             other => other.map_err(unreadable)?,
         };
         if held == Held::Table(wanted.clone()) {
-            return Ok(applied(&wanted, false, steps));
+            return Ok(written(&wanted, false, steps));
         }
         let batch = Batch::new(&wanted, held != Held::Absent, generation);
         let begun = Instant::now();
         let outcome = socket.commit(&batch);
         steps.push(("write", begun.elapsed()));
         match outcome.map_err(unreadable)? {
-            Outcome::Done => return Ok(applied(&wanted, true, steps)),
+            Outcome::Done => return Ok(written(&wanted, true, steps)),
             Outcome::Stale => {}
             Outcome::Refused(index, errno) => {
                 return Err(refused(index.and_then(|index| batch.steps.get(index)), errno));
@@ -69,14 +71,50 @@ pub(super) fn apply(plan: &Plan) -> Result<Applied, Error> {
     Err(Error::Unsettled)
 }
 
-fn applied(ruleset: &Ruleset, changed: bool, steps: Vec<(&'static str, std::time::Duration)>) -> Applied {
+/// Whether the plan is true.
+pub(super) fn holds(plan: &Plan) -> Result<bool, Error> {
+    let wanted = lower::lower(plan);
+    let mut socket = Socket::open().map_err(unopened)?;
+    for _ in 0..ATTEMPTS {
+        match read(&mut socket) {
+            Err(Failure::Interrupted) => {}
+            other => return Ok(other.map_err(unreadable)?.0 == Held::Table(wanted)),
+        }
+    }
+    Err(Error::Unsettled)
+}
+
+/// Takes our table out. True where there was one.
+pub(super) fn clean() -> Result<bool, Error> {
+    let mut socket = Socket::open().map_err(unopened)?;
+    for _ in 0..ATTEMPTS {
+        let (held, generation) = match read(&mut socket) {
+            Err(Failure::Interrupted) => continue,
+            other => other.map_err(unreadable)?,
+        };
+        if held == Held::Absent {
+            return Ok(false);
+        }
+        let batch = Batch::removal(generation);
+        match socket.commit(&batch).map_err(unreadable)? {
+            Outcome::Done => return Ok(true),
+            Outcome::Stale => {}
+            Outcome::Refused(index, errno) => {
+                return Err(refused(index.and_then(|index| batch.steps.get(index)), errno));
+            }
+        }
+    }
+    Err(Error::Unsettled)
+}
+
+fn written(ruleset: &Ruleset, changed: bool, steps: Vec<(&'static str, std::time::Duration)>) -> Written {
     let counts = Counts {
         chains: ruleset.chains.len(),
         rules: ruleset.chains.iter().map(|chain| chain.rules.len()).sum(),
         sets: ruleset.sets.len(),
         intervals: ruleset.sets.iter().map(|set| set.intervals.len()).sum(),
     };
-    Applied { backend: Backend::Nft, changed, counts, steps }
+    Written { changed, counts, steps }
 }
 
 /// Our table, and the generation of the rules to which it belongs.

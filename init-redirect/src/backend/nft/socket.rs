@@ -36,12 +36,23 @@ impl Socket {
     /// Asks a question and gives each part of the answer to `each`.
     pub(super) fn ask(
         &mut self,
+        question: (u16, u16),
+        fill: impl FnOnce(&mut Writer),
+        each: impl FnMut(&Message<'_>) -> Result<(), Malformed>,
+    ) -> Result<(), Failure> {
+        self.ask_family(sys::NFPROTO_INET, question, fill, each)
+    }
+
+    /// Asks it about tables of a family.
+    pub(super) fn ask_family(
+        &mut self,
+        family: u8,
         (kind, flags): (u16, u16),
         fill: impl FnOnce(&mut Writer),
         each: impl FnMut(&Message<'_>) -> Result<(), Malformed>,
     ) -> Result<(), Failure> {
         let kind = sys::NFNL_SUBSYS_NFTABLES << 8 | kind;
-        self.0.ask((kind, flags), &netfilter_header(sys::NFPROTO_INET, 0), fill, each)
+        self.0.ask((kind, flags), &netfilter_header(family, 0), fill, each)
     }
 
     /// Hands the batch to the kernel.

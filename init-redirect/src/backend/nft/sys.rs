@@ -6,6 +6,8 @@ pub(super) const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
 pub(super) const NFNL_MSG_BATCH_END: u16 = 0x11;
 pub(super) const NFNL_SUBSYS_NFTABLES: u16 = 10;
 pub(super) const NFNL_BATCH_GENID: u16 = 1;
+/// How iptables' matches and targets are used in nftables' rules.
+pub(super) const NFNL_SUBSYS_NFT_COMPAT: u16 = 11;
 
 pub(super) const NFPROTO_UNSPEC: u8 = 0;
 pub(super) const NFPROTO_INET: u8 = 1;
@@ -65,6 +67,7 @@ pub(super) mod chain {
 pub(super) mod rule {
     pub(in super::super) const TABLE: u16 = 1;
     pub(in super::super) const CHAIN: u16 = 2;
+    pub(in super::super) const HANDLE: u16 = 3;
     pub(in super::super) const EXPRESSIONS: u16 = 4;
 }
 
@@ -203,4 +206,24 @@ pub(super) mod redir {
 pub(super) mod reject {
     pub(in super::super) const TYPE: u16 = 1;
     pub(in super::super) const TCP_RST: u32 = 1;
+}
+
+/// A question whether the kernel has a match or target of iptables.
+pub(super) mod compat {
+    pub(in super::super) const GET: u16 = 0;
+    pub(in super::super) const NAME: u16 = 1;
+    pub(in super::super) const REVISION: u16 = 2;
+    pub(in super::super) const TYPE: u16 = 3;
+    pub(in super::super) const TYPE_TARGET: u32 = 1;
+}
+
+/// What only rules of others contain.
+pub(super) mod foreign {
+    /// NFTA_TARGET_NAME, of a target of iptables.
+    pub(in super::super) const TARGET_NAME: u16 = 1;
+    /// NFTA_NAT_TYPE, and NFT_NAT_DNAT.
+    pub(in super::super) const NAT_TYPE: u16 = 1;
+    pub(in super::super) const NAT_DNAT: u32 = 1;
+    /// NFTA_VERDICT_CHAIN.
+    pub(in super::super) const VERDICT_CHAIN: u16 = 2;
 }

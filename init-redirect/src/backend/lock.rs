@@ -1,0 +1,55 @@
+//! One run at a time: what one reads, another must not change before it has written.
+//!
+//! The lock is a listening socket with a name in the network namespace, so it needs no file, holds for all that could change
+//! the same rules, and ends with its process. Who waits is connected to it, and hears its end at once.
+
+use std::io::{self, ErrorKind, Read};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Error;
+
+const NAME: &str = "remora-init-redirect";
+
+/// How long we wait for another run. One takes milliseconds; a verification a fraction of a second.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two tries at a name that is taken by a socket that does not listen: it is about to, or never will.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Held as long as it lives.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "it is open, which is all that it is for")] UnixListener);
+
+impl Lock {
+    /// Waits for whoever has it.
+    pub(super) fn take() -> Result<Self, Error> {
+        let failed =
+            |error: io::Error| Error::Program { program: "locking".to_owned(), message: error.to_string() };
+        let address = SocketAddr::from_abstract_name(NAME).map_err(failed)?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match UnixListener::bind_addr(&address) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+                other => return other.map(Self).map_err(failed),
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let lock = format!("the lock of init-redirect (Unix socket @{NAME})");
+                return Err(Error::Locked { lock, seconds: PATIENCE.as_secs() });
+            }
+            wait_for_end(&address, left);
+        }
+    }
+}
+
+/// Returns when the holder is gone, or the time is over.
+fn wait_for_end(address: &SocketAddr, left: Duration) {
+    let Ok(mut stream) = UnixStream::connect_addr(address) else { return thread::sleep(PAUSE) };
+    if stream.set_read_timeout(Some(left)).is_ok() {
+        // It never says anything: whatever comes means that it is gone, or that the time is over.
+        let _ = stream.read(&mut [0]);
+    }
+}
