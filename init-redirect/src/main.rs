@@ -8,8 +8,9 @@ use anyhow::Context;
 use clap::Parser;
 use clap::error::ErrorKind;
 use init_redirect::args::{Command, Output, Subaction};
-use init_redirect::backend::{self, Backend};
+use init_redirect::backend;
 use init_redirect::capability;
+use init_redirect::options::BackendChoice;
 use init_redirect::plan::Plan;
 use init_redirect::report::{Destination, Problem, Report};
 
@@ -60,7 +61,7 @@ fn run(command: &Command, begun: Instant) -> ExitCode {
         }
     };
     let before = [("plan", begun.elapsed())];
-    let report = match install(Backend::choose(options.backend), &plan) {
+    let report = match install(options.backend, &plan) {
         Ok(applied) => Report::success(&applied, &before),
         Err((exit_code, problem)) => Report::failure(exit_code, problem, &before),
     };
@@ -72,11 +73,11 @@ fn run(command: &Command, begun: Instant) -> ExitCode {
     ExitCode::from(report.exit_code)
 }
 
-fn install(backend: Backend, plan: &Plan) -> Result<backend::Applied, (u8, Problem)> {
+fn install(asked: BackendChoice, plan: &Plan) -> Result<backend::Applied, (u8, Problem)> {
     capability::raise_net_admin().map_err(|error| {
         (exit::NOT_PERMITTED, Problem { reason: "not-permitted", message: error.to_string() })
     })?;
-    backend.apply(plan).map_err(|error| {
+    backend::apply(asked, plan).map_err(|error| {
         let problem = Problem { reason: error.reason(), message: error.to_string() };
         (error.exit_code(), problem)
     })

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::backend::{Applied, Backend, Counts};
+use crate::options::Family;
 
 /// File name of the report in the pod's state directory.
 const FILE: &str = "redirect.json";
@@ -55,8 +56,10 @@ pub struct Problem {
 pub struct Installed {
     /// Who put it there.
     pub backend: Backend,
+    /// Why this one.
+    pub backend_reason: String,
     /// The address families that the rules hold for.
-    pub families: [&'static str; 2],
+    pub families: Vec<Family>,
     /// Whether this run wrote it.
     pub changed: bool,
     /// How much it is.
@@ -77,7 +80,8 @@ impl Report {
     pub fn success(applied: &Applied, before: &[(&'static str, Duration)]) -> Self {
         let installed = Installed {
             backend: applied.backend,
-            families: ["ipv4", "ipv6"],
+            backend_reason: applied.reason.clone(),
+            families: applied.families.clone(),
             changed: applied.changed,
             counts: applied.counts,
         };

@@ -141,6 +141,10 @@ pub enum BackendChoice {
     Auto,
     /// nftables, by our own netlink encoder.
     Nft,
+    /// iptables' programs that speak to nf_tables.
+    IptablesNft,
+    /// iptables' legacy programs.
+    IptablesLegacy,
 }
 
 impl Families {

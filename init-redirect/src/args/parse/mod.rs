@@ -217,7 +217,7 @@ fn nameservers(resolv_conf: &str) -> Cidrs {
 
 impl BackendChoice {
     /// What the texts of a backend have to be.
-    pub(super) const ALLOWED: &'static str = "auto or nft";
+    pub(super) const ALLOWED: &'static str = "auto, nft, iptables-nft or iptables-legacy";
 }
 
 impl FromStr for BackendChoice {
@@ -227,6 +227,8 @@ impl FromStr for BackendChoice {
         match text {
             "auto" => Ok(Self::Auto),
             "nft" => Ok(Self::Nft),
+            "iptables-nft" => Ok(Self::IptablesNft),
+            "iptables-legacy" => Ok(Self::IptablesLegacy),
             _ => Err(Malformed("not a backend".to_owned())),
         }
     }

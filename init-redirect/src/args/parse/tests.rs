@@ -60,7 +60,7 @@ fn all_bad_options_are_named_at_once_a_line_each() {
         ("--exclude-outbound-ports (REMORA_EXCLUDE_OUTBOUND_PORTS) \"65536\"", "\"65536\" is not a port"),
         ("--include-outbound-cidrs (REMORA_INCLUDE_OUTBOUND_CIDRS) \"10.0.0.0/33\"", "allowed: *, or IPv4"),
         ("--exclude-outbound-cidrs (REMORA_EXCLUDE_OUTBOUND_CIDRS) \"example.com\"", "not a network"),
-        ("--backend (REMORA_REDIRECT_BACKEND) \"ebpf\"", "auto or nft"),
+        ("--backend (REMORA_REDIRECT_BACKEND) \"ebpf\"", "iptables-nft or iptables-legacy"),
     ];
     assert_eq!(error.lines().count(), expected.len(), "{error}");
     for (beginning, part) in expected {
