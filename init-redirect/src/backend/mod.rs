@@ -136,6 +136,11 @@ impl Backend {
 }
 
 impl Plan {
+    /// The plan as a text for `nft -f`.
+    pub fn to_nft(&self) -> String {
+        nft::text(self)
+    }
+
     /// The plan as a text for `iptables-restore --noflush` and `ip6tables-restore --noflush`.
     pub fn to_iptables(&self) -> String {
         iptables::text(self)

@@ -13,6 +13,9 @@ mod ruleset;
 mod saved;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -10,6 +10,7 @@ mod ruleset;
 mod socket;
 mod survey;
 mod sys;
+mod text;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use self::encode::{Batch, Step};
 use self::ruleset::Ruleset;
 use self::socket::{Outcome, Socket};
 pub(super) use self::survey::{Survey, compat, survey};
+pub(super) use self::text::text;
 use self::sys::{elements, generation, msg, rule, set, table};
 use super::{Counts, Error, Written};
 use crate::netlink::{Failure, wire};
