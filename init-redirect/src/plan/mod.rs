@@ -4,6 +4,7 @@
 //! are tried in order and the first that matches decides; where none matches the packet is left alone.
 
 mod dns;
+pub mod explain;
 mod guard;
 mod inbound;
 mod outbound;

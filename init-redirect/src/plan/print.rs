@@ -28,10 +28,20 @@ fn table(f: &mut fmt::Formatter<'_>, Chain { name, hook, rules }: &Chain) -> fmt
 type Row = [String; HEADINGS.len()];
 
 fn row(number: u32, rule: &Rule) -> Row {
+    let action = rule.action.to_string();
+    [number.to_string(), conditions(rule), action, rule.reason.to_owned(), options(rule)]
+}
+
+/// What a packet has to be for the rule to match.
+pub(super) fn conditions(rule: &Rule) -> String {
     let matches: Vec<_> = rule.matches.iter().map(ToString::to_string).collect();
+    if matches.is_empty() { "anything".to_owned() } else { matches.join(", ") }
+}
+
+/// What caused the rule.
+pub(super) fn options(rule: &Rule) -> String {
     let options: Vec<_> = rule.options.iter().map(ToString::to_string).collect();
-    let options = if options.is_empty() { "always".to_owned() } else { options.join(", ") };
-    [number.to_string(), matches.join(", "), rule.action.to_string(), rule.reason.to_owned(), options]
+    if options.is_empty() { "always".to_owned() } else { options.join(", ") }
 }
 
 /// The widest cell of each column.
