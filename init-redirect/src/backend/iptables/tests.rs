@@ -93,15 +93,24 @@ fn a_rule_that_we_would_not_write_is_not_ours() {
 
 #[test]
 fn the_order_of_conditions_does_not_matter() {
-    let one = parse::rule("-p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -j REDIRECT --to-ports 15006");
-    let other = parse::rule("-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m tcp --dport 80 -j REDIRECT --to-ports 15006");
+    let one =
+        parse::rule("-p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -j REDIRECT --to-ports 15006");
+    let other = parse::rule(
+        "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m tcp --dport 80 -j REDIRECT --to-ports 15006",
+    );
     assert!(one.is_ok());
     assert_eq!(one, other);
 }
 
 #[test]
 fn what_cannot_be_taken_apart_is_named() {
-    for bad in ["*nat\n-A", "*nat\n-X OUTPUT", "*nat\n:OUTPUT", "*nat\n-I OUTPUT 0 -j RETURN", "*nat\n[1:2]-A OUTPUT"] {
+    for bad in [
+        "*nat\n-A",
+        "*nat\n-X OUTPUT",
+        "*nat\n:OUTPUT",
+        "*nat\n-I OUTPUT 0 -j RETURN",
+        "*nat\n[1:2]-A OUTPUT",
+    ] {
         assert!(Saved::parse(bad).is_err(), "{bad}");
     }
 }
@@ -136,7 +145,10 @@ fn damage_is_repaired() {
     let text = to_plan(&Saved::default(), &wanted).expect("rules");
     for (from, to) in [
         ("-I OUTPUT 1 -j REMORA_OUTBOUND\n", ""),
-        ("-I OUTPUT 1 -j REMORA_OUTBOUND\n", "-I OUTPUT 1 -j REMORA_OUTBOUND\n-I OUTPUT 1 -j REMORA_OUTBOUND\n"),
+        (
+            "-I OUTPUT 1 -j REMORA_OUTBOUND\n",
+            "-I OUTPUT 1 -j REMORA_OUTBOUND\n-I OUTPUT 1 -j REMORA_OUTBOUND\n",
+        ),
         ("-I OUTPUT 1 -j REMORA_OUTBOUND\n", "-I OUTPUT 1 -p tcp -j REMORA_OUTBOUND\n"),
         ("-I OUTPUT 1 -j REMORA_OUTBOUND\n", "-I INPUT 1 -j REMORA_OUTBOUND\n"),
         ("-A REMORA_INBOUND -i lo -j RETURN\n", ""),
@@ -175,7 +187,10 @@ fn with_ahead(table: &str, chain: &str, rule: &str) -> usize {
     // What is inserted last is first.
     let foreign = format!("-I {chain} 1 {rule}\nCOMMIT\n");
     let (before, after) = text.split_once(&section).expect("the table");
-    let text = format!("{before}{section}:THEIRS - [0:0]\n-A THEIRS -p tcp -j DNAT --to-destination 192.0.2.1\n{}", after.replacen("COMMIT\n", &foreign, 1));
+    let text = format!(
+        "{before}{section}:THEIRS - [0:0]\n-A THEIRS -p tcp -j DNAT --to-destination 192.0.2.1\n{}",
+        after.replacen("COMMIT\n", &foreign, 1)
+    );
     foreign::conflicts("iptables", &saved(&text), &wanted).len()
 }
 
@@ -211,10 +226,9 @@ fn a_rule_ahead_of_ours_is_a_conflict_if_it_decides() {
 #[test]
 fn a_rule_behind_ours_is_no_conflict_and_neither_is_one_that_ours_will_precede() {
     let (_, wanted) = installed();
-    let ours = to_plan(&Saved::default(), &wanted).expect("rules").replace(
-        "COMMIT\n",
-        "-A OUTPUT -p tcp -j ACCEPT\nCOMMIT\n",
-    );
+    let ours = to_plan(&Saved::default(), &wanted)
+        .expect("rules")
+        .replace("COMMIT\n", "-A OUTPUT -p tcp -j ACCEPT\nCOMMIT\n");
     let nothing = "*nat\n-A OUTPUT -p tcp -j ACCEPT\nCOMMIT\n";
     for text in [ours.as_str(), nothing] {
         assert_eq!(foreign::conflicts("iptables", &saved(text), &wanted), []);

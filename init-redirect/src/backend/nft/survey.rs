@@ -117,13 +117,18 @@ impl Survey {
                 Some((kind, hook, _)) if kind != "nat" && ours(*hook) => (|rule| rule.untracks, UNTRACKED),
                 _ => continue,
             };
-            found.extend(self.reachable(base, test, 0).map(|rule| base.conflict(rule, effect)));
+            found.extend(self.reachable(base, test, 0).map(|(chain, rule)| chain.conflict(rule, effect)));
         }
         found
     }
 
     /// The first rule that passes the test, of the chain or of those that it calls.
-    fn reachable<'a>(&'a self, chain: &'a Chain, test: fn(&Rule) -> bool, depth: u32) -> Option<&'a Rule> {
+    fn reachable<'a>(
+        &'a self,
+        chain: &'a Chain,
+        test: fn(&Rule) -> bool,
+        depth: u32,
+    ) -> Option<(&'a Chain, &'a Rule)> {
         let relevant = || chain.rules.iter().filter(|rule| !rule.harmless);
         let called = || {
             let names = relevant().flat_map(|rule| &rule.calls).filter(|name| !name.starts_with(OWN_PREFIX));
@@ -134,7 +139,7 @@ impl Survey {
                 self.chains.iter().find(same)
             })
         };
-        let own = relevant().find(|rule| test(rule));
+        let own = relevant().find(|rule| test(rule)).map(|rule| (chain, rule));
         own.or_else(|| {
             called().filter(|_| depth < DEPTH).find_map(|chain| self.reachable(chain, test, depth + 1))
         })

@@ -85,11 +85,7 @@ fn rule_text<'a>(rule: &Rule, sets: &mut impl Iterator<Item = &'a str>) -> Strin
     words.join(" ")
 }
 
-fn condition_text<'a>(
-    condition: &Match,
-    protocol: &str,
-    sets: &mut impl Iterator<Item = &'a str>,
-) -> String {
+fn condition_text<'a>(condition: &Match, protocol: &str, sets: &mut impl Iterator<Item = &'a str>) -> String {
     let mut set = || sets.next().expect("each condition on a list has made a set");
     match condition {
         Match::Family(Family::V4) => "meta nfproto ipv4".to_owned(),

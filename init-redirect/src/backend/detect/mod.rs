@@ -97,3 +97,6 @@ impl Backend {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
