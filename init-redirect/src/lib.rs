@@ -18,4 +18,6 @@ pub mod backend;
 
 pub mod capability;
 
+pub mod verify;
+
 pub mod report;

@@ -1,29 +1,34 @@
-//! Parse, plan, apply, report: what the program does, in order, and which exit code each end has. Nothing else.
+//! Parse, plan, apply, verify, report: what the program does, in order, and which exit code each end has. Nothing else.
 
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
-use clap::Parser;
 use clap::error::ErrorKind;
 use init_redirect::args::{Command, Output, Subaction};
-use init_redirect::backend;
+use init_redirect::backend::{self, Applied};
 use init_redirect::capability;
-use init_redirect::options::BackendChoice;
+use init_redirect::options::Options;
 use init_redirect::plan::Plan;
-use init_redirect::report::{Destination, Problem, Report};
+use init_redirect::plan::explain::Explanation;
+use init_redirect::report::{Destination, Problem, Report, Unwritable};
+use init_redirect::verify::{self, Subject};
 
-/// Exit codes; README and `--help` list them.
+/// Exit codes that no error of the library brings along; README and `--help` list all.
 mod exit {
     pub(super) const BAD_INPUT: u8 = 10;
     pub(super) const NOT_PERMITTED: u8 = 21;
     pub(super) const FAILED: u8 = 30;
+    pub(super) const DIFFERENT: u8 = 40;
 }
+
+/// Why something was not done: an exit code, and what to say.
+type Failure = (u8, Problem);
 
 fn main() -> ExitCode {
     let begun = Instant::now();
-    match Command::try_parse() {
+    match Command::from_process() {
         Ok(command) => run(&command, begun),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             // Whoever closed our output does not want the rest of it.
@@ -40,60 +45,146 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command, begun: Instant) -> ExitCode {
+    if let Some(Subaction::Call { destination }) = &command.action {
+        return printed(verify::call(*destination).context("the call's port cannot be printed"));
+    }
     let options = match command.typed.parse() {
         Ok(options) => options,
         Err(error) => return bad_input(&error),
     };
     let plan = Plan::new(&options);
-    if let Some(Subaction::Plan { output }) = command.action {
-        return match print(&plan, output) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(exit::FAILED, &format!("{error:#}")),
-        };
+    match &command.action {
+        Some(Subaction::Plan { output }) => printed(print_plan(&plan, *output)),
+        Some(Subaction::Explain { packet, output }) => match packet.parse(&options) {
+            Ok(packet) => printed(explain(&plan.explain(&packet), *output)),
+            Err(error) => bad_input(&error),
+        },
+        Some(Subaction::Check { output }) => check(&plan, *output),
+        Some(Subaction::Call { .. }) | None => install(command, &options, &plan, begun),
     }
-    let destination = match Destination::open(command.report.as_deref()) {
-        Ok(destination) => destination,
-        Err(error) if command.report.is_some() => return bad_input(&error),
-        // Nobody asked for this one: no reason to keep a pod from starting.
-        Err(error) => {
-            log(&format!("init-redirect: {error}"));
-            None
-        }
+}
+
+/// Installs the rules, proves them and tells of it.
+fn install(command: &Command, options: &Options, plan: &Plan, begun: Instant) -> ExitCode {
+    let asked = (command.report.as_deref(), command.termination_message.as_deref());
+    let opened = [
+        (asked.0.is_some(), Destination::report(asked.0)),
+        (asked.1.is_some(), Destination::termination_message(asked.1)),
+    ];
+    let destinations = match destinations(opened) {
+        Ok(destinations) => destinations,
+        Err(error) => return bad_input(&error),
     };
     let before = [("plan", begun.elapsed())];
-    let report = match install(options.backend, &plan) {
-        Ok(applied) => Report::success(&applied, &before),
+    let report = match apply(options, plan) {
+        Ok(applied) if command.verify && !command.no_verify => {
+            let (verdict, steps) = verify::verify(Subject { options, plan }, || applied.backend.holds(plan));
+            Report::success(&applied, &before).verified(verdict, &steps)
+        }
+        Ok(applied) => {
+            verify::remove_leftovers();
+            Report::success(&applied, &before)
+        }
         Err((exit_code, problem)) => Report::failure(exit_code, problem, &before),
     };
     log(&report.log_line(SystemTime::now()));
     // The rules are what they are: a report that cannot be written does not change that.
-    if let Some(Err(error)) = destination.map(|destination| destination.write(&report)) {
-        log(&format!("init-redirect: {error}"));
+    for destination in destinations {
+        if let Err(error) = destination.write(&report) {
+            log(&format!("init-redirect: {error}"));
+        }
     }
     ExitCode::from(report.exit_code)
 }
 
-fn install(asked: BackendChoice, plan: &Plan) -> Result<backend::Applied, (u8, Problem)> {
-    capability::raise_net_admin().map_err(|error| {
-        (exit::NOT_PERMITTED, Problem { reason: "not-permitted", message: error.to_string() })
-    })?;
-    backend::apply(asked, plan).map_err(|error| {
-        let problem = Problem { reason: error.reason(), message: error.to_string() };
-        (error.exit_code(), problem)
-    })
+/// The files that can be written. One that nobody asked for is no reason to keep a pod from starting.
+fn destinations(
+    opened: [(bool, Result<Option<Destination>, Unwritable>); 2],
+) -> Result<Vec<Destination>, Unwritable> {
+    let mut destinations = Vec::new();
+    for (asked, destination) in opened {
+        match destination {
+            Ok(destination) => destinations.extend(destination),
+            Err(error) if asked => return Err(error),
+            Err(error) => log(&format!("init-redirect: {error}")),
+        }
+    }
+    Ok(destinations)
 }
 
-fn print(plan: &Plan, output: Output) -> anyhow::Result<()> {
-    let text = match output {
-        Output::Text => plan.to_string(),
+fn apply(options: &Options, plan: &Plan) -> Result<Applied, Failure> {
+    permitted()?;
+    backend::apply(options.backend, plan).map_err(failure)
+}
+
+/// Tells whether the kernel holds the plan.
+fn check(plan: &Plan, output: Output) -> ExitCode {
+    let checked = permitted().and_then(|()| {
+        let holder = backend::holder().map_err(failure)?;
+        let holds = holder.map(|backend| backend.holds(plan)).transpose().map_err(failure)?;
+        Ok((holder, holds))
+    });
+    let (holder, holds) = match checked {
+        Ok(checked) => checked,
+        Err((code, problem)) => return fail(code, &problem.message),
+    };
+    let (code, result, text) = match holds {
+        Some(true) => (0, "as-planned", "the kernel holds these rules"),
+        Some(false) => (exit::DIFFERENT, "different", "the kernel holds other rules than these"),
+        None => (exit::DIFFERENT, "absent", "the kernel holds no rules of ours"),
+    };
+    let told = match output {
+        Output::Text => format!("{text}\n"),
         Output::Json => {
-            serde_json::to_string_pretty(plan).context("the plan cannot be written as JSON")? + "\n"
+            format!("{}\n", serde_json::json!({ "result": result, "backend": holder, "exit_code": code }))
         }
     };
+    match print(&told) {
+        Ok(()) => ExitCode::from(code),
+        Err(error) => fail(exit::FAILED, &format!("{error:#}")),
+    }
+}
+
+fn permitted() -> Result<(), Failure> {
+    let problem = |error: capability::Error| Problem { reason: "not-permitted", message: error.to_string() };
+    capability::raise_net_admin().map_err(|error| (exit::NOT_PERMITTED, problem(error)))
+}
+
+fn failure(error: backend::Error) -> Failure {
+    let problem = Problem { reason: error.reason(), message: error.to_string() };
+    (error.exit_code(), problem)
+}
+
+fn print_plan(plan: &Plan, output: Output) -> anyhow::Result<()> {
+    match output {
+        Output::Text => print(&plan.to_string()),
+        Output::Json => print(&json(plan)?),
+    }
+}
+
+fn explain(explanation: &Explanation<'_>, output: Output) -> anyhow::Result<()> {
+    match output {
+        Output::Text => print(&explanation.to_string()),
+        Output::Json => print(&json(explanation)?),
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value).context("the answer cannot be written as JSON")? + "\n")
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         // Whoever closed our output does not want the rest of it.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("the plan cannot be printed"),
+        other => other.context("the answer cannot be printed"),
+    }
+}
+
+fn printed(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(exit::FAILED, &format!("{error:#}")),
     }
 }
 

@@ -1,4 +1,5 @@
-//! What was done, for programs: a JSON document for the pod's state directory or termination message, and a line of the log.
+//! What was done and what of it is proven, for programs: a JSON document for the pod's state directory, the same in less space
+//! for its termination message, and a line of the log.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -8,10 +9,15 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::backend::{Applied, Backend, Counts};
-use crate::options::Family;
+use crate::options::{Family, Flag};
+use crate::verify::Verdict;
 
-/// File name of the report in the pod's state directory.
-const FILE: &str = "redirect.json";
+/// Where Kubernetes makes a file for a container's last words, and how many bytes it takes of it.
+const TERMINATION_MESSAGE: &str = "/dev/termination-log";
+const TERMINATION_MESSAGE_LIMIT: usize = 4096;
+
+/// A packet landed wrongly.
+const WRONG: u8 = 40;
 
 /// How a run ended.
 #[derive(Debug, Serialize)]
@@ -26,6 +32,9 @@ pub struct Report {
     /// What is in the kernel now.
     #[serde(flatten)]
     pub installed: Option<Installed>,
+    /// What packets showed, if they were asked.
+    #[serde(flatten)]
+    pub verdict: Option<Verdict>,
     /// How long each step took.
     pub steps: Vec<Step>,
 }
@@ -38,6 +47,8 @@ pub enum Outcome {
     Applied,
     /// The rules were there already.
     Unchanged,
+    /// The rules are there, and a packet landed wrongly.
+    Wrong,
     /// Nothing was changed, because of an error.
     Failed,
 }
@@ -76,7 +87,7 @@ pub struct Step {
 }
 
 impl Report {
-    /// Rules are in the kernel.
+    /// Rules are in the kernel, and nobody asked whether they work.
     pub fn success(applied: &Applied, before: &[(&'static str, Duration)]) -> Self {
         let installed = Installed {
             backend: applied.backend,
@@ -90,14 +101,32 @@ impl Report {
             exit_code: 0,
             error: None,
             installed: Some(installed),
+            verdict: None,
             steps: before.iter().chain(&applied.steps).copied().map(Step::from).collect(),
         }
+    }
+
+    /// Packets were asked whether the rules work.
+    pub fn verified(self, verdict: Verdict, steps: &[(&'static str, Duration)]) -> Self {
+        let wrong: Vec<_> =
+            verdict.wrong.iter().map(|wrong| format!("{}: {}", wrong.claim, wrong.found)).collect();
+        let steps = self.steps.into_iter().chain(steps.iter().copied().map(Step::from)).collect();
+        let verified = Self { verdict: Some(verdict), steps, ..self };
+        if wrong.is_empty() {
+            return verified;
+        }
+        let message = format!(
+            "the rules are installed and do not work: it is not so that {}; look for rules of others in this network namespace",
+            wrong.join("; nor that ")
+        );
+        let error = Some(Problem { reason: "landed-wrongly", message });
+        Self { result: Outcome::Wrong, exit_code: WRONG, error, ..verified }
     }
 
     /// Nothing was changed.
     pub fn failure(exit_code: u8, error: Problem, steps: &[(&'static str, Duration)]) -> Self {
         let steps = steps.iter().copied().map(Step::from).collect();
-        Self { result: Outcome::Failed, exit_code, error: Some(error), installed: None, steps }
+        Self { result: Outcome::Failed, exit_code, error: Some(error), installed: None, verdict: None, steps }
     }
 
     /// One line of JSON for the log.
@@ -106,20 +135,78 @@ impl Report {
         struct Line<'a> {
             time: String,
             level: &'static str,
-            message: &'a str,
+            message: String,
             #[serde(flatten)]
             report: &'a Report,
         }
-        let (level, message) = match (self.result, &self.error) {
-            (Outcome::Applied, _) => ("info", "the redirect rules are installed"),
-            (Outcome::Unchanged, _) => ("info", "the redirect rules were installed already"),
-            (Outcome::Failed, Some(error)) => ("error", error.message.as_str()),
-            (Outcome::Failed, None) => ("error", "failed"),
+        let (level, message) = match &self.error {
+            Some(error) => ("error", error.message.clone()),
+            None => ("info", self.summary()),
         };
         let time = humantime::format_rfc3339_millis(now).to_string();
         serde_json::to_string(&Line { time, level, message, report: self })
             .expect("the report has only texts as keys, and JSON takes all its values")
     }
+
+    fn summary(&self) -> String {
+        let done = match self.result {
+            Outcome::Unchanged => "the redirect rules were installed already",
+            Outcome::Applied | Outcome::Wrong | Outcome::Failed => "the redirect rules are installed",
+        };
+        match &self.verdict {
+            Some(Verdict { unproven, .. }) if unproven.is_empty() => format!("{done} and proven"),
+            Some(Verdict { proven, unproven, .. }) => {
+                format!("{done}; {} claims are proven, {} are not", proven.len(), unproven.len())
+            }
+            None => format!("{done} and were not verified"),
+        }
+    }
+
+    /// The report in the space that Kubernetes has for it. Where it is too long, what matters least is left out first.
+    pub fn termination_message(&self) -> String {
+        let fits = |text: &String| text.len() <= TERMINATION_MESSAGE_LIMIT;
+        let whole = Some(self.text(serde_json::to_string)).filter(fits);
+        let shorter = || {
+            let mut value: serde_json::Value = self.text(|report| serde_json::to_value(report));
+            let shorten: [fn(&mut serde_json::Value, &Self); 3] = [drop_steps, count_proven, keep_the_end];
+            shorten.into_iter().find_map(|shorten| {
+                shorten(&mut value, self);
+                Some(value.to_string()).filter(fits)
+            })
+        };
+        whole.or_else(shorter).unwrap_or_default()
+    }
+
+    fn text<T>(&self, write: impl FnOnce(&Self) -> serde_json::Result<T>) -> T {
+        write(self).expect("the report has only texts as keys, and JSON takes all its values")
+    }
+}
+
+fn drop_steps(value: &mut serde_json::Value, _: &Report) {
+    value.as_object_mut().map(|object| object.remove("steps"));
+}
+
+/// Numbers in the place of what is proven, and reasons alone of what is not.
+fn count_proven(value: &mut serde_json::Value, report: &Report) {
+    let (Some(object), Some(verdict)) = (value.as_object_mut(), &report.verdict) else { return };
+    let mut reasons: Vec<_> = verdict.unproven.iter().map(|unproven| unproven.because.reason).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    object.insert("proven".to_owned(), verdict.proven.len().into());
+    object.insert("unproven".to_owned(), reasons.into());
+    object.remove("wrong");
+}
+
+/// How it ended, and the beginning of what went wrong.
+fn keep_the_end(value: &mut serde_json::Value, report: &Report) {
+    let beginning = |text: &str| text.chars().take(TERMINATION_MESSAGE_LIMIT / 8).collect::<String>();
+    *value = serde_json::json!({
+        "result": report.result,
+        "exit_code": report.exit_code,
+        "error": report.error.as_ref().map(|error| {
+            serde_json::json!({ "reason": error.reason, "message": beginning(&error.message) })
+        }),
+    });
 }
 
 impl From<(&'static str, Duration)> for Step {
@@ -132,39 +219,54 @@ impl From<(&'static str, Duration)> for Step {
 /// it is not replaced, since a termination message's file is a mount.
 #[derive(Debug)]
 pub struct Destination {
+    flag: Flag,
     path: PathBuf,
     file: File,
 }
 
-/// The report's file cannot be used.
+/// A report's file cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("--report (REMORA_REDIRECT_REPORT) {path:?}: {error}; allowed: a file that can be written")]
+#[error("{flag} ({}) {path:?}: {error}; allowed: a file that can be written", flag.env())]
 pub struct Unwritable {
+    flag: Flag,
     path: PathBuf,
     error: io::Error,
 }
 
 impl Destination {
-    /// The file that was asked for; otherwise one in the pod's state directory, if there is such a directory.
-    pub fn open(asked: Option<&Path>) -> Result<Option<Self>, Unwritable> {
-        let open = |path: &Path| {
-            let file = File::options().write(true).create(true).truncate(false).open(path);
-            file.map(|file| Self { path: path.to_owned(), file })
-        };
-        let default = Path::new(api::pod::STATE_PATH).join(FILE);
-        let path = asked.unwrap_or(&default);
-        match open(path) {
+    /// The report's file: the one that was asked for; otherwise one in the pod's state directory, if there is such a directory.
+    pub fn report(asked: Option<&Path>) -> Result<Option<Self>, Unwritable> {
+        Self::open(Flag::Report, asked, Path::new(api::pod::REDIRECT_REPORT), true)
+    }
+
+    /// The termination message's: the one that was asked for; otherwise the one that Kubernetes made, if it did.
+    pub fn termination_message(asked: Option<&Path>) -> Result<Option<Self>, Unwritable> {
+        Self::open(Flag::TerminationMessage, asked, Path::new(TERMINATION_MESSAGE), false)
+    }
+
+    fn open(
+        flag: Flag,
+        asked: Option<&Path>,
+        default: &Path,
+        create: bool,
+    ) -> Result<Option<Self>, Unwritable> {
+        let path = asked.unwrap_or(default);
+        let create = create || asked.is_some();
+        match File::options().write(true).create(create).truncate(false).open(path) {
+            Ok(file) => Ok(Some(Self { flag, path: path.to_owned(), file })),
             Err(error) if asked.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(None),
-            other => other.map(Some).map_err(|error| Unwritable { path: path.to_owned(), error }),
+            Err(error) => Err(Unwritable { flag, path: path.to_owned(), error }),
         }
     }
 
     /// Writes the report in place of what the file held.
     pub fn write(mut self, report: &Report) -> Result<(), Unwritable> {
-        let mut text = serde_json::to_string_pretty(report)
-            .expect("the report has only texts as keys, and JSON takes all its values");
-        text.push('\n');
+        let text = if self.flag == Flag::TerminationMessage {
+            report.termination_message()
+        } else {
+            report.text(serde_json::to_string_pretty) + "\n"
+        };
         let written = self.file.set_len(0).and_then(|()| self.file.write_all(text.as_bytes()));
-        written.map_err(|error| Unwritable { path: self.path, error })
+        written.map_err(|error| Unwritable { flag: self.flag, path: self.path, error })
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! clap is told of texts only, so that every bad one can be reported at once rather than the first alone.
 
+mod explain;
 mod istio;
 mod parse;
 mod problem;
@@ -9,12 +10,15 @@ mod table;
 mod typed;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::options::Flag;
 
+pub use explain::TypedPacket;
 pub use problem::{BadOption, BadOptions};
 pub use typed::Typed;
 
@@ -27,7 +31,15 @@ pub use typed::Typed;
 #[command(
     after_help = "Lists of ports: 80,8000-8100. Lists of networks: 10.0.0.0/8,2001:db8::/32. Lists of ids: 1000,2000-2010. Lists of \
 interfaces: net1,tap+. Exclusions win over inclusions. Istio's flags and environment variables for its init container are accepted too.\n\n\
-Exit codes: 0 done, 10 bad input, 20 no usable backend, 21 a capability is missing, 30 the kernel refused the rules."
+Exit codes:
+   0  done: proven by packets, as far as the report says
+  10  bad input
+  20  no usable backend: the message names what the kernel lacks
+  21  a capability is missing: the message names it
+  22  rules of others would disable ours: the message shows them
+  30  the rules could not be installed; everything is as it was
+  31  the rules could not be installed, nor could everything be made as it was
+  40  a packet landed wrongly; `check`: the kernel does not hold these rules"
 )]
 pub struct Command {
     /// What to do instead of installing the rules.
@@ -38,13 +50,27 @@ pub struct Command {
     #[command(flatten)]
     pub typed: Typed,
 
+    /// Whether packets prove the rules after they are installed
+    #[arg(long = Flag::Verify.long(), env = Flag::Verify.env(), value_name = "on|off", global = true,
+          default_value = "on", value_parser = BoolishValueParser::new(), action = ArgAction::Set)]
+    pub verify: bool,
+
+    /// The same as --verify off
+    #[arg(long, global = true)]
+    pub no_verify: bool,
+
     /// Where a JSON report is written; by default the pod's state directory, where there is one
     #[arg(long = Flag::Report.long(), env = Flag::Report.env(), value_name = "FILE", global = true)]
     pub report: Option<PathBuf>,
+
+    /// Where the report is written in at most 4096 bytes, for Kubernetes to show; by default /dev/termination-log, where there
+    /// is such a file
+    #[arg(long = Flag::TerminationMessage.long(), env = Flag::TerminationMessage.env(), value_name = "FILE", global = true)]
+    pub termination_message: Option<PathBuf>,
 }
 
 /// What to do instead of installing the rules.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Subaction {
     /// Print the rules that the options ask for, and touch nothing
     Plan {
@@ -52,12 +78,33 @@ pub enum Subaction {
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
     },
+    /// Say where a packet would land by the rules that the options ask for, and which rule decides; no packet is sent
+    Explain {
+        /// Which packet
+        #[command(flatten)]
+        packet: TypedPacket,
+        /// How it is told
+        #[arg(long, value_enum, default_value = "text")]
+        output: Output,
+    },
+    /// Tell whether the kernel holds the rules that the options ask for, and touch nothing
+    Check {
+        /// How it is told
+        #[arg(long, value_enum, default_value = "text")]
+        output: Output,
+    },
+    /// Call an address, and print the port that it is called from.
+    #[command(name = crate::verify::COMMAND, hide = true)]
+    Call {
+        /// Whom.
+        destination: SocketAddr,
+    },
 }
 
-/// How a plan is printed.
+/// How something is printed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Output {
-    /// A table for each chain.
+    /// For people.
     Text,
     /// For programs.
     Json,

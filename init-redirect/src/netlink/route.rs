@@ -20,6 +20,7 @@ mod number {
     pub(super) const DELADDR: u16 = 21;
     pub(super) const GETADDR: u16 = 22;
     pub(super) const NEWROUTE: u16 = 24;
+    pub(super) const GETROUTE: u16 = 26;
     pub(super) const NEWNEIGH: u16 = 28;
 
     pub(super) const AF_UNSPEC: u8 = 0;
@@ -51,6 +52,10 @@ mod number {
     pub(super) const RTPROT_STATIC: u8 = 4;
     pub(super) const RT_SCOPE_LINK: u8 = 253;
     pub(super) const RTN_UNICAST: u8 = 1;
+    pub(super) const RTN_LOCAL: u8 = 2;
+    /// Where `struct rtmsg` has the type of a route, and its length.
+    pub(super) const ROUTE_TYPE: usize = 7;
+    pub(super) const ROUTE_HEADER: usize = 12;
 
     pub(super) const NDA_DST: u16 = 1;
     pub(super) const NDA_LLADDR: u16 = 2;
@@ -99,6 +104,48 @@ impl Route {
             Err(Failure::Refused(Errno::ENODEV)) => Ok(None),
             other => other.map(|()| index),
         }
+    }
+
+    /// The name of the link through which packets for an address leave; nothing if there is no route.
+    pub(crate) fn way(&mut self, to: IpAddr) -> Result<Option<String>, Failure> {
+        let (family, bits) = family(to);
+        let header = [&[family, bits][..], &[0; number::ROUTE_HEADER - 2]].concat();
+        let mut link = None;
+        let found = self.0.ask(
+            (number::GETROUTE, 0),
+            &header,
+            |w| w.bytes(number::RTA_DST, &octets(to)),
+            |message| {
+                let usable = [number::RTN_UNICAST, number::RTN_LOCAL].map(Some);
+                if usable.contains(&message.body.get(number::ROUTE_TYPE).copied()) {
+                    let attributes = message.attributes_behind(number::ROUTE_HEADER)?;
+                    link = attributes.get(number::RTA_OIF).map(|bytes| native(bytes, 0)).transpose()?;
+                }
+                Ok(())
+            },
+        );
+        match (found, link) {
+            // No family, no route, or a route that says "prohibited" or "unreachable".
+            (Err(Failure::Refused(_)), _) | (Ok(()), None) => Ok(None),
+            (Err(failure), _) => Err(failure),
+            (Ok(()), Some(link)) => self.name(link),
+        }
+    }
+
+    fn name(&mut self, link: u32) -> Result<Option<String>, Failure> {
+        let mut name = None;
+        self.0.ask(
+            (number::GETLINK, 0),
+            &link_header(link, 0),
+            |_| (),
+            |message| {
+                name = Some(
+                    message.attributes_behind(number::LINK_HEADER)?.text(number::IFLA_IFNAME)?.to_owned(),
+                );
+                Ok(())
+            },
+        )?;
+        Ok(name)
     }
 
     /// Makes a link of a kind, down; `fill` writes what the kind needs. Gives its index.

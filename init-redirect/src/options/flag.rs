@@ -61,13 +61,17 @@ pub enum Flag {
     HoldUntilReady,
     /// Who installs the rules.
     Backend,
+    /// Whether packets are to prove the rules.
+    Verify,
     /// Where the report goes.
     Report,
+    /// Where the short report goes.
+    TerminationMessage,
 }
 
 impl Flag {
     /// Every option.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::OutboundPort,
         Self::InboundPort,
         Self::ProxyUid,
@@ -95,7 +99,9 @@ impl Flag {
         Self::CaptureEstablished,
         Self::HoldUntilReady,
         Self::Backend,
+        Self::Verify,
         Self::Report,
+        Self::TerminationMessage,
     ];
 
     /// The long flag without its dashes.
@@ -137,7 +143,9 @@ impl Flag {
             Self::CaptureEstablished => ("capture-established", "REMORA_CAPTURE_ESTABLISHED"),
             Self::HoldUntilReady => ("hold-until-ready", "REMORA_HOLD_UNTIL_READY"),
             Self::Backend => ("backend", "REMORA_REDIRECT_BACKEND"),
+            Self::Verify => ("verify", "REMORA_VERIFY"),
             Self::Report => ("report", "REMORA_REDIRECT_REPORT"),
+            Self::TerminationMessage => ("termination-message", "REMORA_TERMINATION_MESSAGE"),
         }
     }
 }
