@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
 use clap::error::ErrorKind;
-use init_redirect::args::{Command, Output, Subaction};
+use init_redirect::args::{Command, Output, PlanOutput, Subaction};
 use init_redirect::backend::{self, Applied};
 use init_redirect::capability;
 use init_redirect::options::Options;
@@ -60,6 +60,7 @@ fn run(command: &Command, begun: Instant) -> ExitCode {
             Err(error) => bad_input(&error),
         },
         Some(Subaction::Check { output }) => check(&plan, *output),
+        Some(Subaction::Cleanup) => clean_up(),
         Some(Subaction::Call { .. }) | None => install(command, &options, &plan, begun),
     }
 }
@@ -155,10 +156,32 @@ fn failure(error: backend::Error) -> Failure {
     (error.exit_code(), problem)
 }
 
-fn print_plan(plan: &Plan, output: Output) -> anyhow::Result<()> {
+/// Removes what is ours. One part that cannot be removed does not keep the others.
+fn clean_up() -> ExitCode {
+    let done = match permitted().and_then(|()| backend::clean().map_err(failure)) {
+        Ok(done) => done,
+        Err((code, problem)) => return fail(code, &problem.message),
+    };
+    verify::remove_leftovers();
+    let mut code = 0;
+    for (backend, result) in done {
+        match result {
+            Ok(()) => log(&format!("init-redirect: {backend}: the redirect rules are removed")),
+            Err(error) => {
+                log(&format!("init-redirect: {backend}: {error}"));
+                code = code.max(error.exit_code());
+            }
+        }
+    }
+    ExitCode::from(code)
+}
+
+fn print_plan(plan: &Plan, output: PlanOutput) -> anyhow::Result<()> {
     match output {
-        Output::Text => print(&plan.to_string()),
-        Output::Json => print(&json(plan)?),
+        PlanOutput::Text => print(&plan.to_string()),
+        PlanOutput::Json => print(&json(plan)?),
+        PlanOutput::Nft => print(&plan.to_nft()),
+        PlanOutput::Iptables => print(&plan.to_iptables()),
     }
 }
 

@@ -76,7 +76,7 @@ pub enum Subaction {
     Plan {
         /// How they are printed
         #[arg(long, value_enum, default_value = "text")]
-        output: Output,
+        output: PlanOutput,
     },
     /// Say where a packet would land by the rules that the options ask for, and which rule decides; no packet is sent
     Explain {
@@ -93,12 +93,27 @@ pub enum Subaction {
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
     },
+    /// Remove all rules of ours, whichever backend put them there, and touch nothing else
+    Cleanup,
     /// Call an address, and print the port that it is called from.
     #[command(name = crate::verify::COMMAND, hide = true)]
     Call {
         /// Whom.
         destination: SocketAddr,
     },
+}
+
+/// How a plan is printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum PlanOutput {
+    /// A table for each chain.
+    Text,
+    /// For programs.
+    Json,
+    /// For `nft -f`.
+    Nft,
+    /// For `iptables-restore --noflush` and `ip6tables-restore --noflush`.
+    Iptables,
 }
 
 /// How something is printed.

@@ -11,9 +11,10 @@ mod iptables;
 mod lock;
 mod nft;
 mod seen;
+mod sources;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -77,6 +78,19 @@ struct Written {
 /// Makes the plan true, by the backend that is asked for or fits best.
 pub fn apply(asked: BackendChoice, plan: &Plan) -> Result<Applied, Error> {
     let _lock = Lock::take()?;
+    let begun = Instant::now();
+    let placed = sources::put(plan)?;
+    let step = ("addresses", begun.elapsed());
+    let mut applied = install(asked, plan).inspect_err(|_| {
+        // An address that stays does nobody harm; the error is what counts.
+        let _ = if placed { sources::remove() } else { Ok(false) };
+    })?;
+    applied.changed |= placed;
+    applied.steps.insert(0, step);
+    Ok(applied)
+}
+
+fn install(asked: BackendChoice, plan: &Plan) -> Result<Applied, Error> {
     let seen = Seen::look()?;
     let mut lacking = String::new();
     let mut failed = None;
@@ -107,16 +121,20 @@ pub fn holder() -> Result<Option<Backend>, Error> {
     Ok(Seen::look()?.facts().holder)
 }
 
-/// Takes everything of ours out of every backend that may hold it, and goes on past errors: for each whether there was
-/// something.
-pub fn clean() -> Result<Vec<(Backend, Result<bool, Error>)>, Error> {
+/// Takes everything of ours out of every backend that holds some, and goes on past errors.
+pub fn clean() -> Result<Vec<(Backend, Result<(), Error>)>, Error> {
     let _lock = Lock::take()?;
+    sources::remove()?;
     Ok(Seen::look()?.clean())
 }
 
 impl Backend {
     /// Whether the plan is in the kernel as it would be written.
     pub fn holds(self, plan: &Plan) -> Result<bool, Error> {
+        Ok(sources::hold(plan)? && self.holds_rules(plan)?)
+    }
+
+    fn holds_rules(self, plan: &Plan) -> Result<bool, Error> {
         match self {
             Self::Nft => nft::holds(plan),
             Self::IptablesNft => Iptables::new(Variant::Nft).holds(plan),

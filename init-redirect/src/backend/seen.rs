@@ -85,17 +85,13 @@ impl Seen {
         self.legacy.as_ref().is_some_and(|legacy| legacy.empty)
     }
 
-    pub(super) fn clean(&self) -> Vec<(Backend, Result<bool, Error>)> {
-        let mut done = Vec::new();
-        for holder in self.holders() {
-            let results = match holder {
-                Backend::Nft => vec![nft::clean()],
-                Backend::IptablesNft => Iptables::new(Variant::Nft).clean(),
-                Backend::IptablesLegacy => Iptables::new(Variant::Legacy).clean(),
-            };
-            done.extend(results.into_iter().map(|result| (holder, result)));
-        }
-        done
+    pub(super) fn clean(&self) -> Vec<(Backend, Result<(), Error>)> {
+        let clean = |holder| match holder {
+            Backend::Nft => nft::clean(),
+            Backend::IptablesNft => Iptables::new(Variant::Nft).clean(),
+            Backend::IptablesLegacy => Iptables::new(Variant::Legacy).clean(),
+        };
+        self.holders().map(|holder| (holder, clean(holder))).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 //! Without them the proxy calls from the pod's own address, so a kernel without IPv6, or a namespace where it is off, is no
 //! fault.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use nix::errno::Errno;
 
@@ -14,35 +14,42 @@ use crate::plan::Plan;
 /// lo has this index in every namespace (the kernel's LOOPBACK_IFINDEX).
 const LO: u32 = 1;
 
-/// Makes these addresses be there; says whether some were not.
+/// Makes exactly those of our addresses be there that the plan has; says whether anything changed.
 pub(super) fn put(plan: &Plan) -> Result<bool, Error> {
     let mut route = open()?;
     let held = held(&mut route)?;
-    let mut missing = plan.sources.iter().copied().map(IpAddr::from).filter(|source| !held.contains(source));
-    let put = missing.try_fold(false, |_, source| route.add_source(LO, source).map(|()| true));
-    match put {
-        Err(Failure::Refused(Errno::EACCES | Errno::EAFNOSUPPORT | Errno::EOPNOTSUPP)) => Ok(false),
-        other => other.map_err(|failure| failed("giving lo an address", failure)),
+    let mut changed = false;
+    for source in Plan::all_sources() {
+        let address = IpAddr::from(source);
+        let done = match (plan.sources.contains(&source), held.contains(&address)) {
+            (true, false) => route.add_source(LO, address),
+            (false, true) => route.remove_address(LO, address),
+            (true, true) | (false, false) => continue,
+        };
+        match done {
+            Err(Failure::Refused(Errno::EACCES | Errno::EAFNOSUPPORT | Errno::EOPNOTSUPP)) => break,
+            other => other.map_err(|failure| failed("changing lo's addresses", failure))?,
+        }
+        changed = true;
     }
+    Ok(changed)
 }
 
 /// Takes all of them away that any plan may have put there; says whether there were some.
 pub(super) fn remove() -> Result<bool, Error> {
     let mut route = open()?;
-    let ours = Plan::all_sources().map(IpAddr::from);
+    let ours: Vec<IpAddr> = Plan::all_sources().into_iter().map(IpAddr::from).collect();
     let mut held = held(&mut route)?.into_iter().filter(|address| ours.contains(address));
     let removed = held.try_fold(false, |_, source| route.remove_address(LO, source).map(|()| true));
-    removed.map_err(|failure| failed("taking an address from lo", failure))
+    removed.map_err(|failure| failed("changing lo's addresses", failure))
 }
 
-/// Whether all are there, or none can be.
+/// Whether those are there that the plan has and no others, or none can be: where lo has not even ::1 there is no IPv6.
 pub(super) fn hold(plan: &Plan) -> Result<bool, Error> {
     let held = held(&mut open()?)?;
-    let expected: Vec<IpAddr> = plan.sources.iter().copied().map(IpAddr::from).collect();
-    // Where lo has not even ::1 there is no IPv6.
-    let without = !held.contains(&std::net::Ipv6Addr::LOCALHOST.into());
-    let of_others = Plan::all_sources().map(IpAddr::from).into_iter().filter(|source| !expected.contains(source));
-    Ok(without || expected.iter().all(|source| held.contains(source)) && !of_others.into_iter().any(|source| held.contains(&source)))
+    let as_planned =
+        |source: &Ipv6Addr| held.contains(&IpAddr::from(*source)) == plan.sources.contains(source);
+    Ok(!held.contains(&Ipv6Addr::LOCALHOST.into()) || Plan::all_sources().iter().all(as_planned))
 }
 
 fn open() -> Result<Route, Error> {

@@ -130,13 +130,14 @@ impl Iptables {
         Ok((conflicts.collect(), saved.iter().any(Saved::has_ours)))
     }
 
-    /// Takes everything of ours out; goes on past errors. True where there was something.
-    pub(super) fn clean(&self) -> Vec<Result<bool, Error>> {
-        let clean = |programs: Programs| {
+    /// Takes everything of ours out. A family that fails does not keep the other.
+    pub(super) fn clean(&self) -> Result<(), Error> {
+        let programs: Vec<Programs> = self.programs().collect();
+        on_all(&programs, |programs| {
             let text = change::to_saved(&programs.save()?, &Saved::default());
-            text.as_deref().map(|text| programs.restore(text)).transpose().map(|done| done.is_some())
-        };
-        self.programs().map(clean).collect()
+            text.map_or(Ok(()), |text| programs.restore(&text))
+        })
+        .map(|_| ())
     }
 
     fn programs(&self) -> impl Iterator<Item = Programs> {

@@ -86,8 +86,8 @@ pub(super) fn holds(plan: &Plan) -> Result<bool, Error> {
     Err(Error::Unsettled)
 }
 
-/// Takes our table out. True where there was one.
-pub(super) fn clean() -> Result<bool, Error> {
+/// Takes our table out.
+pub(super) fn clean() -> Result<(), Error> {
     let mut socket = Socket::open().map_err(unopened)?;
     for _ in 0..ATTEMPTS {
         let (held, generation) = match read(&mut socket) {
@@ -95,11 +95,11 @@ pub(super) fn clean() -> Result<bool, Error> {
             other => other.map_err(unreadable)?,
         };
         if held == Held::Absent {
-            return Ok(false);
+            return Ok(());
         }
         let batch = Batch::removal(generation);
         match socket.commit(&batch).map_err(unreadable)? {
-            Outcome::Done => return Ok(true),
+            Outcome::Done => return Ok(()),
             Outcome::Stale => {}
             Outcome::Refused(index, errno) => {
                 return Err(refused(index.and_then(|index| batch.steps.get(index)), errno));
