@@ -12,6 +12,10 @@ pub const PROXY_UID: u32 = 1337;
 /// The proxy's gid.
 pub const PROXY_GID: u32 = 1337;
 
+/// The last part of the addresses from which the proxy calls the application: 127.0.0.x, which every lo has, and ::x, which
+/// `init-redirect` puts there. Never 1, since servers trust that.
+pub const INBOUND_SOURCES: core::ops::RangeInclusive<u8> = 6..=15;
+
 /// The uid of `init-redirect`, which has its privilege from file capabilities.
 pub const INIT_UID: u32 = 65534;
 

@@ -109,7 +109,12 @@ pub(super) const ROWS: [Row; 27] = [
         "false",
         "Let connections wait for the proxy's listeners instead of refusing them",
     ),
-    row(Flag::Backend, "BACKEND", "auto", "How rules are installed: auto or nft"),
+    row(
+        Flag::Backend,
+        "BACKEND",
+        "auto",
+        "How rules are installed: auto, nft, iptables-nft or iptables-legacy",
+    ),
 ];
 
 impl Row {

@@ -41,6 +41,9 @@ mod number {
 
     pub(super) const IFA_ADDRESS: u16 = 1;
     pub(super) const IFA_LOCAL: u16 = 2;
+    /// `struct ifa_cacheinfo`: preferred and valid lifetime in seconds, then two times of the kernel's.
+    pub(super) const IFA_CACHEINFO: u16 = 6;
+    pub(super) const FOREVER: u32 = u32::MAX;
     pub(super) const IFA_FLAGS: u16 = 8;
     /// Usable at once: nobody else can have an address of a link that we made ourselves.
     pub(super) const IFA_F_NODAD: u32 = 0x02;
@@ -214,7 +217,29 @@ impl Route {
         }
     }
 
+    /// Gives a link an address that is used by those alone who ask for it: its preferred lifetime (RFC 4862, 5.5.4) is over.
+    pub(crate) fn add_source(&mut self, link: u32, address: IpAddr) -> Result<(), Failure> {
+        let added = self.address_with((number::NEWADDR, NLM_F_CREATE | NLM_F_EXCL), link, address, |w| {
+            let lifetimes = [0, number::FOREVER, 0, 0].map(u32::to_ne_bytes);
+            w.bytes(number::IFA_CACHEINFO, &lifetimes.concat());
+        });
+        match added {
+            Err(Failure::Refused(Errno::EEXIST)) => Ok(()),
+            other => other,
+        }
+    }
+
     fn address(&mut self, message: (u16, u16), link: u32, address: IpAddr) -> Result<(), Failure> {
+        self.address_with(message, link, address, |_| ())
+    }
+
+    fn address_with(
+        &mut self,
+        message: (u16, u16),
+        link: u32,
+        address: IpAddr,
+        fill: impl FnOnce(&mut Writer),
+    ) -> Result<(), Failure> {
         let (family, bits) = family(address);
         let mut header = vec![family, bits, 0, 0];
         header.extend(link.to_ne_bytes());
@@ -222,6 +247,7 @@ impl Route {
             w.bytes(number::IFA_LOCAL, &octets(address));
             w.bytes(number::IFA_ADDRESS, &octets(address));
             w.bytes(number::IFA_FLAGS, &number::IFA_F_NODAD.to_ne_bytes());
+            fill(w);
         })
     }
 

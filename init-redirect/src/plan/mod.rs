@@ -12,6 +12,8 @@ mod print;
 mod rule;
 mod select;
 
+use std::net::Ipv6Addr;
+
 use serde::Serialize;
 
 use crate::options::{Families, Family, Flag, Options};
@@ -23,6 +25,8 @@ pub use rule::{Action, Chain, ChainName, Hook, Match, Point, Purpose, Rule};
 pub struct Plan {
     /// The chains, each hooked into the kernel by itself.
     pub chains: Vec<Chain>,
+    /// The addresses that lo gets, from which the proxy calls the application over IPv6.
+    pub sources: Vec<Ipv6Addr>,
 }
 
 impl Plan {
@@ -36,7 +40,13 @@ impl Plan {
         if let Families::Only(family) = options.families {
             chains.iter_mut().for_each(|chain| chain.rules.insert(0, left_alone(family)));
         }
-        Self { chains }
+        let sources = options.families.contains(Family::V6).then(Self::all_sources);
+        Self { chains, sources: sources.unwrap_or_default() }
+    }
+
+    /// The addresses that lo may get.
+    pub fn all_sources() -> Vec<Ipv6Addr> {
+        api::pod::INBOUND_SOURCES.map(|last| Ipv6Addr::from(u128::from(last))).collect()
     }
 
     /// How many rules it has.

@@ -13,7 +13,16 @@ impl fmt::Display for Plan {
             f,
             "For IPv4 and IPv6. In each chain the first rule that matches decides; the rest is left alone."
         )?;
-        self.chains.iter().try_for_each(|chain| table(f, chain))
+        self.chains.iter().try_for_each(|chain| table(f, chain))?;
+        match (self.sources.first(), self.sources.last()) {
+            (Some(first), Some(last)) => {
+                writeln!(
+                    f,
+                    "\nlo gets the addresses {first} to {last}, from which the proxy calls the application."
+                )
+            }
+            _ => Ok(()),
+        }
     }
 }
 

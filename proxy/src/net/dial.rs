@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use api::pod::INBOUND_SOURCES;
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::TcpSocket;
@@ -132,8 +133,11 @@ impl Sources {
     fn available() -> Self {
         let usable = |ip: &IpAddr| std::net::UdpSocket::bind((*ip, 0)).is_ok();
         Self {
-            v4: (6..=15).map(|last| Ipv4Addr::new(127, 0, 0, last).into()).filter(usable).collect(),
-            v6: (6..=15).map(|last| Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, last).into()).filter(usable).collect(),
+            v4: INBOUND_SOURCES
+                .map(|last| Ipv4Addr::new(127, 0, 0, last).into())
+                .filter(usable)
+                .collect(),
+            v6: INBOUND_SOURCES.map(|last| Ipv6Addr::from(u128::from(last)).into()).filter(usable).collect(),
         }
     }
 
