@@ -111,3 +111,28 @@ fn a_virtual_machines_interface() {
 fn established_connections_and_held_ones() {
     check("established.txt", &plan(&["--capture-established", "--hold-until-ready"]).to_string());
 }
+
+/// What the other emitters are held to.
+const SETS: [(&str, &[&str]); 7] = [
+    ("defaults", &[]),
+    ("everything", &EVERYTHING),
+    ("nothing", &["--include-inbound-ports=", "--include-outbound-cidrs="]),
+    ("ipv4-only", &["--families=ipv4", "--exclude-outbound-cidrs=203.0.113.0/24"]),
+    ("dns", &["--redirect-dns", "--dns-servers=*"]),
+    ("hold", &["--hold-until-ready", "--include-outbound-cidrs=0.0.0.0/0,2001:db8::/32"]),
+    ("many-ports", &["--exclude-inbound-ports=1,3,5,7,9,11,13,15,17,19,21,23,25,27,29-30,80,8000-8100"]),
+];
+
+#[test]
+fn texts_for_nft() {
+    for (name, arguments) in SETS {
+        check(&format!("{name}.nft"), &plan(arguments).to_nft());
+    }
+}
+
+#[test]
+fn texts_for_iptables() {
+    for (name, arguments) in SETS {
+        check(&format!("{name}.iptables"), &plan(arguments).to_iptables());
+    }
+}

@@ -57,6 +57,12 @@ pub enum Error {
         /// What each lacks.
         reasons: String,
     },
+    /// A rule of the plan has no form in iptables.
+    #[error("iptables has no way to say {rule:?}, which asks for one thing twice: use --backend nft")]
+    Unsayable {
+        /// The rule.
+        rule: String,
+    },
     /// A program that the backend is made of is not there.
     #[error(
         "{program} is not installed here: use the image {}, or --backend nft, which needs no program",
@@ -114,6 +120,7 @@ impl Error {
             Self::Netlink { .. } => "netlink",
             Self::Answer(_) => "answer",
             Self::NoBackend { .. } => "no-backend",
+            Self::Unsayable { .. } => "unsayable",
             Self::ProgramMissing { .. } => "program-missing",
             Self::NetRawMissing => "not-permitted",
             Self::Program { .. } => "program-failed",
@@ -127,7 +134,10 @@ impl Error {
     /// The exit code that says it; README and `--help` list them.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::ModuleMissing { .. } | Self::NoBackend { .. } | Self::ProgramMissing { .. } => 20,
+            Self::ModuleMissing { .. }
+            | Self::NoBackend { .. }
+            | Self::Unsayable { .. }
+            | Self::ProgramMissing { .. } => 20,
             Self::NotPermitted | Self::NetRawMissing => 21,
             Self::Conflict(_) => 22,
             Self::Refused { .. }

@@ -5,6 +5,7 @@
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::interfaces;
 use super::ruleset::{Chain, Protocol, Rule, Ruleset, Side, State, Table, TableName, Target, Word};
 use crate::options::{Family, IdRange, PortRange, Ports};
 use crate::plan::{self, Action, Hook, Match, Plan, Point, Purpose};
@@ -78,7 +79,8 @@ pub(super) fn lower_rule(rule: &plan::Rule, family: Family) -> Vec<Rule> {
             })
             .collect();
     }
-    ways.into_iter().map(|words| Rule::new(words, target(rule.action))).collect()
+    let ways = ways.into_iter().filter_map(interfaces::merged);
+    ways.map(|words| Rule::new(words, target(rule.action))).collect()
 }
 
 const fn target(action: Action) -> Target {

@@ -6,6 +6,7 @@
 
 mod change;
 mod foreign;
+mod interfaces;
 mod lower;
 mod parse;
 mod program;
@@ -148,7 +149,11 @@ impl Iptables {
         let programs: Vec<Programs> = self.programs().collect();
         on_all(&programs, |programs| {
             let held = if empty { Saved::default() } else { programs.save()? };
-            Ok(Side { programs: *programs, held, wanted: lower::lower(plan, programs.family) })
+            let wanted = lower::lower(plan, programs.family);
+            match wanted.unsayable() {
+                None => Ok(Side { programs: *programs, held, wanted }),
+                Some(rule) => Err(Error::Unsayable { rule: rule.to_string() }),
+            }
         })
     }
 

@@ -102,6 +102,13 @@ impl Rule {
         Self { words, target }
     }
 
+    /// Whether iptables takes it: of these conditions a rule has one at most.
+    pub(super) fn can_be_said(&self) -> bool {
+        let mut options = self.words.iter().filter(|word| word.module().is_none()).map(Word::option);
+        let mut before = None;
+        options.all(|option| before.replace(option) != Some(option))
+    }
+
     /// Whether it decides about every packet.
     pub(super) fn is_final(&self) -> bool {
         self.words.is_empty() && !matches!(self.target, Target::Zone(_))
@@ -131,6 +138,12 @@ impl TableName {
 }
 
 impl Ruleset {
+    /// The first rule that iptables would not take.
+    pub(super) fn unsayable(&self) -> Option<&Rule> {
+        let chains = self.tables.iter().flat_map(|table| &table.chains);
+        chains.flat_map(|chain| &chain.rules).find(|rule| !rule.can_be_said())
+    }
+
     pub(super) fn table(&self, name: TableName) -> Option<&Table> {
         self.tables.iter().find(|table| table.name == name)
     }

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::change::{to_plan, to_saved};
 use super::lower::lower;
-use super::ruleset::{Ruleset, TableName};
+use super::ruleset::{Rule, Ruleset, TableName, Target, Word};
 use super::saved::{Malformed, Saved};
-use super::{foreign, parse};
+use super::{foreign, interfaces, parse};
 use crate::options::Family;
 use crate::options::arbitrary::{any_options, default_options};
 use crate::plan::Plan;
@@ -126,6 +126,37 @@ fn counters_comments_and_tables_of_no_interest_are_passed_over() {
     let rules = &saved.table(TableName::Nat).and_then(|nat| nat.chain("OUTPUT")).expect("the chain").rules;
     assert_eq!(rules, &["-m comment --comment \"it \\\"says\\\"\" -j RETURN"]);
     assert!(!saved.has_ours());
+}
+
+#[test]
+fn conditions_on_one_interface_become_one() {
+    let merged = |texts: &[&str]| {
+        let words = texts.iter().map(|text| {
+            let (not, interface) = text.strip_prefix('!').map_or((false, *text), |name| (true, name));
+            Word::In { not, interface: interface.to_owned() }
+        });
+        interfaces::merged(words.collect()).map(|words| Rule::new(words, Target::Return).to_string())
+    };
+    for (texts, expected) in [
+        (&["!lo", "eth0"][..], Some("-i eth0 -j RETURN")),
+        (&["eth0", "!lo"], Some("-i eth0 -j RETURN")),
+        (&["net+", "!lo"], Some("-i net+ -j RETURN")),
+        (&["net+", "net1"], Some("-i net1 -j RETURN")),
+        (&["lo", "!lo"], None),
+        (&["eth0", "net1"], None),
+        (&["!lo", "!l+"], Some("! -i l+ -j RETURN")),
+        // Every interface that begins with l but lo.
+        (&["!lo", "l+"], Some("! -i lo -i l+ -j RETURN")),
+    ] {
+        let found = merged(texts);
+        let same = match (&found, expected) {
+            (Some(found), Some(expected)) => parse::rule(found) == parse::rule(expected),
+            (found, expected) => found.is_none() && expected.is_none(),
+        };
+        assert!(same, "{texts:?}: {found:?}");
+    }
+    let unsayable = parse::rule("! -i lo -i l+ -j RETURN").expect("words of ours");
+    assert!(!unsayable.can_be_said());
 }
 
 #[test]
