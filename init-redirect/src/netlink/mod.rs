@@ -7,4 +7,4 @@ pub(crate) mod sys;
 pub(crate) mod wire;
 
 pub(crate) use route::{LinkAddress, Mac, Route};
-pub(crate) use socket::{Failure, Socket, acknowledgement};
+pub(crate) use socket::{Failure, Socket, acknowledgement, wait, wait_for};

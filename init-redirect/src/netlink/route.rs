@@ -2,14 +2,15 @@
 //!
 //! Addresses, routes and neighbours have the length of a single address; all belong to one link, so they go when it goes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddrV4};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::socket::SockProtocol;
 
 use super::sys::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL};
 use super::wire::{Attributes, Malformed, Message, Writer};
-use super::{Failure, Socket};
+use super::{Failure, Socket, wait};
 
 /// Numbers of the kernel's headers `linux/rtnetlink.h`, `linux/if_link.h`, `linux/if_addr.h` and `linux/neighbour.h`.
 mod number {
@@ -56,6 +57,8 @@ mod number {
     pub(super) const RT_SCOPE_LINK: u8 = 253;
     pub(super) const RTN_UNICAST: u8 = 1;
     pub(super) const RTN_LOCAL: u8 = 2;
+    /// The bit of RTNLGRP_IPV6_ROUTE.
+    pub(super) const GROUP_IPV6_ROUTE: u32 = 1 << 10;
     /// Where `struct rtmsg` has the type of a route, and its length.
     pub(super) const ROUTE_TYPE: usize = 7;
     pub(super) const ROUTE_HEADER: usize = 12;
@@ -111,27 +114,34 @@ impl Route {
 
     /// The name of the link through which packets for an address leave; nothing if there is no route.
     pub(crate) fn way(&mut self, to: IpAddr) -> Result<Option<String>, Failure> {
+        match self.route(to)? {
+            Some((number::RTN_UNICAST | number::RTN_LOCAL, link)) => self.name(link),
+            // The others say that packets are refused.
+            _ => Ok(None),
+        }
+    }
+
+    /// The type and the link of the route to an address.
+    fn route(&mut self, to: IpAddr) -> Result<Option<(u8, u32)>, Failure> {
         let (family, bits) = family(to);
         let header = [&[family, bits][..], &[0; number::ROUTE_HEADER - 2]].concat();
-        let mut link = None;
-        let found = self.0.ask(
+        let mut route = None;
+        let asked = self.0.ask(
             (number::GETROUTE, 0),
             &header,
             |w| w.bytes(number::RTA_DST, &octets(to)),
             |message| {
-                let usable = [number::RTN_UNICAST, number::RTN_LOCAL].map(Some);
-                if usable.contains(&message.body.get(number::ROUTE_TYPE).copied()) {
-                    let attributes = message.attributes_behind(number::ROUTE_HEADER)?;
-                    link = attributes.get(number::RTA_OIF).map(|bytes| native(bytes, 0)).transpose()?;
-                }
+                let kind = message.body.get(number::ROUTE_TYPE).copied().unwrap_or_default();
+                let attributes = message.attributes_behind(number::ROUTE_HEADER)?;
+                let link = attributes.get(number::RTA_OIF).map(|bytes| native(bytes, 0)).transpose()?;
+                route = link.map(|link| (kind, link));
                 Ok(())
             },
         );
-        match (found, link) {
-            // No family, no route, or a route that says "prohibited" or "unreachable".
-            (Err(Failure::Refused(_)), _) | (Ok(()), None) => Ok(None),
-            (Err(failure), _) => Err(failure),
-            (Ok(()), Some(link)) => self.name(link),
+        match asked {
+            // There is no such family, or no route.
+            Err(Failure::Refused(_)) => Ok(None),
+            other => other.map(|()| route),
         }
     }
 
@@ -209,6 +219,32 @@ impl Route {
         }
     }
 
+    /// The same, and returns when packets for the address are taken in: the kernel sees to that later by itself where the
+    /// address is IPv6.
+    pub(crate) fn add_usable_address(
+        &mut self,
+        link: u32,
+        address: IpAddr,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let opened = Socket::open(SockProtocol::NetlinkRoute)
+            .and_then(|events| events.join(number::GROUP_IPV6_ROUTE).map(|()| events));
+        let mut events = opened.map_err(|errno| Failure::Socket("watching routes", errno))?;
+        self.add_address(link, address)?;
+        while !self.is_local(address)? {
+            // Whatever has changed: the answer to the question tells whether it was this.
+            if events.receive().is_err() && !wait(&events, deadline) {
+                return Err(Failure::Socket("waiting for an address", Errno::ETIMEDOUT));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether packets for an address are for this host.
+    fn is_local(&mut self, address: IpAddr) -> Result<bool, Failure> {
+        Ok(self.route(address)?.is_some_and(|(kind, _)| kind == number::RTN_LOCAL))
+    }
+
     /// Takes an address from a link, where it need not be.
     pub(crate) fn remove_address(&mut self, link: u32, address: IpAddr) -> Result<(), Failure> {
         match self.address((number::DELADDR, 0), link, address) {
@@ -269,12 +305,7 @@ impl Route {
     }
 
     /// Where a tunnel's link sends what is for this neighbour: a UDP port of an IPv4 host.
-    pub(crate) fn add_tunnel_end(
-        &mut self,
-        link: u32,
-        mac: Mac,
-        end: std::net::SocketAddrV4,
-    ) -> Result<(), Failure> {
+    pub(crate) fn add_tunnel_end(&mut self, link: u32, mac: Mac, end: SocketAddrV4) -> Result<(), Failure> {
         let state = number::NUD_PERMANENT | number::NUD_NOARP;
         let header = neighbour_header(number::AF_BRIDGE, link, state, number::NTF_SELF);
         self.change((number::NEWNEIGH, NLM_F_CREATE), &header, |w| {

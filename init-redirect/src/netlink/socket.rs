@@ -1,10 +1,13 @@
 //! A netlink socket that asks one question at a time.
 //!
-//! The kernel answers within the call that asks, so an answer that is not there at once will never come: nothing waits.
+//! The kernel answers within the call that asks, so an answer that is not there at once will never come: no question waits.
+//! What happens by itself, which a socket hears of by joining a group, has to be waited for.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt,
     socket, sockopt,
@@ -114,6 +117,19 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Until something can be read; false when the time is over.
+pub(crate) fn wait(source: &impl AsFd, deadline: Instant) -> bool {
+    wait_for(source, PollFlags::POLLIN, deadline)
+}
+
+/// Until one of these or an error has happened; false when the time is over.
+pub(crate) fn wait_for(source: &impl AsFd, events: PollFlags, deadline: Instant) -> bool {
+    let left = deadline.saturating_duration_since(Instant::now());
+    // Rounded up, so that the deadline has passed when poll says so.
+    let timeout = PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX);
+    poll(&mut [PollFd::new(source.as_fd(), events)], timeout).is_ok_and(|ready| ready > 0)
 }
 
 /// An NLMSG_ERROR message says how a request ended: 0 or a negative error number.

@@ -69,7 +69,7 @@ fn pod_address(verifier: &mut Verifier<'_>, family: Family) -> Result<IpAddr, Be
 /// Everything about one address of the pod.
 fn through(verifier: &mut Verifier<'_>, tunnel: &mut Tunnel, pod: IpAddr) {
     let family = packet::family_of(pod);
-    let remote = match tunnel.address(pod) {
+    let remote = match tunnel.address(pod, verifier.deadline) {
         Ok(remote) => remote,
         Err(failure) => {
             return unproven(verifier, family, &because("giving the tunnel an address", &failure));

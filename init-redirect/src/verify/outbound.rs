@@ -17,8 +17,9 @@ use nix::sys::socket::{
 
 use super::claim::{Because, Claim, Kind};
 use super::packet::{self, Packet};
-use super::tracker::{Call, wait, wait_for};
+use super::tracker::Call;
 use super::{Expected, Verifier, child};
+use crate::netlink::{wait, wait_for};
 use crate::options::Family;
 use crate::plan::{Action, ChainName, Rule};
 

@@ -5,15 +5,13 @@
 //! evidence only once a later packet's entry is there.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::SockProtocol;
 
 use crate::netlink::wire::{Attributes, Malformed, Message, Writer, messages, netfilter_header};
-use crate::netlink::{Failure, Socket};
+use crate::netlink::{Failure, Socket, wait};
 
 /// Numbers of the kernel's headers `linux/netfilter/nfnetlink.h` and `linux/netfilter/nfnetlink_conntrack.h`.
 mod number {
@@ -124,19 +122,6 @@ impl Flow {
     fn is(&self, call: Call) -> bool {
         self.source.port() == call.source_port && self.destination == call.destination
     }
-}
-
-/// Until something can be read; false when the time is over.
-pub(super) fn wait(source: &impl AsFd, deadline: Instant) -> bool {
-    wait_for(source, PollFlags::POLLIN, deadline)
-}
-
-/// Until one of these or an error has happened; false when the time is over.
-pub(super) fn wait_for(source: &impl AsFd, events: PollFlags, deadline: Instant) -> bool {
-    let left = deadline.saturating_duration_since(Instant::now());
-    // Rounded up, so that the deadline has passed when poll says so.
-    let timeout = PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX);
-    poll(&mut [PollFd::new(source.as_fd(), events)], timeout).is_ok_and(|ready| ready > 0)
 }
 
 fn ask(socket: &mut Socket, kind: u16, family: u8, fill: impl FnOnce(&mut Writer)) -> Result<(), Failure> {

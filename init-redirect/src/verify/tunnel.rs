@@ -14,8 +14,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 
 use super::frame::{self, Act, Reply};
-use super::tracker::wait;
-use crate::netlink::{Failure, Mac, Route};
+use crate::netlink::{Failure, Mac, Route, wait};
 
 /// The link's name. Its process is told by the lock that `verify` holds.
 pub(super) const NAME: &str = "remora-verify";
@@ -104,12 +103,12 @@ impl Tunnel {
     }
 
     /// Gives both ends addresses of the family of `like`; gives the other end's.
-    pub(super) fn address(&mut self, like: IpAddr) -> Result<IpAddr, Failure> {
+    pub(super) fn address(&mut self, like: IpAddr, deadline: Instant) -> Result<IpAddr, Failure> {
         let remote = match like {
             IpAddr::V4(_) => IpAddr::from(REMOTE_V4),
             IpAddr::V6(_) => REMOTE_V6.into(),
         };
-        self.route.add_address(self.link, Self::local(like))?;
+        self.route.add_usable_address(self.link, Self::local(like), deadline)?;
         self.route.add_host(self.link, remote, REMOTE_MAC)?;
         Ok(remote)
     }
