@@ -1,10 +1,11 @@
 //! Sends a pod's TCP to its proxy, by rules in the pod's own network namespace.
 //!
-//! Five nouns, to be read in this order: [`options::Options`] is what is asked for, [`plan::Plan`] the rules that follow,
-//! a [`backend`] is what puts them into the kernel, [`backend::Applied`] says what was done, [`report::Report`] tells
-//! others. Everything up to the plan is pure.
+//! Six nouns, to be read in this order: [`options::Options`] is what is asked for, [`plan::Plan`] the rules that follow,
+//! a [`backend`] is what puts them into the kernel, [`backend::Applied`] says what was done, [`verify::Verdict`] what packets
+//! showed of it, [`report::Report`] tells others. Everything up to the plan is pure.
 //!
-//! It is not a firewall: it touches nothing but its own table, reads no names, and sends no packet.
+//! It is not a firewall: it touches nothing but what is its own, reads no names, and sends no packets but those that prove
+//! its rules.
 
 pub mod options;
 

@@ -51,6 +51,10 @@ pub enum Kind {
     InboundExcluded,
     /// A call from outside to the proxy's inbound port is reset.
     InboundPortReset,
+    /// The DNS questions of the pod come to the proxy.
+    DnsCaptured,
+    /// What clients behind virtual interfaces send comes to the proxy.
+    VirtualCaptured,
 }
 
 /// A claim that was not shown.
@@ -125,6 +129,8 @@ impl fmt::Display for Claim {
             Kind::InboundCaptured => "what is sent to the pod goes to the proxy",
             Kind::InboundExcluded => "what is excluded goes to the application directly",
             Kind::InboundPortReset => "a call from outside to the proxy's inbound port is reset",
+            Kind::DnsCaptured => "the pod's DNS questions come to the proxy",
+            Kind::VirtualCaptured => "what clients behind virtual interfaces send comes to the proxy",
         })?;
         if let Some(family) = self.family {
             write!(f, " ({family}")?;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::claim::{Because, Claim, Kind};
 use super::frame::{Act, Reply};
-use super::packet::{self, Packet};
+use super::packet;
 use super::tracker::Call;
 use super::tunnel::{self, Tunnel, Unavailable};
 use super::{Expected, Verifier, because};
@@ -96,9 +96,8 @@ impl<'v> Arrivals<'_, 'v> {
     }
 
     fn decides(&self, destination: SocketAddr) -> Option<&'v Rule> {
-        let packet =
-            Packet { source: self.remote, destination, from: Some(tunnel::NAME), to: None, owner: None };
-        packet::decides(self.rules(), &packet)
+        let packet = packet::arrival(self.remote, destination, tunnel::NAME)?;
+        packet::decides(self.verifier.plan, ChainName::Inbound, &packet)
     }
 
     /// For each rule that leaves something alone, a packet about which it decides.

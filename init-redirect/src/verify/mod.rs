@@ -55,6 +55,7 @@ pub fn verify<E: ToString>(
     holds: impl Fn() -> Result<bool, E>,
 ) -> (Verdict, Vec<(&'static str, Duration)>) {
     let (mut verdict, mut steps) = packets(subject);
+    only_read_back(subject.options, &mut verdict);
     let begun = Instant::now();
     let rules = Claim::general(Kind::RulesAsPlanned, None);
     match holds() {
@@ -113,6 +114,20 @@ fn packets(subject: Subject<'_>) -> (Verdict, Vec<(&'static str, Duration)>) {
     (verdict, steps)
 }
 
+/// What no packet of ours shows.
+fn only_read_back(options: &Options, verdict: &mut Verdict) {
+    for (asked, kind) in [
+        (options.dns.is_some(), Kind::DnsCaptured),
+        (!options.virtual_interfaces.is_empty(), Kind::VirtualCaptured),
+    ] {
+        if asked {
+            let because =
+                Because::new("not-probed", "no packet of ours shows it: its rules were only read back");
+            verdict.unproven(Claim::general(kind, None), because);
+        }
+    }
+}
+
 fn lock() -> Result<UnixListener, Because> {
     let address = std::os::unix::net::SocketAddr::from_abstract_name(LOCK);
     let lock = address.and_then(|address| UnixListener::bind_addr(&address));
@@ -146,13 +161,13 @@ enum Expected {
 
 impl<'a> Verifier<'a> {
     fn new(Subject { options, plan }: Subject<'a>, verdict: &'a mut Verdict) -> Result<Self, Because> {
-        let tracker = Tracker::open().map_err(|failure| match failure {
-            Failure::Refused(errno) => Because::new(
-                "no-conntrack-events",
-                format!("the kernel does not tell of connections: nf_conntrack_netlink is missing ({errno})"),
-            ),
-            other => because("watching connections", &other),
-        })?;
+        let tracker = match Tracker::open() {
+            Err(Failure::Refused(errno)) => {
+                let message = "the kernel does not tell of connections, for want of nf_conntrack_netlink";
+                return Err(Because::new("no-conntrack-events", format!("{message}: {errno}")));
+            }
+            other => other.map_err(|failure| because("watching connections", &failure))?,
+        };
         let route = Route::open().map_err(|errno| {
             because("asking for routes", &Failure::Socket("opening a netlink socket", errno))
         })?;

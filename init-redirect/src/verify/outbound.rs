@@ -16,7 +16,7 @@ use nix::sys::socket::{
 };
 
 use super::claim::{Because, Claim, Kind};
-use super::packet::{self, Packet};
+use super::packet;
 use super::tracker::Call;
 use super::{Expected, Verifier, child};
 use crate::netlink::{wait, wait_for};
@@ -56,12 +56,8 @@ pub(super) fn verify(verifier: &mut Verifier<'_>, family: Family) {
 }
 
 fn decides<'a>(verifier: &Verifier<'a>, destination: SocketAddr, to: &str) -> Option<&'a Rule> {
-    let rules = packet::rules(verifier.plan, ChainName::Outbound);
-    let source = packet::elsewhere(packet::family_of(destination.ip()));
-    packet::decides(
-        rules,
-        &Packet { source, destination, from: None, to: Some(to), owner: Some(verifier.owner) },
-    )
+    let packet = packet::call(verifier.owner, destination, to)?;
+    packet::decides(verifier.plan, ChainName::Outbound, &packet)
 }
 
 fn nothing_captured(verifier: &mut Verifier<'_>, family: Family) {
@@ -198,11 +194,12 @@ pub(super) fn call(destination: SocketAddr) -> Result<(OwnedFd, Call), Errno> {
 fn listener(at: SocketAddr) -> Result<TcpListener, Because> {
     let listening =
         TcpListener::bind(at).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    listening.map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => {
+    listening.map_err(|error| {
+        if error.kind() == ErrorKind::AddrInUse {
             Because::new("listener-held", format!("{at} is in use: the proxy runs already"))
+        } else {
+            Because::new("no-listener", format!("nobody can listen on {at}: {error}"))
         }
-        _ => Because::new("no-listener", format!("nobody can listen on {at}: {error}")),
     })
 }
 
@@ -230,8 +227,8 @@ const fn loopback(family: Family) -> IpAddr {
 }
 
 fn not_sent(errno: Errno) -> Because {
-    match errno {
-        Errno::EPERM => Because::new("lost", "another rule of the pod's refuses the packet"),
-        errno => Because::new("not-sent", format!("the packet cannot be sent: {errno}")),
+    if errno == Errno::EPERM {
+        return Because::new("lost", "another rule of the pod's refuses the packet");
     }
+    Because::new("not-sent", format!("the packet cannot be sent: {errno}"))
 }

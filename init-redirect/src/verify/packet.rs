@@ -2,9 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use ipnet::{Ipv4Net, Ipv6Net};
-
 use crate::options::{Family, Owner, Port};
+use crate::plan::explain::{Packet, Protocol, Sender, State};
 use crate::plan::{Action, Chain, ChainName, Match, Plan, Rule};
 
 /// Ports that a packet may be for, besides those that rules name.
@@ -12,19 +11,6 @@ const PORTS: [u16; 5] = [80, 443, 8080, 9, 1];
 
 /// Ranges of ports of which the first is tried: the first few will do.
 const RANGES: usize = 8;
-
-/// The first packet of a TCP connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Packet<'a> {
-    pub(super) source: IpAddr,
-    pub(super) destination: SocketAddr,
-    /// The link on which it arrives.
-    pub(super) from: Option<&'a str>,
-    /// The link through which it leaves.
-    pub(super) to: Option<&'a str>,
-    /// Who sends it; nobody of the pod where it arrives.
-    pub(super) owner: Option<Owner>,
-}
 
 /// The documentation address (RFC 5737, RFC 3849) that stands for everybody outside.
 pub(super) const fn elsewhere(family: Family) -> IpAddr {
@@ -39,46 +25,27 @@ pub(super) fn rules(plan: &Plan, name: ChainName) -> &[Rule] {
     plan.chains.iter().find(|chain| chain.name == name).map_or(&[], |Chain { rules, .. }| rules)
 }
 
-/// The rule that decides about a packet in a nat chain; nothing where all leave it alone by not matching.
-pub(super) fn decides<'a>(rules: &'a [Rule], packet: &Packet<'_>) -> Option<&'a Rule> {
-    rules.iter().find(|rule| rule.matches.iter().all(|condition| holds(condition, packet)))
+/// A call of this user of the pod.
+pub(super) fn call(owner: Owner, destination: SocketAddr, interface: &str) -> Option<Packet> {
+    let source = elsewhere(family_of(destination.ip()));
+    packet(Sender::Process(owner, interface.to_owned()), source, destination)
 }
 
-fn holds(condition: &Match, packet: &Packet<'_>) -> bool {
-    let Packet { source, destination, from, to, owner } = *packet;
-    let port = Port::new(destination.port());
-    match condition {
-        Match::Family(family) => family_of(destination.ip()) == *family,
-        Match::FromLoopback(yes) => (from == Some("lo")) == *yes,
-        Match::ToLoopback => to == Some("lo"),
-        Match::FromInterface(interface) => from.is_some_and(|name| interface.matches(name)),
-        Match::ToInterface(interface) => to.is_some_and(|name| interface.matches(name)),
-        Match::Owner(proxy) => owner == Some(*proxy),
-        Match::Uid(range) => owner.is_some_and(|owner| range.contains(owner.uid)),
-        Match::UidNot(range) => owner.is_some_and(|owner| !range.contains(owner.uid)),
-        Match::Gid(range) => owner.is_some_and(|owner| range.contains(owner.gid)),
-        Match::GidNot(range) => owner.is_some_and(|owner| !range.contains(owner.gid)),
-        Match::Tcp | Match::TcpSyn => true,
-        Match::DestinationPort(ports) | Match::OriginalDestinationPort(ports) => {
-            port.is_some_and(|port| ports.contains(port))
-        }
-        Match::DestinationPortNot(ports) => port.is_some_and(|port| !ports.contains(port)),
-        Match::DestinationV4(networks) => contains_v4(networks, destination.ip()),
-        Match::DestinationV6(networks) => contains_v6(networks, destination.ip()),
-        Match::SourceV4(networks) => contains_v4(networks, source),
-        Match::SourceV6(networks) => contains_v6(networks, source),
-        Match::Translated(yes) => !yes,
-        // No rule about a new connection looks at its source port, and it is none of the others.
-        Match::SourcePort(_) | Match::Udp | Match::TcpRefusal | Match::Invalid => false,
-    }
+/// A call of someone else to the pod.
+pub(super) fn arrival(source: IpAddr, destination: SocketAddr, interface: &str) -> Option<Packet> {
+    packet(Sender::Remote(interface.to_owned()), source, destination)
 }
 
-fn contains_v4(networks: &[Ipv4Net], address: IpAddr) -> bool {
-    matches!(address, IpAddr::V4(address) if networks.iter().any(|network| network.contains(&address)))
+fn packet(sender: Sender, source: IpAddr, destination: SocketAddr) -> Option<Packet> {
+    let to_pod = matches!(sender, Sender::Remote(_));
+    let (port, destination) = (Port::new(destination.port())?, destination.ip());
+    Some(Packet { sender, protocol: Protocol::Tcp, source, destination, to_pod, port, state: State::New })
 }
 
-fn contains_v6(networks: &[Ipv6Net], address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(address) if networks.iter().any(|network| network.contains(&address)))
+/// The rule of a chain that decides about a packet.
+pub(super) fn decides<'a>(plan: &'a Plan, chain: ChainName, packet: &Packet) -> Option<&'a Rule> {
+    let passed = plan.explain(packet).passes.into_iter().find(|passed| passed.chain == chain)?;
+    passed.rule.map(|numbered| numbered.rule)
 }
 
 /// The family of an address.

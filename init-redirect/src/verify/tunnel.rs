@@ -87,10 +87,10 @@ impl Tunnel {
             w.bytes(number::IFLA_VXLAN_LEARNING, &[0]);
             w.bytes(number::IFLA_VXLAN_PORT, &port.to_be_bytes());
         });
-        let link = link.map_err(|failure| match failure {
-            Failure::Refused(Errno::EOPNOTSUPP) => Unavailable::Unsupported,
-            other => Unavailable::Failed(other),
-        })?;
+        let link = match link {
+            Err(Failure::Refused(Errno::EOPNOTSUPP)) => return Err(Unavailable::Unsupported),
+            other => other.map_err(Unavailable::Failed)?,
+        };
         // From here on dropping removes the link.
         let mut tunnel = Self { route, link, socket, port };
         let end = SocketAddrV4::new(END, own);
