@@ -88,6 +88,11 @@ impl Lab {
 
     /// Starts these servers.
     pub fn serve(&mut self) {
+        self.serve_proxy();
+        self.serve_others();
+    }
+
+    fn serve_proxy(&mut self) {
         let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         let wildcard: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
         let [outbound, inbound] = api::ports::LISTENERS;
@@ -96,10 +101,18 @@ impl Lab {
         }
         for address in wildcard {
             self.listen(|lab| &lab.pod, "inbound", SocketAddr::new(address, inbound));
-            self.listen(|lab| &lab.pod, "app", SocketAddr::new(address, 8080));
             for port in api::ports::INBOUND_LEFT_ALONE {
                 self.listen(|lab| &lab.pod, "own", SocketAddr::new(address, port));
             }
+        }
+    }
+
+    /// Starts the servers that are not the proxy's.
+    pub fn serve_others(&mut self) {
+        let wildcard: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let [outbound, inbound] = api::ports::LISTENERS;
+        for address in wildcard {
+            self.listen(|lab| &lab.pod, "app", SocketAddr::new(address, 8080));
             for port in [80, 443, 3307, outbound, inbound] {
                 self.listen(|lab| &lab.remote, "remote", SocketAddr::new(address, port));
                 self.listen(|lab| &lab.other, "other", SocketAddr::new(address, port));
@@ -161,6 +174,24 @@ impl Lab {
     pub fn nft(&self, arguments: &[&str]) -> String {
         let output = self.pod.netns.run(|| tool::run("nftables", Command::new("nft").args(arguments)));
         String::from_utf8(output.expect("the namespace").expect("nft").stdout).expect("UTF-8")
+    }
+
+    /// Runs a tool in the pod, which must succeed; `line` is its command line without quotes.
+    pub fn tool(&self, line: &str) -> String {
+        let mut words = line.split_whitespace();
+        let program = words.next().expect("a program");
+        let package = match program {
+            "nft" => "nftables",
+            "ip" => "iproute2",
+            _ => "iptables",
+        };
+        let output = self.pod.netns.tool(package, Command::new(program).args(words)).expect(line);
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// The pod's interfaces with their addresses.
+    pub fn links(&self) -> String {
+        self.tool("ip -brief address")
     }
 
     /// The number by which the kernel counts every change of the pod's rules.

@@ -10,6 +10,7 @@ pub mod api_server;
 pub mod binaries;
 pub mod cluster;
 pub mod exec;
+pub mod init_container;
 pub mod lab;
 pub mod leftovers;
 pub mod netns;

@@ -44,6 +44,18 @@ impl Netns {
         Ok(netns)
     }
 
+    /// The namespace of a running process, under a name like the others.
+    pub fn of_process(label: &str, pid: u32) -> Result<Self> {
+        let own = format!("/proc/{pid}/ns/net");
+        let handle = File::open(&own).with_context(|| format!("cannot open {own}"))?;
+        let name = leftovers::name(label);
+        let path = Path::new(NAMESPACES).join(&name);
+        File::create_new(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        mount(Some(own.as_str()), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            .with_context(|| format!("cannot bind {own} to {}", path.display()))?;
+        Ok(Self { name, handle })
+    }
+
     /// The name under which `ip -n` and `nsenter --net=/run/netns/NAME` find it.
     pub fn name(&self) -> &str {
         &self.name

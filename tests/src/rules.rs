@@ -10,6 +10,10 @@ use crate::netns::Netns;
 pub struct Backend {
     /// What `--backend` calls it.
     pub name: &'static str,
+    /// The capabilities without which it can do nothing.
+    pub needs: &'static [&'static str],
+    /// Whether it runs programs of its image. One that does not writes all rules in one transaction.
+    pub runs_programs: bool,
     /// The Debian package of the programs that show its rules.
     package: &'static str,
     /// These programs with their arguments.
@@ -17,8 +21,29 @@ pub struct Backend {
 }
 
 /// Every backend.
-pub const BACKENDS: [Backend; 1] =
-    [Backend { name: "nft", package: "nftables", save: &["nft list ruleset"] }];
+pub const BACKENDS: [Backend; 3] = [
+    Backend {
+        name: "nft",
+        needs: &["CAP_NET_ADMIN"],
+        runs_programs: false,
+        package: "nftables",
+        save: &["nft list ruleset"],
+    },
+    Backend {
+        name: "iptables-nft",
+        needs: &["CAP_NET_ADMIN"],
+        runs_programs: true,
+        package: "iptables",
+        save: &["iptables-nft-save", "ip6tables-nft-save"],
+    },
+    Backend {
+        name: "iptables-legacy",
+        needs: &["CAP_NET_ADMIN", "CAP_NET_RAW"],
+        runs_programs: true,
+        package: "iptables",
+        save: &["iptables-legacy-save", "ip6tables-legacy-save"],
+    },
+];
 
 impl Backend {
     /// All rules of a namespace that this backend's programs show, without counters and comments: equal texts are equal rules.

@@ -6,55 +6,18 @@ use std::path::Path;
 use std::process::Command;
 
 use tests::binaries;
-use tests::exec::{self, Container, Mount, Place, Spec};
-use tests::peer::PATIENCE;
+use tests::init_container::InitContainer;
 
 use tests::lab::{Lab, report};
 
-/// Runs the program as its container would: non-root, a read-only root, no_new_privs, these capabilities as the bound. Gives
-/// exit code and log.
-fn in_container(lab: &Lab, binary: &Path, capabilities: &[&str], arguments: &[&str]) -> (i32, String) {
-    in_container_with(lab, binary, capabilities, arguments, None)
-}
-
-/// The same with the pod's state directory, which is a directory of the host.
-fn in_container_with(
+/// Runs the program as its container would, with these capabilities as the bound. Gives exit code and log.
+fn in_container(
     lab: &Lab,
     binary: &Path,
-    capabilities: &[&str],
+    capabilities: &[&'static str],
     arguments: &[&str],
-    state: Option<&Path>,
 ) -> (i32, String) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let mount = |source: &Path, target: &str, read_only| Mount {
-        source: source.to_owned(),
-        target: target.into(),
-        read_only,
-    };
-    let mut mounts = vec![mount(binary, api::pod::INIT_BINARY, true)];
-    mounts.extend(state.map(|state| mount(state, api::pod::STATE_PATH, false)));
-    let container = Container {
-        netns: lab.pod.netns.path(),
-        hostname: "pod".to_owned(),
-        root: directory.path().to_owned(),
-        read_only_root: true,
-        mounts,
-    };
-    let arguments = [&[api::pod::INIT_BINARY], arguments].concat();
-    let spec = Spec {
-        parent: std::process::id().cast_signed(),
-        place: Place::New(container),
-        uid: api::pod::INIT_UID,
-        gid: api::pod::INIT_GID,
-        groups: Vec::new(),
-        capabilities: capabilities.iter().copied().map(str::to_owned).collect(),
-        no_new_privileges: true,
-        environment: Vec::new(),
-        arguments: arguments.into_iter().map(str::to_owned).collect(),
-    };
-    let process = exec::start("init-redirect", &spec).expect("a container");
-    let code = process.wait_exit(PATIENCE).expect("it ends");
-    (code, process.progress().stderr)
+    InitContainer::new(binary).with_capabilities(capabilities).run(&lab.pod.netns, arguments)
 }
 
 #[test]
@@ -78,7 +41,8 @@ fn the_report_goes_to_the_state_directory_and_its_absence_is_no_fault() {
     std::fs::create_dir(&state).unwrap();
     for (mode, expected) in [(0o755, false), (0o777, true)] {
         std::fs::set_permissions(&state, Permissions::from_mode(mode)).unwrap();
-        let (code, log) = in_container_with(&lab, &binary, &["CAP_NET_ADMIN"], &[], Some(&state));
+        let container = InitContainer::new(&binary).with_mount(&state, api::pod::STATE_PATH, false);
+        let (code, log) = container.run(&lab.pod.netns, &[]);
         assert_eq!(code, 0, "{log}");
         assert_eq!(log.contains("redirect.json"), !expected, "{log}");
         assert_eq!(state.join("redirect.json").exists(), expected);

@@ -1,0 +1,71 @@
+//! A run that is killed before any of its steps, and the run after it.
+
+use std::process::Command;
+
+use tests::binaries;
+use tests::netns::{Node, Switch};
+use tests::rules::{BACKENDS, Backend};
+
+/// What changes anything outside the process, or waits for who does. The kill comes before the call, of whichever process
+/// of the run comes to that number first.
+const STEPS: &str =
+    "bind,connect,accept4,setsockopt,sendto,sendmsg,clone,clone3,vfork,execve,wait4,waitid,write,setns";
+
+/// More calls than any run has.
+const END: usize = 1000;
+
+/// A switch has as many ports.
+const PORTS: usize = 250;
+
+#[test]
+fn a_run_that_was_killed_anywhere_is_made_good_by_the_next() {
+    for backend in BACKENDS {
+        let mut killed = 0;
+        let mut switch = Switch::new("switch").unwrap();
+        let whole = whole(backend, &switch.attach("pod").unwrap());
+        while killed < END {
+            if killed % PORTS == PORTS - 1 {
+                switch = Switch::new("switch").unwrap();
+            }
+            let pod = switch.attach("pod").unwrap();
+            if !killed_at(backend, &pod, killed + 1) {
+                break;
+            }
+            let left = backend.saved(&pod.netns);
+            if !backend.runs_programs {
+                assert!(left.is_empty() || left == whole.0, "{} step {killed}:\n{left}", backend.name);
+            }
+            assert_eq!(self::whole(backend, &pod), whole, "{} step {killed}, after\n{left}", backend.name);
+            killed += 1;
+        }
+        assert!((5..END).contains(&killed), "{}: killed at {killed} steps", backend.name);
+    }
+}
+
+/// Runs the program, which must succeed, and gives the rules and the interfaces that are there then.
+fn whole(backend: Backend, pod: &Node) -> (String, String) {
+    let mut command = program(backend, Command::new(binaries::init_redirect().expect("the program")));
+    let output = pod.netns.output(&mut command).expect("the program runs");
+    assert!(output.status.success(), "{output:?}");
+    let links = pod.netns.tool("iproute2", Command::new("ip").args(["-o", "-brief", "address"]));
+    let links = String::from_utf8(links.expect("the interfaces").stdout).expect("UTF-8");
+    let names = links.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    (backend.saved(&pod.netns), names)
+}
+
+fn program(backend: Backend, mut command: Command) -> Command {
+    command.arg(format!("--backend={}", backend.name));
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+}
+
+/// Kills a run before the call of this number; false when it had ended before.
+fn killed_at(backend: Backend, pod: &Node, step: usize) -> bool {
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    let mut strace = Command::new("strace");
+    strace.arg("-f").arg("-o").arg(log.path()).arg("-e").arg(format!("trace={STEPS}"));
+    strace.arg("-e").arg(format!("inject={STEPS}:signal=KILL:when={step}"));
+    strace.arg(binaries::init_redirect().expect("the program"));
+    pod.netns.output(&mut program(backend, strace)).expect("Debian's package strace has it");
+    std::fs::read_to_string(log.path()).expect("strace's log").contains("killed by SIGKILL")
+}

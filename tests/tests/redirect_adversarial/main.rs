@@ -1,0 +1,11 @@
+//! init-redirect where nothing is as it should be: rules of others, half a network, half the privileges, a kill at every
+//! step, proxies that loop. Every test goes through all backends.
+
+mod connections;
+mod families;
+mod foreign;
+mod interrupted;
+mod loops;
+mod privileges;
+mod repeated;
+mod user_namespace;
