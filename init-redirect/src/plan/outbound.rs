@@ -57,13 +57,16 @@ fn excluded_interfaces(options: &Options) -> impl Iterator<Item = Rule> {
     })
 }
 
+/// A condition on the owner's ids.
+type Condition = fn(IdRange) -> Match;
+
 /// Whoever is not included, then whoever is excluded.
 fn users(options: &Options) -> Vec<Rule> {
     let mut rules = Vec::new();
-    let uids = (Match::Uid as fn(IdRange) -> Match, Match::UidNot as fn(IdRange) -> Match);
+    let uids = (Match::Uid as Condition, Match::UidNot as Condition);
     let flags = (Flag::IncludeUids, Flag::ExcludeUids);
     rules.extend(owners(&options.outbound.uids, uids, flags));
-    let gids = (Match::Gid as fn(IdRange) -> Match, Match::GidNot as fn(IdRange) -> Match);
+    let gids = (Match::Gid as Condition, Match::GidNot as Condition);
     let flags = (Flag::IncludeGids, Flag::ExcludeGids);
     rules.extend(owners(&options.outbound.gids, gids, flags));
     rules
@@ -71,7 +74,7 @@ fn users(options: &Options) -> Vec<Rule> {
 
 fn owners(
     ids: &Filter<Ids>,
-    (is, is_not): (fn(IdRange) -> Match, fn(IdRange) -> Match),
+    (is, is_not): (Condition, Condition),
     (include, exclude): (Flag, Flag),
 ) -> Vec<Rule> {
     let mut rules = Vec::new();

@@ -145,13 +145,12 @@ fn intervals(key: Key, mut elements: Vec<Element>) -> Result<Vec<(u128, u128)>, 
     Ok(intervals)
 }
 
+const FOREIGN: Malformed = Malformed("an expression has a foreign detail");
+
 fn read_expr(bytes: &[u8]) -> Result<Expr, Malformed> {
-    const FOREIGN: Malformed = Malformed("an expression has a foreign detail");
     let attributes = Attributes::read(bytes)?;
     let data = attributes.get(expr::DATA).map(Attributes::read).unwrap_or_else(|| Attributes::read(&[]))?;
-    let is =
-        |kind, expected| data.number(kind).and_then(|n| if n == expected { Ok(()) } else { Err(FOREIGN) });
-    let value = |kind| data.nested(kind)?.bytes(expr::DATA_VALUE).map(<[u8]>::to_vec);
+    let is = |kind, expected| is(&data, kind, expected);
     match attributes.text(expr::NAME)? {
         "meta" => {
             is(meta::DREG, expr::REG_1)?;
@@ -171,40 +170,10 @@ fn read_expr(bytes: &[u8]) -> Result<Expr, Malformed> {
             let (base, offset) = (data.number(payload::BASE)?, data.number(payload::OFFSET)?);
             Ok(Expr::Payload { base, offset, len: data.number(payload::LEN)? })
         }
-        "bitwise" => {
-            is(bitwise::SREG, expr::REG_1)?;
-            is(bitwise::DREG, expr::REG_1)?;
-            is(bitwise::OP, 0)?;
-            let mask = value(bitwise::MASK)?;
-            let same = value(bitwise::XOR)? == vec![0; mask.len()];
-            if same { Ok(Expr::And(mask)) } else { Err(FOREIGN) }
-        }
-        "cmp" => {
-            is(cmp::SREG, expr::REG_1)?;
-            let op = data.number(cmp::OP)?;
-            if op > cmp::NEQ {
-                Err(FOREIGN)
-            } else {
-                Ok(Expr::Compare { equal: op == cmp::EQ, value: value(cmp::DATA)? })
-            }
-        }
-        "byteorder" => {
-            is(byteorder::SREG, expr::REG_1)?;
-            is(byteorder::DREG, expr::REG_1)?;
-            is(byteorder::OP, byteorder::HTON)?;
-            is(byteorder::LEN, sys::ID_LEN)?;
-            is(byteorder::SIZE, sys::ID_LEN).map(|()| Expr::NetworkOrder)
-        }
-        "range" => {
-            is(range::SREG, expr::REG_1)?;
-            let op = data.number(range::OP)?;
-            if op > range::NEQ {
-                Err(FOREIGN)
-            } else {
-                let (first, last) = (value(range::FROM)?, value(range::TO)?);
-                Ok(Expr::Range { equal: op == range::EQ, first, last })
-            }
-        }
+        "bitwise" => read_and(&data),
+        "cmp" => read_compare(&data),
+        "byteorder" => read_network_order(&data),
+        "range" => read_range(&data),
         "lookup" => {
             is(lookup::SREG, expr::REG_1)?;
             let inverted = data.number(lookup::FLAGS)? == lookup::INVERTED;
@@ -221,6 +190,51 @@ fn read_expr(bytes: &[u8]) -> Result<Expr, Malformed> {
         "reject" => is(reject::TYPE, reject::TCP_RST).map(|()| Expr::Reset),
         _ => Err(Malformed("an expression is none of ours")),
     }
+}
+
+fn is(data: &Attributes<'_>, kind: u16, expected: u32) -> Result<(), Malformed> {
+    if data.number(kind)? == expected { Ok(()) } else { Err(FOREIGN) }
+}
+
+fn value(data: &Attributes<'_>, kind: u16) -> Result<Vec<u8>, Malformed> {
+    data.nested(kind)?.bytes(expr::DATA_VALUE).map(<[u8]>::to_vec)
+}
+
+/// Whether an operation is "equal" (0) or "not equal" (1).
+fn equal(data: &Attributes<'_>, kind: u16) -> Result<bool, Malformed> {
+    match data.number(kind)? {
+        cmp::EQ => Ok(true),
+        cmp::NEQ => Ok(false),
+        _ => Err(FOREIGN),
+    }
+}
+
+fn read_and(data: &Attributes<'_>) -> Result<Expr, Malformed> {
+    is(data, bitwise::SREG, expr::REG_1)?;
+    is(data, bitwise::DREG, expr::REG_1)?;
+    is(data, bitwise::OP, 0)?;
+    let mask = value(data, bitwise::MASK)?;
+    let same = value(data, bitwise::XOR)? == vec![0; mask.len()];
+    if same { Ok(Expr::And(mask)) } else { Err(FOREIGN) }
+}
+
+fn read_compare(data: &Attributes<'_>) -> Result<Expr, Malformed> {
+    is(data, cmp::SREG, expr::REG_1)?;
+    Ok(Expr::Compare { equal: equal(data, cmp::OP)?, value: value(data, cmp::DATA)? })
+}
+
+fn read_network_order(data: &Attributes<'_>) -> Result<Expr, Malformed> {
+    is(data, byteorder::SREG, expr::REG_1)?;
+    is(data, byteorder::DREG, expr::REG_1)?;
+    is(data, byteorder::OP, byteorder::HTON)?;
+    is(data, byteorder::LEN, sys::ID_LEN)?;
+    is(data, byteorder::SIZE, sys::ID_LEN).map(|()| Expr::NetworkOrder)
+}
+
+fn read_range(data: &Attributes<'_>) -> Result<Expr, Malformed> {
+    is(data, range::SREG, expr::REG_1)?;
+    let (first, last) = (value(data, range::FROM)?, value(data, range::TO)?);
+    Ok(Expr::Range { equal: equal(data, range::OP)?, first, last })
 }
 
 fn read_immediate(data: &Attributes<'_>) -> Result<Expr, Malformed> {

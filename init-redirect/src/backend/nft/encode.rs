@@ -195,28 +195,16 @@ fn write_expr_data(w: &mut Writer, expr: &Expr) {
             w.number(payload::OFFSET, *offset);
             w.number(payload::LEN, *len);
         }
-        Expr::And(mask) => {
-            w.number(bitwise::SREG, expr::REG_1);
-            w.number(bitwise::DREG, expr::REG_1);
-            w.number(bitwise::LEN, u32::try_from(mask.len()).expect("a mask has at most 16 bytes"));
-            w.nested(bitwise::MASK, |w| w.bytes(expr::DATA_VALUE, mask));
-            w.nested(bitwise::XOR, |w| w.bytes(expr::DATA_VALUE, &vec![0; mask.len()]));
-        }
+        Expr::And(mask) => write_and(w, mask),
         Expr::Compare { equal, value } => {
             w.number(cmp::SREG, expr::REG_1);
             w.number(cmp::OP, if *equal { cmp::EQ } else { cmp::NEQ });
             w.nested(cmp::DATA, |w| w.bytes(expr::DATA_VALUE, value));
         }
-        Expr::NetworkOrder => {
-            w.number(byteorder::SREG, expr::REG_1);
-            w.number(byteorder::DREG, expr::REG_1);
-            w.number(byteorder::OP, byteorder::HTON);
-            w.number(byteorder::LEN, sys::ID_LEN);
-            w.number(byteorder::SIZE, sys::ID_LEN);
-        }
+        Expr::NetworkOrder => write_network_order(w),
         Expr::Range { equal, first, last } => {
             w.number(range::SREG, expr::REG_1);
-            w.number(range::OP, if *equal { range::EQ } else { range::NEQ });
+            w.number(range::OP, if *equal { cmp::EQ } else { cmp::NEQ });
             w.nested(range::FROM, |w| w.bytes(expr::DATA_VALUE, first));
             w.nested(range::TO, |w| w.bytes(expr::DATA_VALUE, last));
         }
@@ -243,6 +231,22 @@ fn write_expr_data(w: &mut Writer, expr: &Expr) {
             });
         }
     }
+}
+
+fn write_and(w: &mut Writer, mask: &[u8]) {
+    w.number(bitwise::SREG, expr::REG_1);
+    w.number(bitwise::DREG, expr::REG_1);
+    w.number(bitwise::LEN, u32::try_from(mask.len()).expect("a mask has at most 16 bytes"));
+    w.nested(bitwise::MASK, |w| w.bytes(expr::DATA_VALUE, mask));
+    w.nested(bitwise::XOR, |w| w.bytes(expr::DATA_VALUE, &vec![0; mask.len()]));
+}
+
+fn write_network_order(w: &mut Writer) {
+    w.number(byteorder::SREG, expr::REG_1);
+    w.number(byteorder::DREG, expr::REG_1);
+    w.number(byteorder::OP, byteorder::HTON);
+    w.number(byteorder::LEN, sys::ID_LEN);
+    w.number(byteorder::SIZE, sys::ID_LEN);
 }
 
 impl fmt::Display for Step {

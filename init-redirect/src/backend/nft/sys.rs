@@ -157,6 +157,7 @@ pub(super) mod bitwise {
     pub(in super::super) const OP: u16 = 6;
 }
 
+/// The operations are those of `range` too.
 pub(super) mod cmp {
     pub(in super::super) const SREG: u16 = 1;
     pub(in super::super) const OP: u16 = 2;
@@ -179,8 +180,6 @@ pub(super) mod range {
     pub(in super::super) const OP: u16 = 2;
     pub(in super::super) const FROM: u16 = 3;
     pub(in super::super) const TO: u16 = 4;
-    pub(in super::super) const EQ: u32 = 0;
-    pub(in super::super) const NEQ: u32 = 1;
 }
 
 pub(super) mod lookup {
