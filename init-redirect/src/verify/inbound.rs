@@ -75,11 +75,10 @@ fn through(verifier: &mut Verifier<'_>, tunnel: &mut Tunnel, pod: IpAddr) {
             return unproven(verifier, family, &because("giving the tunnel an address", &failure));
         }
     };
-    let mut arrivals = Arrivals { verifier, tunnel, remote, delivered: Vec::new() };
+    let mut arrivals = Arrivals { verifier, tunnel, remote };
     arrivals.excluded(pod);
-    arrivals.own_port(pod);
     arrivals.captured(pod);
-    arrivals.end();
+    arrivals.own_port(pod);
 }
 
 /// Packets that arrive from one host.
@@ -87,7 +86,6 @@ struct Arrivals<'a, 'v> {
     verifier: &'a mut Verifier<'v>,
     tunnel: &'a Tunnel,
     remote: IpAddr,
-    delivered: Vec<Call>,
 }
 
 impl<'v> Arrivals<'_, 'v> {
@@ -121,18 +119,31 @@ impl<'v> Arrivals<'_, 'v> {
         }
     }
 
+    /// The last packet of an address: the answers to all others come before the one to this.
     fn own_port(&mut self, pod: IpAddr) {
         let destination = SocketAddr::new(pod, self.verifier.options.inbound.port.get());
         let claim = Claim::new(Kind::InboundPortReset, packet::family_of(pod), destination);
         let Some(call) = self.deliver(&claim, destination) else { return };
-        match self.tunnel.await_reply(call.source_port, self.verifier.deadline) {
-            Some(Reply::Reset) => self.verifier.verdict.proven(claim),
-            Some(Reply::Accepted) => self.verifier.verdict.wrong(claim, "it is accepted"),
-            None => {
-                self.verifier
-                    .verdict
-                    .unproven(claim, Because::new("lost", "it is neither accepted nor reset"));
+        while let Some((port, reply)) = self.tunnel.await_reply(self.verifier.deadline) {
+            if reply == Reply::Accepted {
+                self.abort(port);
             }
+            if port == call.source_port {
+                return match reply {
+                    Reply::Reset => self.verifier.verdict.proven(claim),
+                    Reply::Accepted => self.verifier.verdict.wrong(claim, "it is accepted"),
+                };
+            }
+        }
+        self.verifier.verdict.unproven(claim, Because::new("lost", "it is neither accepted nor reset"));
+    }
+
+    /// Whoever accepted the call from this port is told that it was nothing.
+    fn abort(&self, port: u16) {
+        if let Some(call) = self.verifier.calls.iter().rev().find(|call| call.source_port == port) {
+            let source = SocketAddr::new(self.remote, port);
+            // Best effort: a listener gives up by itself too.
+            let _ = self.tunnel.deliver(Act::Abort, source, call.destination);
         }
     }
 
@@ -163,7 +174,6 @@ impl<'v> Arrivals<'_, 'v> {
         let source = SocketAddr::new(self.remote, call.source_port);
         match self.tunnel.deliver(Act::Open, source, destination) {
             Ok(()) => {
-                self.delivered.push(call);
                 self.verifier.calls.push(call);
                 Some(call)
             }
@@ -172,15 +182,6 @@ impl<'v> Arrivals<'_, 'v> {
                 self.verifier.verdict.unproven(claim.clone(), because);
                 None
             }
-        }
-    }
-
-    /// Whoever accepted is told that it was nothing.
-    fn end(self) {
-        for Call { source_port, destination } in self.delivered {
-            let source = SocketAddr::new(self.remote, source_port);
-            // Best effort: a listener gives up by itself too.
-            let _ = self.tunnel.deliver(Act::Abort, source, destination);
         }
     }
 }

@@ -133,15 +133,15 @@ impl Tunnel {
         self.socket.send_to(&[header, frame].concat(), (Ipv4Addr::LOCALHOST, self.port)).map(|_| ())
     }
 
-    /// What is answered to the SYN from this port. Answers to others that come before it are dropped.
-    pub(super) fn await_reply(&self, port: u16, deadline: Instant) -> Option<Reply> {
+    /// The next answer to a SYN: to which port, and what. Nothing when the time is over.
+    pub(super) fn await_reply(&self, deadline: Instant) -> Option<(u16, Reply)> {
         let mut buffer = [0; 2048];
         loop {
             match self.socket.recv(&mut buffer) {
                 Ok(length) => {
-                    let answer = buffer.get(HEADER..length).and_then(frame::reply);
-                    if let Some((_, reply)) = answer.filter(|(to, _)| *to == port) {
-                        return Some(reply);
+                    let reply = buffer.get(HEADER..length).and_then(frame::reply);
+                    if reply.is_some() {
+                        return reply;
                     }
                 }
                 Err(_) if wait(&self.socket, deadline) => {}
