@@ -45,6 +45,18 @@ pub const BACKENDS: [Backend; 3] = [
     },
 ];
 
+/// Does the same with every backend, at the same time.
+pub fn each_backend(work: impl Fn(Backend) + Sync) {
+    let work = &work;
+    let panics: Vec<_> = std::thread::scope(|scope| {
+        let threads = BACKENDS.map(|backend| scope.spawn(move || work(backend)));
+        threads.into_iter().filter_map(|thread| thread.join().err()).collect()
+    });
+    if let Some(first) = panics.into_iter().next() {
+        std::panic::resume_unwind(first);
+    }
+}
+
 impl Backend {
     /// All rules of a namespace that this backend's programs show, without counters and comments: equal texts are equal rules.
     pub fn saved(self, netns: &Netns) -> String {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use tests::lab::{APP, Lab, Open, captured, reset};
 use tests::netns::Node;
-use tests::rules::BACKENDS;
+use tests::rules::each_backend;
 
 const ANY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
 const LOCAL: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
@@ -24,7 +24,7 @@ fn open(from: &Node, to: [IpAddr; 2], port: u16, accepting: &[TcpListener; 2]) -
 
 #[test]
 fn what_is_open_before_installation_lives_on() {
-    for backend in BACKENDS {
+    each_backend(|backend| {
         let lab = Lab::on(backend);
         let at_pod = listeners(&lab.pod, ANY, 8080);
         let at_remote = listeners(&lab.remote, ANY, 9000);
@@ -33,12 +33,12 @@ fn what_is_open_before_installation_lives_on() {
         lab.install(&[]);
         all.iter().for_each(Open::works);
         all.iter().for_each(Open::works);
-    }
+    });
 }
 
 #[test]
 fn what_is_captured_lives_through_a_replacement() {
-    for backend in BACKENDS {
+    each_backend(|backend| {
         let lab = Lab::on(backend);
         lab.install(&[]);
         let inbound = listeners(&lab.pod, ANY, 15006);
@@ -52,12 +52,12 @@ fn what_is_captured_lives_through_a_replacement() {
         all.iter().for_each(Open::works);
         assert_eq!(lab.install(&[])["changed"], true, "{}", backend.name);
         all.iter().for_each(Open::works);
-    }
+    });
 }
 
 #[test]
 fn a_container_that_starts_again_beside_a_running_proxy_changes_nothing() {
-    for backend in BACKENDS {
+    each_backend(|backend| {
         let lab = Lab::on(backend);
         lab.install(&[]);
         let saved = backend.saved(&lab.pod.netns);
@@ -72,12 +72,12 @@ fn a_container_that_starts_again_beside_a_running_proxy_changes_nothing() {
         let mut next = open(&lab.remote, lab.pod.addresses(), 8081, &inbound);
         next.extend(open(&lab.pod, lab.remote.addresses(), 9001, &outbound));
         next.iter().for_each(Open::works);
-    }
+    });
 }
 
 #[test]
 fn a_syn_that_offers_ecn_is_a_syn() {
-    for backend in BACKENDS {
+    each_backend(|backend| {
         let mut lab = Lab::on(backend);
         lab.serve();
         lab.install(&[]);
@@ -101,5 +101,5 @@ fn a_syn_that_offers_ecn_is_a_syn() {
         }
         let counted = lab.nft(&["list table inet probe"]);
         assert!(!counted.contains("packets 0 ") && counted.matches("packets ").count() == 2, "{counted}");
-    }
+    });
 }

@@ -3,11 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use tests::lab::{APP, Lab, captured};
-use tests::rules::{BACKENDS, Backend};
+use tests::rules::{Backend, each_backend};
 
 /// Installs into a lab that `prepare` took IPv6 from, and calls by IPv4.
-fn ipv4_works(prepare: impl Fn(&Lab)) {
-    for backend in BACKENDS {
+fn ipv4_works(prepare: impl Fn(&Lab) + Sync) {
+    each_backend(|backend| {
         let mut lab = Lab::on(backend);
         prepare(&lab);
         let [outbound, inbound] = api::ports::LISTENERS;
@@ -17,7 +17,7 @@ fn ipv4_works(prepare: impl Fn(&Lab)) {
         assert_works(&lab, backend);
         let again = lab.install(&["--exclude-outbound-cidrs=2001:db8::/32"]);
         assert_eq!(again.get("changed"), Some(&false.into()), "{again}");
-    }
+    });
 }
 
 fn assert_works(lab: &Lab, backend: Backend) {
@@ -54,7 +54,7 @@ fn ipv6_has_no_route() {
 
 #[test]
 fn a_family_without_a_way_out_is_captured_as_soon_as_it_has_one() {
-    for backend in BACKENDS {
+    each_backend(|backend| {
         let mut lab = Lab::on(backend);
         lab.pod.netns.ip(&["-6 addr flush dev eth0"]).unwrap();
         lab.install(&[]);
@@ -63,5 +63,5 @@ fn a_family_without_a_way_out_is_captured_as_soon_as_it_has_one() {
         let remote: IpAddr = Ipv6Addr::into(lab.remote.v6);
         let outbound = captured("outbound", (lab.remote.v6, 80).into());
         assert_eq!(lab.pod_calls(APP, remote, 80), outbound, "{}", backend.name);
-    }
+    });
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tests::lab::{APP, Lab, captured};
-use tests::rules::{BACKENDS, Backend};
+use tests::rules::{BACKENDS, Backend, each_backend};
 
 /// Rules that do not concern ours, one line for each program.
 const FOREIGN: [&str; 8] = [
@@ -33,7 +33,7 @@ fn lands(lab: &Lab, backend: Backend) {
 
 #[test]
 fn rules_of_others_from_before_stay_and_do_no_harm() {
-    for backend in BACKENDS {
+    each_backend(|backend| {
         let mut lab = Lab::on(backend);
         lab.serve();
         for line in FOREIGN {
@@ -46,12 +46,12 @@ fn rules_of_others_from_before_stay_and_do_no_harm() {
         let kept: Vec<&str> =
             before.lines().filter(|line| after.lines().any(|other| other == *line)).collect();
         assert_eq!(kept, before.lines().collect::<Vec<_>>(), "{}\n{after}", backend.name);
-    }
+    });
 }
 
 #[test]
 fn rules_of_others_from_afterwards_stay_and_do_no_harm() {
-    for backend in BACKENDS {
+    each_backend(|backend| {
         let mut lab = Lab::on(backend);
         lab.serve();
         lab.install(&[]);
@@ -62,5 +62,5 @@ fn rules_of_others_from_afterwards_stay_and_do_no_harm() {
         assert_eq!(lab.install(&[])["changed"], false, "{}", backend.name);
         assert_eq!(everything(&lab), before, "{}", backend.name);
         lands(&lab, backend);
-    }
+    });
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use tests::binaries;
 use tests::netns::{Node, Switch};
-use tests::rules::{BACKENDS, Backend};
+use tests::rules::{Backend, each_backend};
 
 /// What changes anything outside the process, or waits for who does. The kill comes before the call, of whichever process
 /// of the run comes to that number first.
@@ -19,7 +19,7 @@ const PORTS: usize = 250;
 
 #[test]
 fn a_run_that_was_killed_anywhere_is_made_good_by_the_next() {
-    for backend in BACKENDS {
+    each_backend(|backend| {
         let mut killed = 0;
         let mut switch = Switch::new("switch").unwrap();
         let whole = whole(backend, &switch.attach("pod").unwrap());
@@ -39,18 +39,22 @@ fn a_run_that_was_killed_anywhere_is_made_good_by_the_next() {
             killed += 1;
         }
         assert!((5..END).contains(&killed), "{}: killed at {killed} steps", backend.name);
-    }
+    });
 }
 
-/// Runs the program, which must succeed, and gives the rules and the interfaces that are there then.
+/// Runs the program, which must succeed, and gives the rules that are there then, and the interfaces
+/// with how many addresses they have.
 fn whole(backend: Backend, pod: &Node) -> (String, String) {
     let mut command = program(backend, Command::new(binaries::init_redirect().expect("the program")));
     let output = pod.netns.output(&mut command).expect("the program runs");
     assert!(output.status.success(), "{output:?}");
     let links = pod.netns.tool("iproute2", Command::new("ip").args(["-o", "-brief", "address"]));
     let links = String::from_utf8(links.expect("the interfaces").stdout).expect("UTF-8");
-    let names = links.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    (backend.saved(&pod.netns), names)
+    let counted = links.lines().map(|line| {
+        let name = line.split(['@', ' ']).next().unwrap_or_default();
+        format!("{name} {}\n", line.split_whitespace().count())
+    });
+    (backend.saved(&pod.netns), counted.collect())
 }
 
 fn program(backend: Backend, mut command: Command) -> Command {

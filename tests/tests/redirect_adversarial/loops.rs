@@ -10,7 +10,7 @@ use std::thread;
 use nix::sys::socket::{getsockopt, sockopt};
 use tests::lab::{APP, Lab, PROXY, direct, reset};
 use tests::peer::{self, PATIENCE};
-use tests::rules::BACKENDS;
+use tests::rules::each_backend;
 
 /// What it accepts before it gives up.
 const CAP: usize = 50;
@@ -25,7 +25,7 @@ fn without_rules_it_calls_itself() {
 
 #[test]
 fn with_rules_it_accepts_nothing_twice() {
-    for backend in BACKENDS {
+    each_backend(|backend| {
         let mut lab = Lab::on(backend);
         lab.install(&[]);
         lab.serve_others();
@@ -39,7 +39,7 @@ fn with_rules_it_accepts_nothing_twice() {
             let outbound = through(&lab, || lab.pod_calls(APP, remote, 80));
             assert_eq!(outbound, (direct("remote"), 1), "{}", backend.name);
         }
-    }
+    });
 }
 
 /// Runs the proxy during a call; gives where that landed, and how many connections the proxy accepted.

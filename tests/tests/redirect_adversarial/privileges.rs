@@ -3,7 +3,7 @@
 
 use tests::init_container::{InitContainer, binary_as_in_image};
 use tests::lab::Lab;
-use tests::rules::BACKENDS;
+use tests::rules::each_backend;
 
 const SETS: [&[&str]; 5] = [
     &[],
@@ -16,7 +16,7 @@ const SETS: [&[&str]; 5] = [
 #[test]
 fn every_set_of_capabilities_suffices_or_is_told_what_it_lacks() {
     let (binary, _directory) = binary_as_in_image();
-    for backend in BACKENDS {
+    each_backend(|backend| {
         let argument = format!("--backend={}", backend.name);
         for capabilities in SETS {
             for owner in [(api::pod::INIT_UID, api::pod::INIT_GID), (0, 0)] {
@@ -39,5 +39,5 @@ fn every_set_of_capabilities_suffices_or_is_told_what_it_lacks() {
                 }
             }
         }
-    }
+    });
 }

@@ -10,7 +10,7 @@ use tests::binaries;
 use tests::lab::{APP, PROXY};
 use tests::netns::{End, Netns, connect};
 use tests::peer::{self, Server, Service};
-use tests::rules::{BACKENDS, Backend};
+use tests::rules::{Backend, each_backend};
 
 /// Where the ids of the user namespace begin on the node.
 const BASE: u32 = 100_000;
@@ -31,12 +31,13 @@ impl Pod {
     /// With this many ids. It has the program, as root, run by [`Pod::install`].
     fn new(ids: u32, program: &Command) -> Self {
         let script = "echo ready; read -r go; \"$@\" 2>&1; echo \"code $?\"; read -r end";
-        let mut unshare = Command::new("unshare");
-        unshare.args(["--user", "--net", "sh", "-c", script, "sh"]);
+        let mut unshare = Command::new("setpriv");
+        unshare.args([&format!("--reuid={BASE}"), &format!("--regid={BASE}"), "--clear-groups"]);
+        unshare.args(["unshare", "--user", "--net", "sh", "-c", script, "sh"]);
         unshare.arg(program.get_program()).args(program.get_args());
         unshare.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         let process = unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut process = process.expect("Debian's package util-linux has unshare");
+        let mut process = process.expect("Debian's package util-linux has setpriv");
         let mut output = BufReader::new(process.stdout.take().expect("a pipe"));
         output.read_line(&mut String::new()).expect("it is ready");
         for map in ["uid_map", "gid_map"] {
@@ -104,7 +105,7 @@ fn program(backend: Backend, directory: &tempfile::TempDir) -> Command {
 
 #[test]
 fn ids_are_those_of_the_user_namespace() {
-    for backend in BACKENDS {
+    each_backend(|backend| {
         let directory = tempfile::tempdir().unwrap();
         let mut pod = Pod::new(65_536, &program(backend, &directory));
         let (code, log) = pod.install();
@@ -115,5 +116,5 @@ fn ids_are_those_of_the_user_namespace() {
         assert_eq!(pod.call(APP), captured, "{}", backend.name);
         assert_eq!(pod.call((PROXY.0, APP.1)), captured, "{}", backend.name);
         assert_eq!(pod.call(PROXY), ("remote".to_owned(), None), "{}", backend.name);
-    }
+    });
 }
