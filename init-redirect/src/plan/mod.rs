@@ -3,6 +3,7 @@
 //! It is a pure function of the [`Options`] and knows no backend: what nftables or iptables make of a rule is theirs. Rules
 //! are tried in order and the first that matches decides; where none matches the packet is left alone.
 
+pub mod diff;
 mod dns;
 pub mod explain;
 mod guard;
@@ -18,6 +19,7 @@ use serde::Serialize;
 
 use crate::options::{Families, Family, Flag, Options};
 
+pub(crate) use print::conditions;
 pub use rule::{Action, Chain, ChainName, Hook, Match, Point, Purpose, Rule};
 
 /// What is to be in the kernel.

@@ -38,12 +38,12 @@ type Row = [String; HEADINGS.len()];
 
 fn row(number: u32, rule: &Rule) -> Row {
     let action = rule.action.to_string();
-    [number.to_string(), conditions(rule), action, rule.reason.to_owned(), options(rule)]
+    [number.to_string(), conditions(&rule.matches), action, rule.reason.to_owned(), options(rule)]
 }
 
-/// What a packet has to be for the rule to match.
-pub(super) fn conditions(rule: &Rule) -> String {
-    let matches: Vec<_> = rule.matches.iter().map(ToString::to_string).collect();
+/// What a packet has to be for a rule to match.
+pub(crate) fn conditions(matches: &[Match]) -> String {
+    let matches: Vec<_> = matches.iter().map(ToString::to_string).collect();
     if matches.is_empty() { "anything".to_owned() } else { matches.join(", ") }
 }
 

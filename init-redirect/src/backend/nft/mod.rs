@@ -6,6 +6,7 @@
 mod decode;
 mod encode;
 mod lower;
+mod raise;
 mod ruleset;
 mod socket;
 mod survey;
@@ -21,14 +22,14 @@ use nix::errno::Errno;
 
 use self::decode::Decoder;
 use self::encode::{Batch, Step};
-use self::ruleset::Ruleset;
+use self::ruleset::{Base, Chain, Ruleset};
 use self::socket::{Outcome, Socket};
 pub(super) use self::survey::{Survey, compat, survey};
 use self::sys::{elements, generation, msg, rule, set, table};
 pub(super) use self::text::text;
 use super::{Counts, Error, Written};
 use crate::netlink::{Failure, wire};
-use crate::plan::Plan;
+use crate::plan::{Plan, conditions};
 
 /// How often we start over when others change rules between our reading and our writing.
 const ATTEMPTS: u32 = 20;
@@ -84,6 +85,42 @@ pub(super) fn holds(plan: &Plan) -> Result<bool, Error> {
         }
     }
     Err(Error::Unsettled)
+}
+
+/// What the kernel holds and what is planned, a line for each chain and rule.
+pub(super) fn compare(plan: &Plan) -> Result<[Vec<String>; 2], Error> {
+    let mut socket = Socket::open().map_err(unopened)?;
+    for _ in 0..ATTEMPTS {
+        let held = match read(&mut socket) {
+            Err(Failure::Interrupted) => continue,
+            other => match other.map_err(unreadable)?.0 {
+                Held::Absent => Vec::new(),
+                Held::Table(ruleset) => lines(&ruleset),
+                Held::Foreign => {
+                    vec![format!("table inet {}, in which others have written", api::pod::NFT_TABLE)]
+                }
+            },
+        };
+        return Ok([held, lines(&lower::lower(plan))]);
+    }
+    Err(Error::Unsettled)
+}
+
+fn lines(ruleset: &Ruleset) -> Vec<String> {
+    let mut lines = Vec::new();
+    for Chain { name, base, rules } in &ruleset.chains {
+        lines.push(match base {
+            None => format!("chain {name}"),
+            Some(Base { kind, hook, priority, policy }) => {
+                format!("chain {name}: {kind}, hook {hook}, priority {priority}, policy {policy}")
+            }
+        });
+        lines.extend(rules.iter().map(|exprs| match raise::raise(exprs, ruleset) {
+            Some((matches, action)) => format!("{name}: {} -> {action}", conditions(&matches)),
+            None => format!("{name}: {exprs:?}"),
+        }));
+    }
+    lines
 }
 
 /// Takes our table out.

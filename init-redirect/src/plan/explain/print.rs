@@ -29,7 +29,7 @@ impl fmt::Display for Passed<'_> {
         let Some(Numbered { number, rule }) = &self.rule else {
             return write!(f, "{chain}: no rule matches");
         };
-        let (packet, options) = (conditions(rule), options(rule));
+        let (packet, options) = (conditions(&rule.matches), options(rule));
         write!(f, "{chain}, rule {number}: {packet} -> {}: {} ({options})", rule.action, rule.reason)
     }
 }
