@@ -42,6 +42,9 @@ pub const NATIVE_SIDECAR: &str = "sidecar.istio.io/nativeSidecar";
 /// Prefix of ours, for what has no name in Istio's or Linkerd's vocabulary.
 pub const OWN_PREFIX: &str = "remora.dev/";
 
+/// Whether the pod's DNS is captured: `"true"` or `"false"`.
+pub const DNS_CAPTURE: &str = "remora.dev/dns-capture";
+
 /// Set by the kubelet on mirrors of static pods, which nobody can change.
 pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 

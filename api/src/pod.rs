@@ -28,6 +28,9 @@ pub const INIT_FILE_CAPABILITIES: [&str; 4] = ["cap_net_admin", "cap_net_raw", "
 /// The one capability that the injector grants to the init container.
 pub const INIT_GRANTED_CAPABILITY: &str = "NET_ADMIN";
 
+/// Granted besides [`INIT_GRANTED_CAPABILITY`] where the rules are installed by iptables' legacy programs.
+pub const INIT_LEGACY_CAPABILITY: &str = "NET_RAW";
+
 /// Image of the proxy, as the manifests and the image archives name it.
 pub const PROXY_IMAGE: &str = "localhost/remora/proxy:0.1.0";
 

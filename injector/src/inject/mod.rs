@@ -27,7 +27,7 @@ mod volumes;
 
 pub use patch::Operation;
 pub use reason::{Code, Reason};
-pub use settings::{InjectArgs, Settings};
+pub use settings::{InjectArgs, RedirectBackend, Settings};
 
 use additions::Additions;
 use facts::Facts;

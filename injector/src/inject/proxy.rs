@@ -56,7 +56,7 @@ pub(super) fn container(
         }),
         resources: Some(resources(&options.resources, warnings)),
         restart_policy: native.then(|| "Always".to_owned()),
-        security_context: Some(init::security_context((api::pod::PROXY_UID, api::pod::PROXY_GID), None)),
+        security_context: Some(init::security_context((api::pod::PROXY_UID, api::pod::PROXY_GID), &[])),
         startup_probe: native.then(|| Probe {
             period_seconds: Some(STARTUP_PERIOD_SECONDS),
             failure_threshold: Some(STARTUP_FAILURES),

@@ -29,6 +29,8 @@ pub enum Code {
     InvalidLabel,
     /// An annotation's value is not of the allowed form.
     InvalidAnnotation,
+    /// The pod asks for DNS capture, and the proxy does not answer DNS yet.
+    DnsNotServed,
     /// The pod uses a name that injection needs.
     NameConflict,
     /// A container of the pod runs with the proxy's uid and gid.
@@ -55,6 +57,7 @@ impl Code {
             Self::PodDisabled => "pod-disabled",
             Self::InvalidLabel => "invalid-label",
             Self::InvalidAnnotation => "invalid-annotation",
+            Self::DnsNotServed => "dns-not-served",
             Self::NameConflict => "name-conflict",
             Self::ProxyIdentity => "proxy-identity",
             Self::PortConflict => "port-conflict",

@@ -121,6 +121,14 @@ pub(super) fn parse(pod: Pod<'_>) -> Result<Options, Vec<Reason>> {
         log_level: reader.read(keys::LOG_LEVEL, log_level),
         mode: reader.read(keys::NATIVE_SIDECAR, mode).unwrap_or_default(),
     };
+    // Names would stop resolving: the rules exist, but nobody answers on the port to which they would lead.
+    if reader.read(keys::DNS_CAPTURE, switch) == Some(true) {
+        let text = format!(
+            "annotation {} is \"true\", and the proxy does not answer DNS yet; take it off",
+            keys::DNS_CAPTURE
+        );
+        reader.wrong.push(Reason::new(Code::DnsNotServed, text));
+    }
     if reader.wrong.is_empty() { Ok(options) } else { Err(reader.wrong) }
 }
 
@@ -144,9 +152,13 @@ impl Reader<'_> {
 }
 
 fn mode(value: &str) -> Result<Mode, Invalid> {
+    switch(value).map(|native| if native { Mode::Native } else { Mode::Legacy })
+}
+
+fn switch(value: &str) -> Result<bool, Invalid> {
     match value {
-        "true" => Ok(Mode::Native),
-        "false" => Ok(Mode::Legacy),
+        "true" => Ok(true),
+        "false" => Ok(false),
         _ => Err(Invalid { problem: "not one of the two".to_owned(), allowed: "\"true\" or \"false\"" }),
     }
 }
@@ -170,7 +182,8 @@ fn log_level(value: &str) -> Result<LogLevel, Invalid> {
 }
 
 /// Keys that are understood, or written by ourselves.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
+    keys::DNS_CAPTURE,
     keys::STATUS,
     keys::INCLUDE_INBOUND_PORTS,
     keys::EXCLUDE_INBOUND_PORTS,
@@ -266,6 +279,15 @@ mod tests {
             // A list that omits the port changes nothing: init-redirect captures it nevertheless.
             assert_eq!(options.traffic.captures_inbound(15022), captured, "{annotations}");
         }
+    }
+
+    #[test]
+    fn dns_capture_is_refused_until_somebody_answers() {
+        let wrong = options(&json!({"remora.dev/dns-capture": "true"})).unwrap_err();
+        assert!(wrong.len() == 1 && wrong[0].contains("does not answer DNS"), "{wrong:?}");
+        assert!(options(&json!({"remora.dev/dns-capture": "false"})).is_ok());
+        let wrong = options(&json!({"remora.dev/dns-capture": "on"})).unwrap_err();
+        assert!(wrong[0].contains("\"true\" or \"false\""), "{wrong:?}");
     }
 
     #[test]
