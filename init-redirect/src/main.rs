@@ -59,6 +59,7 @@ fn run(command: &Command, begun: Instant) -> ExitCode {
             Ok(packet) => printed(explain(&plan.explain(&packet), *output)),
             Err(error) => bad_input(&error),
         },
+        Some(Subaction::Diff { output }) => diff(&plan, *output),
         Some(Subaction::Check { output }) => check(&plan, *output),
         Some(Subaction::Cleanup) => clean_up(),
         Some(Subaction::Call { .. }) | None => install(command, &options, &plan, begun),
@@ -138,6 +139,28 @@ fn check(plan: &Plan, output: Output) -> ExitCode {
         Output::Text => format!("{text}\n"),
         Output::Json => {
             format!("{}\n", serde_json::json!({ "result": result, "backend": holder, "exit_code": code }))
+        }
+    };
+    match print(&told) {
+        Ok(()) => ExitCode::from(code),
+        Err(error) => fail(exit::FAILED, &format!("{error:#}")),
+    }
+}
+
+/// Shows what the kernel holds otherwise than planned.
+fn diff(plan: &Plan, output: Output) -> ExitCode {
+    let (holder, diff) = match permitted().and_then(|()| backend::compare(plan).map_err(failure)) {
+        Ok(compared) => compared,
+        Err((code, problem)) => return fail(code, &problem.message),
+    };
+    let code = if diff.is_empty() { 0 } else { exit::DIFFERENT };
+    let told = match output {
+        Output::Text => diff.to_string(),
+        Output::Json => {
+            format!(
+                "{}\n",
+                serde_json::json!({ "changes": diff.changes, "backend": holder, "exit_code": code })
+            )
         }
     };
     match print(&told) {

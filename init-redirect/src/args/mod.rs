@@ -39,7 +39,7 @@ Exit codes:
   22  rules of others would disable ours: the message shows them
   30  the rules could not be installed; everything is as it was
   31  the rules could not be installed, nor could everything be made as it was
-  40  a packet landed wrongly; `check`: the kernel does not hold these rules"
+  40  a packet landed wrongly; `check` and `diff`: the kernel does not hold these rules"
 )]
 pub struct Command {
     /// What to do instead of installing the rules.
@@ -83,6 +83,12 @@ pub enum Subaction {
         /// Which packet
         #[command(flatten)]
         packet: TypedPacket,
+        /// How it is told
+        #[arg(long, value_enum, default_value = "text")]
+        output: Output,
+    },
+    /// Show what the kernel holds and the options do not ask for, and the other way round, and touch nothing
+    Diff {
         /// How it is told
         #[arg(long, value_enum, default_value = "text")]
         output: Output,

@@ -23,6 +23,7 @@ use self::lock::Lock;
 use self::seen::Seen;
 use crate::options::{BackendChoice, Family};
 use crate::plan::Plan;
+use crate::plan::diff::Diff;
 
 pub use error::{Conflict, Error};
 
@@ -119,6 +120,21 @@ fn install(asked: BackendChoice, plan: &Plan) -> Result<Applied, Error> {
 /// The backend that holds rules of ours.
 pub fn holder() -> Result<Option<Backend>, Error> {
     Ok(Seen::look()?.facts().holder)
+}
+
+/// What has to change in the kernel so that the plan is true, and the backend that holds rules of ours. Where none does,
+/// everything is missing, in nft's terms.
+pub fn compare(plan: &Plan) -> Result<(Option<Backend>, Diff), Error> {
+    let holder = holder()?;
+    let [mut held, mut planned] = match holder {
+        None | Some(Backend::Nft) => nft::compare(plan)?,
+        Some(Backend::IptablesNft) => Iptables::new(Variant::Nft).compare(plan)?,
+        Some(Backend::IptablesLegacy) => Iptables::new(Variant::Legacy).compare(plan)?,
+    };
+    let [held_sources, planned_sources] = sources::compare(plan)?;
+    held.extend(held_sources);
+    planned.extend(planned_sources);
+    Ok((holder, Diff::new(&held, &planned)))
 }
 
 /// Takes everything of ours out of every backend that holds some, and goes on past errors.

@@ -44,12 +44,24 @@ pub(super) fn remove() -> Result<bool, Error> {
     removed.map_err(|failure| failed("changing lo's addresses", failure))
 }
 
-/// Whether those are there that the plan has and no others, or none can be: where lo has not even ::1 there is no IPv6.
+/// Whether those are there that the plan has and no others, or none can be.
 pub(super) fn hold(plan: &Plan) -> Result<bool, Error> {
-    let held = held(&mut open()?)?;
-    let as_planned =
-        |source: &Ipv6Addr| held.contains(&IpAddr::from(*source)) == plan.sources.contains(source);
-    Ok(!held.contains(&Ipv6Addr::LOCALHOST.into()) || Plan::all_sources().iter().all(as_planned))
+    let [held, planned] = compare(plan)?;
+    Ok(held == planned)
+}
+
+/// Those of our addresses that are there and those that are planned, a line for each. Where lo has not even ::1 there is no
+/// IPv6, and none is planned.
+pub(super) fn compare(plan: &Plan) -> Result<[Vec<String>; 2], Error> {
+    let on_lo = held(&mut open()?)?;
+    let line = |source: &Ipv6Addr| format!("address {source} on lo");
+    let held = Plan::all_sources()
+        .iter()
+        .filter(|source| on_lo.contains(&IpAddr::from(**source)))
+        .map(line)
+        .collect();
+    let planned = if on_lo.contains(&Ipv6Addr::LOCALHOST.into()) { plan.sources.as_slice() } else { &[] };
+    Ok([held, planned.iter().map(line).collect()])
 }
 
 fn open() -> Result<Route, Error> {

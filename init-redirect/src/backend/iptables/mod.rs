@@ -122,6 +122,17 @@ impl Iptables {
         Ok(self.sides(plan, false)?.iter().all(|side| side.change().is_none()))
     }
 
+    /// What the kernel holds and what is planned, a line for each chain and rule, the families one after the other.
+    pub(super) fn compare(&self, plan: &Plan) -> Result<[Vec<String>; 2], Error> {
+        let (mut held, mut wanted) = (Vec::new(), Vec::new());
+        for side in self.sides(plan, false)? {
+            let family = side.programs.family;
+            held.extend(side.held.lines().map(|line| format!("{family}: {line}")));
+            wanted.extend(side.wanted.lines().map(|line| format!("{family}: {line}")));
+        }
+        Ok([held, wanted])
+    }
+
     /// What keeps rules that are elsewhere from working, and whether some are ours.
     pub(super) fn survey(&self) -> Result<(Vec<Conflict>, bool), Error> {
         let programs: Vec<Programs> = self.programs().collect();

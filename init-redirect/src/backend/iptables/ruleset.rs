@@ -45,6 +45,26 @@ pub(super) struct Rule {
     target: Target,
 }
 
+impl Ruleset {
+    /// A line for each jump to a chain, and for each rule.
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        self.tables.iter().flat_map(Table::lines)
+    }
+}
+
+impl Table {
+    /// A line for each jump to a chain, and for each rule.
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        let name = self.name.as_str();
+        let jumps =
+            self.chains.iter().map(move |chain| format!("{name} {} -j {}", chain.built_in, chain.name));
+        let rules = self.chains.iter().flat_map(move |chain| {
+            chain.rules.iter().map(move |rule| format!("{name} {} {rule}", chain.name))
+        });
+        jumps.chain(rules)
+    }
+}
+
 /// A condition. The order of the variants is that of the text.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Word {

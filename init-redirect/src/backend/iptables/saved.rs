@@ -83,6 +83,16 @@ impl Saved {
         self.tables.iter().find(|table| table.name == name)
     }
 
+    /// What is ours, in the form of [`super::ruleset::Ruleset::lines`]; what is not of our making is a line as it is.
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        // The programs show tables in the order in which they came to be.
+        let tables = TableName::ALL.into_iter().filter_map(|name| self.table(name));
+        tables.flat_map(|table| match table.typed() {
+            Ok(table) => table.lines().collect::<Vec<_>>(),
+            Err(_) => table.raw_lines().collect(),
+        })
+    }
+
     /// Whether anything is ours.
     pub(super) fn has_ours(&self) -> bool {
         self.tables.iter().any(|table| table.ours().next().is_some() || !table.jumps().is_empty())
@@ -149,6 +159,19 @@ impl SavedTable {
             jumps.map(|(rule, position)| Jump { built_in: chain.name.clone(), position, rule: rule.clone() })
         });
         jumps.collect()
+    }
+
+    fn raw_lines(&self) -> impl Iterator<Item = String> {
+        let name = self.name.as_str();
+        let jumps = self.jumps().into_iter().map(|jump| (jump.built_in, jump.rule));
+        let rules = self.ours().flat_map(|chain| {
+            // A rule that is ours reads as it would be planned.
+            let rule =
+                |rule: &String| parse::rule(rule).map_or_else(|_| rule.clone(), |rule| rule.to_string());
+            chain.rules.iter().map(move |text| (chain.name.clone(), rule(text)))
+        });
+        let lines: Vec<_> = jumps.chain(rules).collect();
+        lines.into_iter().map(move |(chain, rule)| format!("{name} {chain} {rule}"))
     }
 
     /// What is ours, if it is exactly of the form that we make: each chain with one jump to it, from a built-in chain.

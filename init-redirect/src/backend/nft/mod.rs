@@ -22,10 +22,10 @@ use nix::errno::Errno;
 
 use self::decode::Decoder;
 use self::encode::{Batch, Step};
-use self::ruleset::{Base, Chain, Ruleset};
+use self::ruleset::{Base, Chain, Expr, Ruleset};
 use self::socket::{Outcome, Socket};
 pub(super) use self::survey::{Survey, compat, survey};
-use self::sys::{elements, generation, msg, rule, set, table};
+use self::sys::{chain, elements, generation, msg, rule, set, table};
 pub(super) use self::text::text;
 use super::{Counts, Error, Written};
 use crate::netlink::{Failure, wire};
@@ -108,19 +108,39 @@ pub(super) fn compare(plan: &Plan) -> Result<[Vec<String>; 2], Error> {
 
 fn lines(ruleset: &Ruleset) -> Vec<String> {
     let mut lines = Vec::new();
+    if ruleset.flags != 0 {
+        lines.push(format!("table inet {}: flags {}", api::pod::NFT_TABLE, ruleset.flags));
+    }
     for Chain { name, base, rules } in &ruleset.chains {
         lines.push(match base {
             None => format!("chain {name}"),
-            Some(Base { kind, hook, priority, policy }) => {
-                format!("chain {name}: {kind}, hook {hook}, priority {priority}, policy {policy}")
-            }
+            Some(base) => format!("chain {name}: {}", hooked(base)),
         });
         lines.extend(rules.iter().map(|exprs| match raise::raise(exprs, ruleset) {
             Some((matches, action)) => format!("{name}: {} -> {action}", conditions(&matches)),
-            None => format!("{name}: {exprs:?}"),
+            None => {
+                let names: Vec<_> = exprs.iter().map(Expr::name).collect();
+                format!("{name}: a rule that is not of our making ({})", names.join(" "))
+            }
         }));
     }
+    // A set that a rule uses is part of the rule's line.
+    let rules = || ruleset.chains.iter().flat_map(|chain| chain.rules.iter().flatten());
+    let used = |name: &str| rules().any(|expr| matches!(expr, Expr::Lookup { set, .. } if set == name));
+    let unused = ruleset.sets.iter().filter(|set| !used(&set.name));
+    lines.extend(unused.map(|set| format!("set {}", set.name)));
     lines
+}
+
+fn hooked(Base { kind, hook, priority, policy }: &Base) -> String {
+    let hook = match *hook {
+        chain::NF_INET_PRE_ROUTING => "prerouting".to_owned(),
+        chain::NF_INET_LOCAL_IN => "input".to_owned(),
+        chain::NF_INET_LOCAL_OUT => "output".to_owned(),
+        other => format!("hook {other}"),
+    };
+    let policy = if *policy == sys::NF_ACCEPT { "accept" } else { "drop" };
+    format!("{kind}, {hook}, priority {priority}, policy {policy}")
 }
 
 /// Takes our table out.
