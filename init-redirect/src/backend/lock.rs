@@ -1,13 +1,16 @@
 //! One run at a time: what one reads, another must not change before it has written.
 //!
 //! The lock is a listening socket with a name in the network namespace, so it needs no file, holds for all that could change
-//! the same rules, and ends with its process. Who waits is connected to it, and hears its end at once.
+//! the same rules, and ends with its process. Who waits is connected to it, and hears its end at once. Programs that we start
+//! inherit it: when we are killed, what they still write is written before the next run reads.
 
 use std::io::{self, ErrorKind, Read};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::Error;
 
@@ -33,7 +36,7 @@ impl Lock {
         loop {
             match UnixListener::bind_addr(&address) {
                 Err(error) if error.kind() == ErrorKind::AddrInUse => {}
-                other => return other.map(Self).map_err(failed),
+                other => return other.and_then(Self::inherited).map_err(failed),
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -42,6 +45,11 @@ impl Lock {
             }
             wait_for_end(&address, left);
         }
+    }
+
+    fn inherited(listener: UnixListener) -> io::Result<Self> {
+        fcntl(&listener, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        Ok(Self(listener))
     }
 }
 

@@ -260,6 +260,9 @@ impl Rule {
             "target" => {
                 let target = data.text(foreign::TARGET_NAME)?;
                 self.takes |= TAKE.contains(&target);
+                let flags = data.get(foreign::TARGET_INFO).and_then(<[u8]>::first_chunk);
+                let flags = flags.map(|bytes| u16::from_ne_bytes(*bytes)).unwrap_or_default();
+                self.untracks |= target == "NOTRACK" || target == "CT" && flags & foreign::CT_NOTRACK != 0;
                 return Ok(Some(target.to_owned()));
             }
             "immediate" => {

@@ -220,6 +220,9 @@ pub(super) mod compat {
 pub(super) mod foreign {
     /// NFTA_TARGET_NAME, of a target of iptables.
     pub(in super::super) const TARGET_NAME: u16 = 1;
+    /// NFTA_TARGET_INFO; that of CT begins with flags of two bytes, among them XT_CT_NOTRACK.
+    pub(in super::super) const TARGET_INFO: u16 = 3;
+    pub(in super::super) const CT_NOTRACK: u16 = 1;
     /// NFTA_NAT_TYPE, and NFT_NAT_DNAT.
     pub(in super::super) const NAT_TYPE: u16 = 1;
     pub(in super::super) const NAT_DNAT: u32 = 1;
