@@ -9,6 +9,7 @@
 pub mod api_server;
 pub mod binaries;
 pub mod cluster;
+pub mod datagram;
 pub mod exec;
 pub mod init_container;
 pub mod lab;
@@ -17,5 +18,6 @@ pub mod netns;
 pub mod peer;
 pub mod pod;
 pub mod rules;
+pub mod segment;
 pub mod tool;
 pub mod webhook;

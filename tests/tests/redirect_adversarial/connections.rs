@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use tests::lab::{APP, Lab, Open, captured, reset};
 use tests::netns::Node;
 use tests::rules::each_backend;
+use tests::segment::Segment;
 
 const ANY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
 const LOCAL: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
@@ -101,5 +102,45 @@ fn a_syn_that_offers_ecn_is_a_syn() {
         }
         let counted = lab.nft(&["list table inet probe"]);
         assert!(!counted.contains("packets 0 ") && counted.matches("packets ").count() == 2, "{counted}");
+    });
+}
+
+/// Counts the resets that leave the pod, in a table of the test's own, and gives their number.
+fn resets(lab: &Lab) -> u32 {
+    let counted = lab.nft(&["list", "chain", "inet", "probe", "resets"]);
+    let packets = counted.split_once("packets ").and_then(|(_, rest)| rest.split(' ').next());
+    packets.and_then(|number| number.parse().ok()).expect("a counter")
+}
+
+#[test]
+fn a_segment_that_belongs_to_no_connection_is_dropped_where_it_would_have_been_captured() {
+    each_backend(|backend| {
+        let lab = Lab::on(backend);
+        lab.install(&["--exclude-inbound-ports=9000"]);
+        lab.nft(&[
+            "add table inet probe; add chain inet probe resets { type filter hook output priority -400; }",
+        ]);
+        lab.nft(&["add rule inet probe resets tcp flags & rst == rst counter"]);
+        let inbound = listeners(&lab.pod, ANY, 15006);
+        let all = open(&lab.remote, lab.pod.addresses(), 8080, &inbound);
+        for (open, pod) in all.iter().zip(lab.pod.addresses()) {
+            let from = open.client().local_addr().expect("an address");
+            for segment in [Segment::NULL, Segment::OUT_OF_WINDOW] {
+                segment.send(&lab.remote.netns, from, SocketAddr::new(pod, 8080));
+                // What the pod answered to the segment comes before what it answers to this.
+                open.works();
+                assert_eq!(resets(&lab), 0, "{} {segment:?} {pod}", backend.name);
+            }
+        }
+        // The control: where nothing is captured it is the pod's business, which answers in the call that sends it.
+        for (number, (remote, pod)) in (1..).zip(lab.remote.addresses().into_iter().zip(lab.pod.addresses()))
+        {
+            Segment::NULL.send(
+                &lab.remote.netns,
+                SocketAddr::new(remote, 50_000),
+                SocketAddr::new(pod, 9000),
+            );
+            assert_eq!(resets(&lab), number, "{} {pod}", backend.name);
+        }
     });
 }

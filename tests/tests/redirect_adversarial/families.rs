@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use tests::lab::{APP, Lab, captured};
+use tests::lab::{APP, Lab, captured, direct};
 use tests::rules::{Backend, each_backend};
 
 /// Installs into a lab that `prepare` took IPv6 from, and calls by IPv4.
@@ -63,5 +63,21 @@ fn a_family_without_a_way_out_is_captured_as_soon_as_it_has_one() {
         let remote: IpAddr = Ipv6Addr::into(lab.remote.v6);
         let outbound = captured("outbound", (lab.remote.v6, 80).into());
         assert_eq!(lab.pod_calls(APP, remote, 80), outbound, "{}", backend.name);
+    });
+}
+
+#[test]
+fn a_family_that_is_not_asked_for_is_left_alone() {
+    each_backend(|backend| {
+        let mut lab = Lab::on(backend);
+        lab.serve();
+        lab.install(&["--families=ipv4"]);
+        assert_works(&lab, backend);
+        assert_eq!(lab.pod_calls(APP, lab.remote.v6.into(), 80), direct("remote"), "{}", backend.name);
+        assert_eq!(lab.remote_calls(lab.pod.v6.into(), 8080), direct("app"), "{}", backend.name);
+        lab.install(&["--families=ipv6"]);
+        let outbound = captured("outbound", (lab.remote.v6, 80).into());
+        assert_eq!(lab.pod_calls(APP, lab.remote.v6.into(), 80), outbound, "{}", backend.name);
+        assert_eq!(lab.pod_calls(APP, lab.remote.v4.into(), 80), direct("remote"), "{}", backend.name);
     });
 }

@@ -2,8 +2,10 @@
 //! step, proxies that loop. Every test goes through all backends.
 
 mod connections;
+mod dns;
 mod families;
 mod foreign;
+mod hold;
 mod interrupted;
 mod loops;
 mod privileges;

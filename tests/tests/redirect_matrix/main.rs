@@ -7,7 +7,6 @@
 mod network;
 mod packet;
 mod table;
-mod udp;
 
 use std::collections::BTreeMap;
 use std::thread;

@@ -4,15 +4,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::Command;
 
-use tests::binaries;
 use tests::lab::{APP, PROXY};
 use tests::netns::{End, Netns, connect};
 use tests::peer::{self, Service};
 use tests::rules::Backend;
+use tests::{binaries, datagram};
 
 use crate::packet::{Family, Packet, Protocol, Seen, Sender};
 use crate::table::Table;
-use crate::udp;
 
 /// Which address families the network has.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +42,7 @@ pub(crate) struct Network {
     remote: Netns,
     guest: Netns,
     tcp_servers: Vec<peer::Server>,
-    udp_servers: Vec<udp::Server>,
+    udp_servers: Vec<datagram::Server>,
 }
 
 impl Families {
@@ -148,7 +147,7 @@ impl Network {
 
     fn udp(&mut self, place: Where, owner: (u32, u32), label: &str, (host, ports): (IpAddr, &[u16])) {
         for port in ports {
-            let server = udp::Server::start(self.netns(place), owner, label, (host, *port).into());
+            let server = datagram::Server::start(self.netns(place), owner, label, (host, *port).into());
             self.udp_servers.push(server);
         }
     }
@@ -189,11 +188,11 @@ impl Network {
                 Some(source) => peer::call_from(source, target, b""),
                 None => peer::call(target, b""),
             }),
-            Protocol::Udp => match udp::call(target) {
+            Protocol::Udp => match datagram::call(target) {
                 Ok(landing) => Seen::datagram(&landing),
                 Err(error) => Seen::only(&format!("{:?}", error.kind())),
             },
-            Protocol::Icmp => match udp::echo(address) {
+            Protocol::Icmp => match datagram::echo(address) {
                 Ok(()) => Seen::only("E"),
                 Err(error) => Seen::only(&format!("{:?}", error.kind())),
             },

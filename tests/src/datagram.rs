@@ -6,22 +6,24 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::{io, mem};
 
+use crate::netns::Netns;
+use crate::peer::{Landing, PATIENCE};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, recv, sendto,
     setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
-use tests::netns::Netns;
-use tests::peer::{Landing, PATIENCE};
 
 /// Answers each datagram with what it saw of it, in JSON; it ends when dropped.
-pub(crate) struct Server {
+#[derive(Debug)]
+pub struct Server {
     socket: Arc<UdpSocket>,
     answering: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    pub(crate) fn start(netns: &Netns, owner: (u32, u32), label: &str, address: SocketAddr) -> Self {
+    /// Listens at exactly this address, by a socket of this user and group.
+    pub fn start(netns: &Netns, owner: (u32, u32), label: &str, address: SocketAddr) -> Self {
         let socket = netns.run_as(owner.0, owner.1, || UdpSocket::bind(address)).expect("the namespace");
         let socket = Arc::new(socket.expect("a free port"));
         let (server, label) = (Arc::clone(&socket), label.to_owned());
@@ -55,9 +57,14 @@ impl Drop for Server {
 }
 
 /// Sends a datagram and waits for the answer. The socket is connected, so what another address answers does not count.
-pub(crate) fn call(target: SocketAddr) -> io::Result<Landing> {
+pub fn call(target: SocketAddr) -> io::Result<Landing> {
     let any: IpAddr = if target.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
-    let socket = UdpSocket::bind((any, 0))?;
+    call_from(SocketAddr::new(any, 0), target)
+}
+
+/// The same from this address and port.
+pub fn call_from(source: SocketAddr, target: SocketAddr) -> io::Result<Landing> {
+    let socket = UdpSocket::bind(source)?;
     socket.connect(target)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.send(b"?")?;
@@ -67,7 +74,7 @@ pub(crate) fn call(target: SocketAddr) -> io::Result<Landing> {
 }
 
 /// Sends an echo request (RFC 792 and RFC 4443, 4.1) and waits for the reply; needs `net.ipv4.ping_group_range`.
-pub(crate) fn echo(target: IpAddr) -> io::Result<()> {
+pub fn echo(target: IpAddr) -> io::Result<()> {
     let (family, protocol, kind) = match target {
         IpAddr::V4(_) => (AddressFamily::Inet, SockProtocol::Icmp, 8),
         IpAddr::V6(_) => (AddressFamily::Inet6, SockProtocol::IcmpV6, 128),
