@@ -67,5 +67,8 @@ pub const PORTS: [(&str, u16); 5] = [
     ("REMORA_READINESS_PORT", crate::ports::READINESS),
 ];
 
+/// How the redirect rules are installed; read by `init-redirect`, and by the injector for all that it injects.
+pub const REDIRECT_BACKEND: &str = "REMORA_REDIRECT_BACKEND";
+
 /// Log filter of any of the binaries, for example `info` or `proxy=debug`.
 pub const LOG: &str = "REMORA_LOG";

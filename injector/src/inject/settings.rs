@@ -21,7 +21,7 @@ pub struct InjectArgs {
     pub init_iptables_image: String,
 
     /// How the redirect rules are installed; what this names decides which of the two images is taken
-    #[arg(long, env = "REMORA_REDIRECT_BACKEND", default_value = "auto", value_enum, value_name = "BACKEND")]
+    #[arg(long, env = api::env::REDIRECT_BACKEND, default_value = "auto", value_enum, value_name = "BACKEND")]
     pub redirect_backend: RedirectBackend,
 }
 

@@ -6,6 +6,7 @@
 #![expect(clippy::indexing_slicing, reason = "a key that a JSON value does not have yields null")]
 
 mod availability;
+mod backend;
 mod injection;
 mod load;
 mod probes;
