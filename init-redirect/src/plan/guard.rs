@@ -77,9 +77,16 @@ fn invalid(options: &Options) -> Vec<Rule> {
 /// kernel tries again, as if the packet had been lost. It holds for translated connections only: a direct hit is refused.
 pub(super) fn hold(options: &Options) -> Chain {
     let ports = Ports::of([options.outbound.port, options.inbound.port].map(|port| port.get()));
-    let matches = vec![Match::TcpRefusal, Match::SourcePort(ports), Match::Translated(true)];
-    let rule = Rule::always(matches, Action::Drop, "the proxy is not there yet: the client tries again")
-        .because_of(&[Flag::HoldUntilReady]);
+    let refusal = vec![Match::TcpRefusal, Match::SourcePort(ports.clone())];
+    // A direct hit from outside is translated before it is refused.
+    let direct = [refusal.clone(), vec![Match::OriginalDestinationPort(ports)]].concat();
+    let early = [refusal, vec![Match::Translated(true)]].concat();
+    let rules = vec![
+        Rule::always(direct, Action::Leave, "a direct hit: the proxy is no service")
+            .because_of(&[Flag::HoldUntilReady]),
+        Rule::always(early, Action::Drop, "the proxy is not there yet: the client tries again")
+            .because_of(&[Flag::HoldUntilReady]),
+    ];
     let hook = Hook { purpose: Purpose::Filter, point: Point::Output };
-    Chain { name: ChainName::Hold, hook, rules: vec![rule] }
+    Chain { name: ChainName::Hold, hook, rules }
 }
