@@ -1,7 +1,5 @@
 //! What was typed, as texts: each option's own and Istio's for it, with the name under which the user knows it.
 
-use std::collections::BTreeMap;
-
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use super::istio::{self, ALIASES, Alias, Meaning};
@@ -13,7 +11,7 @@ use crate::options::Flag;
 #[derive(Clone, Debug)]
 pub struct Typed {
     /// Our own.
-    own: BTreeMap<Flag, String>,
+    own: Vec<(Flag, String)>,
     /// Istio's that were typed, by their number among [`ALIASES`].
     istio: Vec<(usize, String)>,
 }
@@ -25,28 +23,33 @@ pub(super) struct Text {
     pub(super) value: String,
 }
 
-/// The texts of all options.
-pub(super) struct Texts(BTreeMap<Flag, Text>);
+/// The texts of the options that were typed; each is here once.
+pub(super) struct Texts(Vec<(Flag, Text)>);
 
 impl Texts {
+    /// What was typed, or else what holds by default.
     pub(super) fn get(&self, flag: Flag) -> Text {
-        let default = || {
+        self.find(flag).cloned().unwrap_or_else(|| {
             let row = ROWS.iter().find(|row| row.flag == flag);
             Text { name: own_name(flag), value: row.map(Row::default).unwrap_or_default() }
-        };
-        self.0.get(&flag).cloned().unwrap_or_else(default)
+        })
+    }
+
+    fn find(&self, flag: Flag) -> Option<&Text> {
+        self.0.iter().find(|(of, _)| *of == flag).map(|(_, text)| text)
     }
 
     /// Two names for one option have to agree.
     fn add(&mut self, flag: Flag, text: Text, bad: &mut Vec<BadOption>) {
-        let before = self.0.entry(flag).or_insert_with(|| text.clone());
-        if before.value.trim() != text.value.trim() {
-            bad.push(BadOption {
+        match self.find(flag) {
+            None => self.0.push((flag, text)),
+            Some(before) if before.value.trim() == text.value.trim() => {}
+            Some(before) => bad.push(BadOption {
                 problem: format!("{} says {:?}", before.name, before.value),
                 option: text.name,
                 value: text.value,
                 allowed: "the same value, or one of the two alone".to_owned(),
-            });
+            }),
         }
     }
 }
@@ -59,7 +62,7 @@ impl Typed {
     /// Each option's text, and the further inbound ports that Istio's options leave alone.
     pub(super) fn texts(&self, bad: &mut Vec<BadOption>) -> (Texts, Vec<Text>) {
         let own =
-            |(flag, value): (&Flag, &String)| (*flag, Text { name: own_name(*flag), value: value.clone() });
+            |(flag, value): &(Flag, String)| (*flag, Text { name: own_name(*flag), value: value.clone() });
         let mut texts = Texts(self.own.iter().map(own).collect());
         let mut tunnels = Vec::new();
         for (index, value) in &self.istio {
@@ -82,9 +85,9 @@ impl Typed {
             }
         }
         // Istio's proxy has the group of its user's number where no group is given.
-        if let Some(uid) = texts.0.get(&Flag::ProxyUid).filter(|uid| uid.name != own_name(Flag::ProxyUid)) {
-            let uid = uid.clone();
-            texts.0.entry(Flag::ProxyGid).or_insert(uid);
+        let uid = texts.find(Flag::ProxyUid).filter(|uid| uid.name != own_name(Flag::ProxyUid)).cloned();
+        if let (Some(uid), None) = (uid, texts.find(Flag::ProxyGid)) {
+            texts.0.push((Flag::ProxyGid, uid));
         }
         (texts, tunnels)
     }
