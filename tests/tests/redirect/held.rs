@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
 use tests::lab::{APP, Lab, PROXY};
-use tests::netns::Netns;
 use tests::rules::BACKENDS;
 
 /// Exit code and standard output of a subcommand.
@@ -88,12 +87,9 @@ fn without_rules_everything_is_missing() {
     assert!(changes(&text).len() > 10 && changes(&text).iter().all(|line| line.starts_with('+')), "{text}");
 }
 
-/// The addresses of lo which the proxy calls from over IPv6, as the ip program shows them.
-fn sources(netns: &Netns) -> usize {
-    let mut command = std::process::Command::new("ip");
-    let output = netns.tool("iproute2", command.args(["-6", "-o", "address", "show", "dev", "lo"]));
-    let output = String::from_utf8(output.expect("ip").stdout).expect("UTF-8");
-    output.lines().filter(|line| !line.contains("::1/128") && line.contains("deprecated")).count()
+/// How many addresses of lo there are for who asks for them alone.
+fn sources(lab: &Lab) -> usize {
+    lab.tool("ip -6 -o address show dev lo").lines().filter(|line| line.contains("deprecated")).count()
 }
 
 #[test]
@@ -101,16 +97,16 @@ fn lo_has_the_proxys_sources_as_long_as_there_are_rules_for_ipv6() {
     for backend in BACKENDS {
         let lab = Lab::on(backend);
         lab.install(&[]);
-        assert_eq!(sources(&lab.pod.netns), 10, "{}", backend.name);
+        assert_eq!(sources(&lab), 10, "{}", backend.name);
         lab.pod.netns.ip(&["-6 addr del ::a/128 dev lo"]).expect("the address");
         assert_eq!(changes(&asks(&lab, &["diff"]).1), ["+ address ::a on lo"], "{}", backend.name);
         assert_eq!(lab.install(&[])["changed"], true, "{}", backend.name);
-        assert_eq!((sources(&lab.pod.netns), &lab.install(&[])["changed"]), (10, &false.into()), "{}", backend.name);
+        assert_eq!((sources(&lab), &lab.install(&[])["changed"]), (10, &false.into()), "{}", backend.name);
         lab.install(&["--families=ipv4"]);
-        assert_eq!(sources(&lab.pod.netns), 0, "{}", backend.name);
+        assert_eq!(sources(&lab), 0, "{}", backend.name);
         lab.install(&[]);
         assert!(lab.run(&["cleanup"]).status.success(), "{}", backend.name);
-        assert_eq!(sources(&lab.pod.netns), 0, "{}", backend.name);
+        assert_eq!(sources(&lab), 0, "{}", backend.name);
     }
 }
 
@@ -119,15 +115,18 @@ fn nobody_calls_from_the_proxys_sources_without_asking_for_it() {
     let lab = Lab::new();
     lab.install(&[]);
     let pod = IpAddr::from(lab.pod.v6);
-    let listener = lab.pod.netns.run(|| TcpListener::bind((pod, 7000))).expect("the namespace").expect("a listener");
-    for (owner, source) in [(APP, None), (PROXY, Some(Ipv6Addr::from(6_u128))), (PROXY, Some(Ipv6Addr::from(15_u128)))]
+    let listener =
+        lab.pod.netns.run(|| TcpListener::bind((pod, 7000))).expect("the namespace").expect("a listener");
+    for (owner, source) in
+        [(APP, None), (PROXY, Some(Ipv6Addr::from(6_u128))), (PROXY, Some(Ipv6Addr::from(15_u128)))]
     {
         let target = SocketAddr::new(pod, 7000);
         let call = || match source {
             None => TcpStream::connect(target),
             Some(source) => call_from(source, target),
         };
-        let stream = lab.pod.netns.run_as(owner.0, owner.1, call).expect("the namespace").expect("a connection");
+        let stream =
+            lab.pod.netns.run_as(owner.0, owner.1, call).expect("the namespace").expect("a connection");
         let (_, peer) = listener.accept().expect("the connection");
         assert_eq!(peer.ip(), source.map_or(pod, IpAddr::from));
         drop(stream);
