@@ -45,8 +45,8 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command, begun: Instant) -> ExitCode {
-    if let Some(Subaction::Call { destination }) = &command.action {
-        return printed(verify::call(*destination).context("the call's port cannot be printed"));
+    if let Some(Subaction::Call { source, destination }) = &command.action {
+        return printed(verify::call(*source, *destination).context("the call's end cannot be printed"));
     }
     let options = match command.typed.parse() {
         Ok(options) => options,

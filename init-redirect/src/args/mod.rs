@@ -101,9 +101,11 @@ pub enum Subaction {
     },
     /// Remove all rules of ours, whichever backend put them there, and touch nothing else
     Cleanup,
-    /// Call an address, and print the port that it is called from.
+    /// Call an address, and print the number of the error, 0 for none.
     #[command(name = crate::verify::COMMAND, hide = true)]
     Call {
+        /// From where.
+        source: SocketAddr,
         /// Whom.
         destination: SocketAddr,
     },

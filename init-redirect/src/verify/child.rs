@@ -9,8 +9,9 @@ use std::process::{Command, Stdio};
 use nix::errno::Errno;
 
 use super::claim::{Because, Claim, Kind};
-use super::tracker::Call;
-use super::{Expected, Verifier, outbound};
+use super::outbound::{self, not_sent};
+use super::tracker::Flow;
+use super::{Expected, Verifier};
 use crate::capability;
 use crate::options::{Family, Owner};
 
@@ -23,19 +24,19 @@ pub const COMMAND: &str = "call";
 /// Proves that what the proxy sends is not captured.
 pub(super) fn verify(verifier: &mut Verifier<'_>, family: Family, destination: SocketAddr) {
     let claim = Claim::new(Kind::ProxyExempt, family, destination);
-    match call_as(verifier.options.proxy, destination) {
-        Ok(call) => {
-            verifier.calls.push(call);
-            verifier.judge(claim, call, Expected::Direct);
-        }
+    let owner = verifier.options.proxy;
+    let called =
+        verifier.flow(destination).map_err(not_sent).and_then(|flow| call_as(owner, flow).map(|()| flow));
+    match called {
+        Ok(flow) => verifier.judge(claim, flow, Expected::Direct),
         Err(because) => verifier.verdict.unproven(claim, because),
     }
 }
 
-fn call_as(owner: Owner, destination: SocketAddr) -> Result<Call, Because> {
+fn call_as(owner: Owner, flow: Flow) -> Result<(), Because> {
     let spawned = capability::with_identity(|| {
         let mut command = Command::new(OURSELVES);
-        command.env_clear().arg(COMMAND).arg(destination.to_string());
+        command.env_clear().arg(COMMAND).args([flow.source, flow.destination].map(|end| end.to_string()));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         command.uid(owner.uid).gid(owner.gid).spawn()
     });
@@ -53,19 +54,14 @@ fn call_as(owner: Owner, destination: SocketAddr) -> Result<Call, Because> {
     child.wait().map_err(failed)?;
     read.transpose().map_err(failed)?;
     match line.trim().parse() {
-        Ok(source_port) => Ok(Call { source_port, destination }),
-        Err(_) => {
-            Err(Because::new("not-sent", format!("the proxy's packet cannot be sent: {}", line.trim())))
-        }
+        Ok(0) => Ok(()),
+        Ok(errno) => Err(not_sent(Errno::from_raw(errno))),
+        Err(_) => Err(Because::new("no-child", "the process that is to call says nothing")),
     }
 }
 
-/// What the child does: it calls, and prints the port that it calls from.
-pub fn call(destination: SocketAddr) -> std::io::Result<()> {
-    let mut output = std::io::stdout();
-    match outbound::call(destination) {
-        Ok((_client, call)) => writeln!(output, "{}", call.source_port),
-        Err(Errno::EPERM) => writeln!(output, "another rule of the pod's refuses it"),
-        Err(errno) => writeln!(output, "{errno}"),
-    }
+/// What the child does: it calls, and prints the number of the error, 0 for none.
+pub fn call(source: SocketAddr, destination: SocketAddr) -> std::io::Result<()> {
+    let errno = outbound::call(Flow { source, destination }).err().map_or(0, |errno| errno as i32);
+    writeln!(std::io::stdout(), "{errno}")
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::claim::{Because, Claim, Kind};
 use super::frame::{Act, Reply};
 use super::packet;
-use super::tracker::Call;
+use super::tracker::Flow;
 use super::tunnel::{self, Tunnel, Unavailable};
 use super::{Expected, Verifier, because};
 use crate::netlink::LinkAddress;
@@ -68,6 +68,7 @@ fn pod_address(verifier: &mut Verifier<'_>, family: Family) -> Result<IpAddr, Be
 
 /// Everything about one address of the pod.
 fn through(verifier: &mut Verifier<'_>, tunnel: &mut Tunnel, pod: IpAddr) {
+    verifier.begin();
     let family = packet::family_of(pod);
     let remote = match tunnel.address(pod, verifier.deadline) {
         Ok(remote) => remote,
@@ -110,8 +111,8 @@ impl<'v> Arrivals<'_, 'v> {
             match destination {
                 Some(destination) => {
                     let claim = Claim::new(Kind::InboundExcluded, family, destination);
-                    if let Some(call) = self.deliver(&claim, destination) {
-                        self.verifier.judge(claim, call, Expected::Direct);
+                    if let Some(flow) = self.deliver(&claim, destination) {
+                        self.verifier.judge(claim, flow, Expected::Direct);
                     }
                 }
                 None => self.verifier.not_probed(Kind::InboundExcluded, family, (rule, number)),
@@ -123,12 +124,12 @@ impl<'v> Arrivals<'_, 'v> {
     fn own_port(&mut self, pod: IpAddr) {
         let destination = SocketAddr::new(pod, self.verifier.options.inbound.port.get());
         let claim = Claim::new(Kind::InboundPortReset, packet::family_of(pod), destination);
-        let Some(call) = self.deliver(&claim, destination) else { return };
+        let Some(flow) = self.deliver(&claim, destination) else { return };
         while let Some((port, reply)) = self.tunnel.await_reply(self.verifier.deadline) {
             if reply == Reply::Accepted {
                 self.abort(port);
             }
-            if port == call.source_port {
+            if port == flow.source.port() {
                 return match reply {
                     Reply::Reset => self.verifier.verdict.proven(claim),
                     Reply::Accepted => self.verifier.verdict.wrong(claim, "it is accepted"),
@@ -140,10 +141,10 @@ impl<'v> Arrivals<'_, 'v> {
 
     /// Whoever accepted the call from this port is told that it was nothing.
     fn abort(&self, port: u16) {
-        if let Some(call) = self.verifier.calls.iter().rev().find(|call| call.source_port == port) {
-            let source = SocketAddr::new(self.remote, port);
+        let source = SocketAddr::new(self.remote, port);
+        if let Some(flow) = self.verifier.flows.iter().find(|flow| flow.source == source) {
             // Best effort: a listener gives up by itself too.
-            let _ = self.tunnel.deliver(Act::Abort, source, call.destination);
+            let _ = self.tunnel.deliver(Act::Abort, *flow);
         }
     }
 
@@ -161,22 +162,18 @@ impl<'v> Arrivals<'_, 'v> {
                 .unproven(Claim::general(Kind::InboundCaptured, Some(family)), because);
         };
         let claim = Claim::new(Kind::InboundCaptured, family, destination);
-        if let Some(call) = self.deliver(&claim, destination) {
+        if let Some(flow) = self.deliver(&claim, destination) {
             let expected =
                 Expected::At(vec![Tunnel::local(pod), pod], self.verifier.options.inbound.port.get());
-            self.verifier.judge(claim, call, expected);
+            self.verifier.judge(claim, flow, expected);
         }
     }
 
     /// A packet arrives from a port of its own.
-    fn deliver(&mut self, claim: &Claim, destination: SocketAddr) -> Option<Call> {
-        let call = Call { source_port: self.verifier.next_port(), destination };
-        let source = SocketAddr::new(self.remote, call.source_port);
-        match self.tunnel.deliver(Act::Open, source, destination) {
-            Ok(()) => {
-                self.verifier.calls.push(call);
-                Some(call)
-            }
+    fn deliver(&mut self, claim: &Claim, destination: SocketAddr) -> Option<Flow> {
+        let flow = self.verifier.flow_from(self.remote, destination);
+        match self.tunnel.deliver(Act::Open, flow) {
+            Ok(()) => Some(flow),
             Err(error) => {
                 let because = Because::new("not-sent", format!("the packet cannot be sent: {error}"));
                 self.verifier.verdict.unproven(claim.clone(), because);

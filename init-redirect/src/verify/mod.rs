@@ -16,14 +16,17 @@ mod packet;
 mod tracker;
 mod tunnel;
 
-use std::net::{IpAddr, SocketAddr};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::unistd::{Gid, Uid};
 
-use self::tracker::{Call, Tracker};
+use self::tracker::{Flow, Tracker};
 use crate::netlink::{Failure, Route};
 use crate::options::{Family, Options, Owner};
 use crate::plan::{Plan, Rule};
@@ -31,13 +34,14 @@ use crate::plan::{Plan, Rule};
 pub use child::{COMMAND, call};
 pub use claim::{Because, Claim, Kind, Unproven, Verdict, Wrong};
 
-/// How long packets may take, all together. They take less than a millisecond; it is for a machine that is busy.
+/// How long the packets of a family and direction may take, all together. They take less than a millisecond; it is for a
+/// machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Abstract Unix sockets belong to a network namespace and end with their process, so one of this name is the namespace's lock.
 const LOCK: &[u8] = b"remora-verify";
 
-/// The lowest port that packets from outside come from, and how many others may be above it.
+/// The lowest port that packets come from, and of how many above it chance chooses the first.
 const SOURCE_PORTS: (u16, u16) = (20_000, 40_000);
 
 /// What is to be verified.
@@ -107,9 +111,8 @@ fn packets(subject: Subject<'_>) -> (Verdict, Vec<(&'static str, Duration)>) {
     families.iter().for_each(|family| outbound::verify(&mut verifier, *family));
     steps.push(("verify-outbound", begun.elapsed()));
     let begun = Instant::now();
-    verifier.deadline = begun + PATIENCE;
     inbound::verify(&mut verifier, &families);
-    verifier.tracker.forget(&verifier.calls);
+    verifier.forget();
     steps.push(("verify-inbound", begun.elapsed()));
     (verdict, steps)
 }
@@ -144,8 +147,8 @@ struct Verifier<'a> {
     owner: Owner,
     tracker: Tracker,
     route: Route,
-    /// What has to be forgotten.
-    calls: Vec<Call>,
+    /// Everything that was sent.
+    flows: Vec<Flow>,
     deadline: Instant,
     source_port: u16,
     verdict: &'a mut Verdict,
@@ -172,20 +175,24 @@ impl<'a> Verifier<'a> {
             because("asking for routes", &Failure::Socket("opening a netlink socket", errno))
         })?;
         let _ = tunnel::remove_leftover();
-        // Different from run to run: the kernel may remember connections of one that was killed.
         let (first, count) = SOURCE_PORTS;
-        let offset = std::process::id() % u32::from(count);
+        let offset = RandomState::new().build_hasher().finish() % u64::from(count);
         Ok(Self {
             options,
             plan,
             owner: Owner { uid: Uid::effective().as_raw(), gid: Gid::effective().as_raw() },
             tracker,
             route,
-            calls: Vec::new(),
+            flows: Vec::new(),
             deadline: Instant::now() + PATIENCE,
             source_port: first + u16::try_from(offset).unwrap_or_default(),
             verdict,
         })
+    }
+
+    /// The packets that follow have all the time that there is.
+    fn begin(&mut self) {
+        self.deadline = Instant::now() + PATIENCE;
     }
 
     /// The link through which packets for an address leave, if there is a route.
@@ -193,15 +200,52 @@ impl<'a> Verifier<'a> {
         self.route.way(to).ok().flatten()
     }
 
-    fn next_port(&mut self) -> u16 {
+    /// A connection that is about to be opened, from the address that the kernel would choose.
+    fn flow(&mut self, destination: SocketAddr) -> Result<Flow, Errno> {
+        let any: IpAddr = match destination {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        // Connecting a UDP socket sends nothing.
+        let chosen = UdpSocket::bind((any, 0)).and_then(|socket| {
+            socket.connect(destination)?;
+            socket.local_addr()
+        });
+        let chosen = chosen.map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+        Ok(self.flow_from(chosen.ip(), destination))
+    }
+
+    /// The same from this address. A run that was killed may have left the kernel a memory of the same connection, which would
+    /// spare the rules a packet.
+    fn flow_from(&mut self, address: IpAddr, destination: SocketAddr) -> Flow {
         self.source_port += 1;
-        self.source_port
+        let flow = Flow { source: SocketAddr::new(address, self.source_port), destination };
+        self.tracker.forget(flow);
+        self.flows.push(flow);
+        flow
+    }
+
+    /// Begins to call, from a port that nobody uses.
+    fn call(&mut self, destination: SocketAddr) -> Result<(OwnedFd, Flow), Errno> {
+        loop {
+            let flow = self.flow(destination)?;
+            match outbound::call(flow) {
+                Err(Errno::EADDRINUSE) if self.source_port < u16::MAX => {}
+                other => return other.map(|client| (client, flow)),
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        for flow in std::mem::take(&mut self.flows) {
+            self.tracker.forget(flow);
+        }
     }
 
     /// Whether a call lands as it is to; what else is so is noted.
-    fn landed(&mut self, claim: &Claim, call: Call, expected: &Expected) -> bool {
-        match self.tracker.await_landing(call, self.deadline) {
-            Ok(Some(landing)) if expected.is(call, landing) => return true,
+    fn landed(&mut self, claim: &Claim, flow: Flow, expected: &Expected) -> bool {
+        match self.tracker.await_landing(flow, self.deadline) {
+            Ok(Some(landing)) if expected.is(flow, landing) => return true,
             Ok(Some(landing)) => self.verdict.wrong(claim.clone(), format!("it lands at {landing}")),
             Ok(None) => {
                 let because = Because::new("lost", "something drops it before it lands anywhere");
@@ -214,8 +258,8 @@ impl<'a> Verifier<'a> {
         false
     }
 
-    fn judge(&mut self, claim: Claim, call: Call, expected: Expected) {
-        if self.landed(&claim, call, &expected) {
+    fn judge(&mut self, claim: Claim, flow: Flow, expected: Expected) {
+        if self.landed(&claim, flow, &expected) {
             self.verdict.proven(claim);
         }
     }
@@ -229,9 +273,9 @@ impl<'a> Verifier<'a> {
 }
 
 impl Expected {
-    fn is(&self, call: Call, landing: SocketAddr) -> bool {
+    fn is(&self, flow: Flow, landing: SocketAddr) -> bool {
         match self {
-            Self::Direct => landing == call.destination,
+            Self::Direct => landing == flow.destination,
             Self::At(addresses, port) => addresses.contains(&landing.ip()) && landing.port() == *port,
         }
     }

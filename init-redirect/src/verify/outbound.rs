@@ -11,13 +11,13 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::PollFlags;
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, getsockname, getsockopt, setsockopt,
-    socket, sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, getsockopt, setsockopt, socket,
+    sockopt,
 };
 
 use super::claim::{Because, Claim, Kind};
 use super::packet;
-use super::tracker::Call;
+use super::tracker::Flow;
 use super::{Expected, Verifier, child};
 use crate::netlink::{wait, wait_for};
 use crate::options::Family;
@@ -25,6 +25,7 @@ use crate::plan::{Action, ChainName, Rule};
 
 /// Proves what can be proven of outbound rules for a family.
 pub(super) fn verify(verifier: &mut Verifier<'_>, family: Family) {
+    verifier.begin();
     let here = packet::elsewhere(family);
     let Some(way) = verifier.way(here) else {
         let because = Because::new("no-route", format!("the pod has no {family} route to {here}"));
@@ -50,8 +51,11 @@ pub(super) fn verify(verifier: &mut Verifier<'_>, family: Family) {
         }
         None => nothing_captured(verifier, family),
     }
-    for (claim, call) in excluded {
-        verifier.judge(claim, call, Expected::Direct);
+    for (claim, flow) in excluded {
+        let queued = verifier.verdict.wrong.iter().any(|wrong| wrong.claim == claim);
+        if !queued {
+            verifier.judge(claim, flow, Expected::Direct);
+        }
     }
 }
 
@@ -72,7 +76,7 @@ fn nothing_captured(verifier: &mut Verifier<'_>, family: Family) {
 }
 
 /// Calls, for each rule that leaves something alone, a destination about which it decides.
-fn excluded(verifier: &mut Verifier<'_>, family: Family, here: IpAddr) -> Vec<(Claim, Call)> {
+fn excluded(verifier: &mut Verifier<'_>, family: Family, here: IpAddr) -> Vec<(Claim, Flow)> {
     let mut calls = Vec::new();
     let rules = packet::rules(verifier.plan, ChainName::Outbound);
     for (rule, number) in rules.iter().zip(1..).filter(|(rule, _)| packet::excludes(rule, family)) {
@@ -86,11 +90,8 @@ fn excluded(verifier: &mut Verifier<'_>, family: Family, here: IpAddr) -> Vec<(C
             continue;
         };
         let claim = Claim::new(Kind::OutboundExcluded, family, destination);
-        match call(destination) {
-            Ok((_, call)) => {
-                verifier.calls.push(call);
-                calls.push((claim, call));
-            }
+        match verifier.call(destination) {
+            Ok((_, flow)) => calls.push((claim, flow)),
             Err(errno) => verifier.verdict.unproven(claim, not_sent(errno)),
         }
     }
@@ -102,33 +103,32 @@ fn captured(
     verifier: &mut Verifier<'_>,
     destination: SocketAddr,
     listener: Result<TcpListener, Because>,
-    excluded: &[(Claim, Call)],
+    excluded: &[(Claim, Flow)],
 ) {
     let claim = Claim::new(Kind::OutboundCaptured, packet::family_of(destination.ip()), destination);
     let listener = match listener {
         Ok(listener) => listener,
         Err(because) => return verifier.verdict.unproven(claim, because),
     };
-    let (client, call) = match call(destination) {
+    let (client, flow) = match verifier.call(destination) {
         Ok(made) => made,
         Err(errno) => return verifier.verdict.unproven(claim, not_sent(errno)),
     };
-    verifier.calls.push(call);
     let expected = Expected::At(
         vec![loopback(claim.family.unwrap_or(Family::V4))],
         verifier.options.outbound.port.get(),
     );
-    if !verifier.landed(&claim, call, &expected) {
+    if !verifier.landed(&claim, flow, &expected) {
         return;
     }
     // Its end is a reset, which leaves nothing behind.
     let _ = setsockopt(&client, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
     while wait(&listener, verifier.deadline) {
         let Ok((stream, peer)) = listener.accept() else { continue };
-        if let Some((claim, _)) = excluded.iter().find(|(_, call)| call.source_port == peer.port()) {
+        if let Some((claim, _)) = excluded.iter().find(|(_, flow)| flow.source == peer) {
             verifier.verdict.wrong(claim.clone(), "it comes to the proxy");
         }
-        if peer.port() == call.source_port {
+        if peer == flow.source {
             return match original(&stream) {
                 Some(original) if original == destination => verifier.verdict.proven(claim),
                 Some(other) => verifier.verdict.wrong(claim, format!("its original destination is {other}")),
@@ -148,20 +148,17 @@ fn own_port(verifier: &mut Verifier<'_>, family: Family, listener: Result<&TcpLi
     if let Err(because) = listener {
         return verifier.verdict.unproven(claim, because.clone());
     }
-    match call(destination) {
+    match verifier.call(destination) {
         Err(Errno::ECONNREFUSED) => verifier.verdict.proven(claim),
         Err(errno) => verifier.verdict.unproven(claim, not_sent(errno)),
-        Ok((client, call)) => {
-            verifier.calls.push(call);
-            match outcome(&client, verifier) {
-                Some(0) => verifier.verdict.wrong(claim, "it is accepted"),
-                Some(libc::ECONNREFUSED) => verifier.verdict.proven(claim),
-                Some(other) => verifier.verdict.unproven(claim, not_sent(Errno::from_raw(other))),
-                None => {
-                    verifier.verdict.unproven(claim, Because::new("lost", "it is neither accepted nor reset"))
-                }
+        Ok((client, _)) => match outcome(&client, verifier) {
+            Some(0) => verifier.verdict.wrong(claim, "it is accepted"),
+            Some(libc::ECONNREFUSED) => verifier.verdict.proven(claim),
+            Some(other) => verifier.verdict.unproven(claim, not_sent(Errno::from_raw(other))),
+            None => {
+                verifier.verdict.unproven(claim, Because::new("lost", "it is neither accepted nor reset"));
             }
-        }
+        },
     }
 }
 
@@ -173,19 +170,13 @@ fn outcome(client: &OwnedFd, verifier: &Verifier<'_>) -> Option<i32> {
     getsockopt(client, sockopt::SocketError).ok()
 }
 
-/// Begins to call, from a port of its own. The kernel has sent the first packet when this returns.
-pub(super) fn call(destination: SocketAddr) -> Result<(OwnedFd, Call), Errno> {
-    let family = if destination.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+/// Begins to call. The kernel has sent the first packet when this returns.
+pub(super) fn call(flow: Flow) -> Result<OwnedFd, Errno> {
+    let family = if flow.source.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let client = socket(family, SockType::Stream, SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC, None)?;
-    let any: IpAddr = match destination {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    bind(client.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(any, 0)))?;
-    let bound = getsockname::<SockaddrStorage>(client.as_raw_fd())?;
-    let call = Call { source_port: address(&bound).ok_or(Errno::EAFNOSUPPORT)?.port(), destination };
-    match connect(client.as_raw_fd(), &SockaddrStorage::from(destination)) {
-        Ok(()) | Err(Errno::EINPROGRESS) => Ok((client, call)),
+    bind(client.as_raw_fd(), &SockaddrStorage::from(flow.source))?;
+    match connect(client.as_raw_fd(), &SockaddrStorage::from(flow.destination)) {
+        Ok(()) | Err(Errno::EINPROGRESS) => Ok(client),
         Err(errno) => Err(errno),
     }
 }
@@ -214,11 +205,6 @@ fn original(stream: &TcpStream) -> Option<SocketAddr> {
     })
 }
 
-fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = storage.as_sockaddr_in().map(|v4| SocketAddr::from((v4.ip(), v4.port())));
-    v4.or_else(|| storage.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port()))))
-}
-
 const fn loopback(family: Family) -> IpAddr {
     match family {
         Family::V4 => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -226,7 +212,7 @@ const fn loopback(family: Family) -> IpAddr {
     }
 }
 
-fn not_sent(errno: Errno) -> Because {
+pub(super) fn not_sent(errno: Errno) -> Because {
     if errno == Errno::EPERM {
         return Because::new("lost", "another rule of the pod's refuses the packet");
     }

@@ -63,16 +63,18 @@ pub(super) fn redirected(rules: &[Rule], here: IpAddr) -> Vec<SocketAddr> {
     with_ports(&[here], &PORTS).into_iter().chain(named).collect()
 }
 
-/// Destinations that a rule may decide about, at `here` or in the first network that it names.
+/// Destinations that a rule may decide about, at `here` or at either end of the first network that it names.
 pub(super) fn named(rule: &Rule, here: IpAddr) -> Vec<SocketAddr> {
     let (mut addresses, mut ports) = (vec![here], Vec::new());
     for condition in &rule.matches {
         match (condition, here) {
             (Match::DestinationV4(networks), IpAddr::V4(_)) => {
-                addresses.extend(networks.first().map(|network| IpAddr::from(network.network())));
+                let ends = networks.first().map(|network| [network.network(), network.broadcast()]);
+                addresses.extend(ends.into_iter().flatten().map(IpAddr::from));
             }
             (Match::DestinationV6(networks), IpAddr::V6(_)) => {
-                addresses.extend(networks.first().map(|network| IpAddr::from(network.network())));
+                let ends = networks.first().map(|network| [network.network(), network.broadcast()]);
+                addresses.extend(ends.into_iter().flatten().map(IpAddr::from));
             }
             (Match::DestinationPort(set), _) => {
                 ports.extend(set.ranges().iter().take(RANGES).map(|range| range.first.get()));

@@ -41,15 +41,8 @@ mod number {
 
 /// Both ends of a connection, as its opener sees them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Flow {
-    source: SocketAddr,
-    destination: SocketAddr,
-}
-
-/// A connection of ours. The kernel chooses its source address, so that the port has to do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Call {
-    pub(super) source_port: u16,
+pub(super) struct Flow {
+    pub(super) source: SocketAddr,
     pub(super) destination: SocketAddr,
 }
 
@@ -76,7 +69,7 @@ impl Tracker {
     }
 
     /// Who answers the connection, if it is known by now.
-    pub(super) fn landing(&mut self, call: Call) -> Result<Option<SocketAddr>, Failure> {
+    pub(super) fn landing(&mut self, flow: Flow) -> Result<Option<SocketAddr>, Failure> {
         loop {
             match self.events.receive() {
                 Ok(bytes) => {
@@ -89,38 +82,28 @@ impl Tracker {
                 Err(failure) => return Err(failure),
             }
         }
-        let found = self.seen.iter().find(|(flow, _)| flow.is(call));
+        let found = self.seen.iter().find(|(seen, _)| *seen == flow);
         Ok(found.map(|(_, answers)| *answers))
     }
 
     /// The same, waiting for it to become known.
     pub(super) fn await_landing(
         &mut self,
-        call: Call,
+        flow: Flow,
         deadline: Instant,
     ) -> Result<Option<SocketAddr>, Failure> {
         loop {
-            let landing = self.landing(call)?;
+            let landing = self.landing(flow)?;
             if landing.is_some() || !wait(&self.events, deadline) {
                 return Ok(landing);
             }
         }
     }
 
-    /// Makes the kernel forget these connections.
-    pub(super) fn forget(&mut self, calls: &[Call]) {
-        let ours = self.seen.iter().filter(|(flow, _)| calls.iter().any(|call| flow.is(*call)));
-        for (flow, _) in ours {
-            let family = if flow.source.is_ipv4() { number::NFPROTO_IPV4 } else { number::NFPROTO_IPV6 };
-            // One that has ended by itself meanwhile is no fault.
-            let _ = ask(&mut self.questions, number::DELETE, family, |w| write(w, *flow));
-        }
-    }
-}
-
-impl Flow {
-    fn is(&self, call: Call) -> bool {
-        self.source.port() == call.source_port && self.destination == call.destination
+    /// Makes the kernel forget a connection, which it need not know.
+    pub(super) fn forget(&mut self, flow: Flow) {
+        let family = if flow.source.is_ipv4() { number::NFPROTO_IPV4 } else { number::NFPROTO_IPV6 };
+        let _ = ask(&mut self.questions, number::DELETE, family, |w| write(w, flow));
     }
 }
 

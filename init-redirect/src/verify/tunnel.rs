@@ -8,12 +8,13 @@
 //! The link is gone when this is dropped, with its addresses, routes and neighbours. What a killed run left is removed by
 //! [`remove_leftover`].
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, UdpSocket};
 use std::time::Instant;
 
 use nix::errno::Errno;
 
 use super::frame::{self, Act, Reply};
+use super::tracker::Flow;
 use crate::netlink::{Failure, Mac, Route, wait};
 
 /// The link's name. Its process is told by the lock that `verify` holds.
@@ -122,13 +123,8 @@ impl Tunnel {
     }
 
     /// A packet arrives.
-    pub(super) fn deliver(
-        &self,
-        act: Act,
-        source: SocketAddr,
-        destination: SocketAddr,
-    ) -> std::io::Result<()> {
-        let frame = frame::frame(act, [LOCAL_MAC, REMOTE_MAC], source, destination);
+    pub(super) fn deliver(&self, act: Act, flow: Flow) -> std::io::Result<()> {
+        let frame = frame::frame(act, [LOCAL_MAC, REMOTE_MAC], flow.source, flow.destination);
         let header = [&[0x08, 0, 0, 0][..], &(NETWORK << 8).to_be_bytes()].concat();
         self.socket.send_to(&[header, frame].concat(), (Ipv4Addr::LOCALHOST, self.port)).map(|_| ())
     }
