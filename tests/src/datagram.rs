@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::{io, mem};
 
 use crate::netns::Netns;
-use crate::peer::{Landing, PATIENCE};
+use crate::peer::{self, Landing, PATIENCE};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, recv, sendto,
     setsockopt, socket, sockopt,
@@ -64,7 +64,7 @@ pub fn call(target: SocketAddr) -> io::Result<Landing> {
 
 /// The same from this address and port.
 pub fn call_from(source: SocketAddr, target: SocketAddr) -> io::Result<Landing> {
-    let socket = UdpSocket::bind(source)?;
+    let socket = peer::again(|| UdpSocket::bind(source))?;
     socket.connect(target)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.send(b"?")?;

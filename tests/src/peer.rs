@@ -8,7 +8,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sys::socket::{getsockopt, sockopt};
@@ -170,6 +170,19 @@ fn original_destination(stream: &TcpStream) -> Option<SocketAddr> {
         (raw.sin6_addr.s6_addr, u16::from_be(raw.sin6_port)).into()
     };
     (original != local).then_some(original)
+}
+
+/// Binds a port that was this process's a moment ago: a child that another thread forks has all sockets until it executes.
+pub fn again<T>(bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match bind() {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::yield_now();
+            }
+            other => return other,
+        }
+    }
 }
 
 /// What came of a connection, as the client saw it.

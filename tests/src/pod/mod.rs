@@ -39,10 +39,26 @@ pub const NODE_NAME: &str = "node-1";
 /// What a container image comes down to here.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// The program on this machine; static, since nothing else is in the container.
+    /// The program on this machine; static, unless `shared` holds its libraries.
     pub binary: PathBuf,
     /// Its path in the container, which is also the image's entry point.
     pub path: String,
+    /// Directories of this machine that the image has too, read-only: for an image with a distribution's programs.
+    pub shared: Vec<PathBuf>,
+}
+
+impl Image {
+    /// An image of one program.
+    pub fn of(binary: PathBuf, path: &str) -> Self {
+        Self { binary, path: path.to_owned(), shared: Vec::new() }
+    }
+
+    /// The same with this machine's own programs and libraries.
+    pub fn with_programs(mut self) -> Self {
+        let paths = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives"];
+        self.shared = paths.map(PathBuf::from).into_iter().filter(|path| path.exists()).collect();
+        self
+    }
 }
 
 /// A node with its images; probes come from the switch's own address.
@@ -262,6 +278,8 @@ impl Pod<'_> {
             Mount { source: image.binary.clone(), target: (&image.path).into(), read_only: true },
             managed(termination, "/dev/termination-log"),
         ];
+        let shared = image.shared.iter().cloned();
+        mounts.extend(shared.map(|path| Mount { source: path.clone(), target: path, read_only: true }));
         for file in ["hosts", "hostname", "resolv.conf"] {
             mounts.push(managed(directory.join(file), &format!("/etc/{file}")));
         }

@@ -45,7 +45,7 @@ fn with_rules_it_accepts_nothing_twice() {
 /// Runs the proxy during a call; gives where that landed, and how many connections the proxy accepted.
 fn through<T>(lab: &Lab, call: impl FnOnce() -> T) -> (T, usize) {
     let listen = |address: (IpAddr, u16)| {
-        let listener = lab.pod.netns.run_as(PROXY.0, PROXY.1, || TcpListener::bind(address));
+        let listener = lab.pod.netns.run_as(PROXY.0, PROXY.1, || peer::again(|| TcpListener::bind(address)));
         listener.expect("the namespace").expect("a free port")
     };
     let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];

@@ -91,6 +91,10 @@ impl<'a> ControlPlane<'a> {
     }
 }
 
+/// Chooses how the init containers install the rules, as it does for the end-to-end tests: nft, iptables-nft or
+/// iptables-legacy.
+const BACKEND: &str = "BACKEND";
+
 /// The pod that the Deployment would make, with a kubeconfig in place of a service account.
 fn injector_pod() -> Result<Value> {
     let deployment = DEPLOYMENT.split("\n---").next().unwrap_or_default();
@@ -117,6 +121,9 @@ fn injector_pod() -> Result<Value> {
     let env =
         container.get_mut("env").and_then(Value::as_array_mut).context("the injector has no environment")?;
     env.push(json!({"name": "KUBECONFIG", "value": "/kubeconfig/config"}));
+    if let Ok(backend) = std::env::var(BACKEND) {
+        env.push(json!({"name": api::env::REDIRECT_BACKEND, "value": backend}));
+    }
     Ok(pod)
 }
 

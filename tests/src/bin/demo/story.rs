@@ -81,14 +81,16 @@ pub(crate) fn tell() -> Result<()> {
     Ok(())
 }
 
-fn images(init: std::path::PathBuf) -> Result<[(String, Image); 4]> {
-    let image = |name: &str, binary, path: &str| (name.to_owned(), Image { binary, path: path.to_owned() });
-    Ok([
-        image(api::pod::INJECTOR_IMAGE, binaries::injector()?, api::pod::INJECTOR_BINARY),
-        image(api::pod::INIT_IMAGE, init, api::pod::INIT_BINARY),
-        image(api::pod::PROXY_IMAGE, binaries::proxy()?, api::pod::PROXY_BINARY),
-        image(pods::APPLICATION_IMAGE, binaries::peer()?, "/application"),
-    ])
+fn images(init: std::path::PathBuf) -> Result<[(String, Image); 5]> {
+    let init = Image::of(init, api::pod::INIT_BINARY);
+    let images = [
+        (api::pod::INJECTOR_IMAGE, Image::of(binaries::injector()?, api::pod::INJECTOR_BINARY)),
+        (api::pod::INIT_IMAGE, init.clone()),
+        (api::pod::INIT_IPTABLES_IMAGE, init.with_programs()),
+        (api::pod::PROXY_IMAGE, Image::of(binaries::proxy()?, api::pod::PROXY_BINARY)),
+        (pods::APPLICATION_IMAGE, Image::of(binaries::peer()?, "/application")),
+    ];
+    Ok(images.map(|(name, image)| (name.to_owned(), image)))
 }
 
 /// Sends a new pod through admission, and tells what came of it.
