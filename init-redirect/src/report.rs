@@ -270,3 +270,73 @@ impl Destination {
         written.map_err(|error| Unwritable { flag: self.flag, path: self.path, error })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, Problem, Report, TERMINATION_MESSAGE_LIMIT};
+    use crate::options::Family;
+    use crate::verify::{Because, Claim, Kind, Unproven, Verdict, Wrong};
+
+    fn claim(packet: String) -> Claim {
+        Claim { claim: Kind::OutboundExcluded, family: Some(Family::V4), packet: Some(packet) }
+    }
+
+    fn report(claims: usize, message: usize) -> Report {
+        let claims = || (0..claims).map(|number| claim(format!("192.0.2.1:{number}")));
+        let because = || Because { reason: "lost", message: "something drops it".to_owned() };
+        let verdict = Verdict {
+            proven: claims().collect(),
+            unproven: claims().map(|claim| Unproven { claim, because: because() }).collect(),
+            wrong: claims()
+                .map(|claim| Wrong { claim, found: "it lands at 192.0.2.1:1".to_owned() })
+                .collect(),
+        };
+        let problem = Problem { reason: "conflict", message: "\u{e9}".repeat(message) };
+        let steps = vec![("plan", std::time::Duration::from_micros(7)).into()];
+        let failure = Report::failure(22, problem, &[]);
+        Report { verdict: Some(verdict), steps, ..failure }
+    }
+
+    fn message(report: &Report) -> serde_json::Value {
+        let text = report.termination_message();
+        assert!(text.len() <= TERMINATION_MESSAGE_LIMIT, "{} bytes", text.len());
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!((&value["result"], &value["exit_code"]), (&"failed".into(), &22.into()));
+        assert_eq!(value["error"]["reason"], "conflict");
+        value
+    }
+
+    #[test]
+    fn what_fits_is_told_whole() {
+        let whole = message(&report(2, 10));
+        assert_eq!(whole["steps"][0]["microseconds"], 7);
+        assert_eq!(whole["wrong"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn what_matters_least_is_left_out_first() {
+        // By one claim more: the durations go before any of them.
+        let fits = |claims: &usize| message(&report(*claims, 10)).get("steps").is_some();
+        let claims = (1..100).take_while(fits).count();
+        let shorter = message(&report(claims + 1, 10));
+        assert_eq!(shorter.get("steps"), None);
+        let counted = message(&report(100, 10));
+        assert_eq!((&counted["proven"], &counted["unproven"]), (&100.into(), &serde_json::json!(["lost"])));
+    }
+
+    #[test]
+    fn an_endless_message_is_cut() {
+        let cut = message(&report(100, 1_000_000));
+        assert_eq!(cut["error"]["message"].as_str().map(|text| text.chars().count()), Some(512));
+    }
+
+    #[test]
+    fn a_packet_that_landed_wrongly_ends_in_40() {
+        let before = Report { result: Outcome::Applied, exit_code: 0, error: None, ..report(0, 0) };
+        let verdict = report(1, 0).verdict.expect("a verdict");
+        let wrong = before.verified(verdict, &[]);
+        assert_eq!((wrong.result, wrong.exit_code), (Outcome::Wrong, 40));
+        let line = wrong.log_line(std::time::SystemTime::UNIX_EPOCH);
+        assert!(line.contains("\"level\":\"error\"") && line.contains("it lands at 192.0.2.1:1"), "{line}");
+    }
+}

@@ -118,3 +118,93 @@ fn with_ports(addresses: &[IpAddr], ports: &[u16]) -> Vec<SocketAddr> {
     let of = |address: &IpAddr| ports.iter().map(|port| SocketAddr::new(*address, *port)).collect::<Vec<_>>();
     addresses.iter().flat_map(of).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, SocketAddr};
+
+    use clap::Parser;
+
+    use super::{arrival, call, decides, elsewhere, excludes, named, redirected, rules};
+    use crate::args::Command;
+    use crate::options::{Family, Options, Owner};
+    use crate::plan::{Action, ChainName, Plan};
+
+    const APP: Owner = Owner { uid: 1000, gid: 1000 };
+
+    fn plan(arguments: &[&str]) -> (Options, Plan) {
+        let command = Command::try_parse_from([&["init-redirect"], arguments].concat()).expect("arguments");
+        let options = command.typed.parse().expect("options");
+        let plan = Plan::new(&options);
+        (options, plan)
+    }
+
+    /// The first destination that is redirected.
+    fn captured(plan: &Plan, family: Family) -> Option<SocketAddr> {
+        let outbound = rules(plan, ChainName::Outbound);
+        redirected(outbound, elsewhere(family)).into_iter().find(|destination| {
+            let rule = call(APP, *destination, "eth0").and_then(|p| decides(plan, ChainName::Outbound, &p));
+            rule.is_some_and(|rule| matches!(rule.action, Action::Redirect(_)))
+        })
+    }
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn the_address_that_stands_for_all_is_tried_first() {
+        let (_, plan) = plan(&[]);
+        assert_eq!(captured(&plan, Family::V4), Some(address("192.0.2.1:80")));
+        assert_eq!(captured(&plan, Family::V6), Some(address("[2001:db8::1]:80")));
+    }
+
+    #[test]
+    fn what_rules_name_is_tried_next() {
+        let (_, only_ports) = plan(&["--include-outbound-cidrs=", "--include-outbound-ports=7000-7010"]);
+        assert_eq!(captured(&only_ports, Family::V6), Some(address("[2001:db8::1]:7000")));
+        let (_, only_cidrs) = plan(&["--include-outbound-cidrs=10.96.0.0/12", "--exclude-outbound-ports=80"]);
+        assert_eq!(captured(&only_cidrs, Family::V4), Some(address("10.96.0.0:443")));
+        assert_eq!(captured(&only_cidrs, Family::V6), None);
+        let (_, all_but_the_end) =
+            plan(&["--include-outbound-cidrs=10.0.0.0/8", "--exclude-outbound-cidrs=10.0.0.0/9"]);
+        assert_eq!(captured(&all_but_the_end, Family::V4), Some(address("10.255.255.255:80")));
+    }
+
+    #[test]
+    fn every_exclusion_has_a_packet_that_it_decides_about() {
+        let (_, plan) = plan(&[
+            "--exclude-outbound-ports=3307,80",
+            "--exclude-outbound-cidrs=203.0.113.0/24,2001:db8:2::/64",
+            "--exclude-inbound-ports=22",
+        ]);
+        for family in [Family::V4, Family::V6] {
+            let here = elsewhere(family);
+            let outbound = rules(&plan, ChainName::Outbound).iter().filter(|rule| excludes(rule, family));
+            let mut count = 0;
+            for rule in outbound {
+                let decided = named(rule, here).into_iter().find(|destination| {
+                    let packet = call(APP, *destination, "eth0").expect("a port");
+                    decides(&plan, ChainName::Outbound, &packet)
+                        .is_some_and(|found| std::ptr::eq(found, rule))
+                });
+                assert!(decided.is_some(), "{family} {rule:?}");
+                count += 1;
+            }
+            assert_eq!(count, 2, "{family}: ports and addresses");
+        }
+    }
+
+    #[test]
+    fn what_no_packet_of_ours_can_have_is_no_exclusion() {
+        let (options, plan) = plan(&[]);
+        assert!(!rules(&plan, ChainName::Outbound).iter().any(|rule| excludes(rule, Family::V4)));
+        let own = call(options.proxy, address("192.0.2.1:80"), "eth0").expect("a packet");
+        let rule = decides(&plan, ChainName::Outbound, &own).expect("a rule");
+        assert_eq!(rule.action, Action::Leave);
+        let (pod, remote): (SocketAddr, IpAddr) = (address("10.1.2.3:8080"), elsewhere(Family::V4));
+        let packet = arrival(remote, pod, "eth0").expect("a packet");
+        let rule = decides(&plan, ChainName::Inbound, &packet).expect("a rule");
+        assert_eq!(rule.action, Action::Redirect(options.inbound.port));
+    }
+}
