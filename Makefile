@@ -7,7 +7,7 @@ RELEASE := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 
 # What the linker and ring's assembler need; what the tests in network namespaces need.
 BUILD_PACKAGES := gcc libc6-dev
-NETNS_PACKAGES := $(BUILD_PACKAGES) iproute2 iptables libcap2-bin nftables procps strace
+NETNS_PACKAGES := $(BUILD_PACKAGES) iproute2 iptables libcap2-bin nftables procps
 LINT_PACKAGES := $(BUILD_PACKAGES) shellcheck
 
 .DEFAULT_GOAL := help
@@ -20,7 +20,7 @@ build: ## release binaries of everything, static
 	@tests/packages $(BUILD_PACKAGES)
 	cargo build --release --workspace --bins
 
-demo: ## the main job without a cluster: pods as network namespaces (root)
+demo: ## the main job without a cluster: pods as network namespaces (root). BACKEND=nft, iptables-nft, iptables-legacy
 	@tests/packages $(NETNS_PACKAGES)
 	cargo build --release --workspace --bins
 	$(RELEASE)/demo
@@ -55,5 +55,5 @@ cluster: images ## a kind cluster with our images and manifests, left running
 cluster-down: ## end the cluster and leave nothing behind
 	tests/kind/cluster down
 
-e2e: ## the end-to-end tests, on a kind cluster of their own
+e2e: ## the end-to-end tests, on a kind cluster of their own. BACKEND as for demo
 	tests/kind/e2e

@@ -13,7 +13,7 @@ fn node() -> (Switch, Node) {
 }
 
 fn kubelet(switch: &Switch) -> Kubelet<'_> {
-    let image = Image { binary: binaries::peer().expect("the peer"), path: "/app".to_owned() };
+    let image = Image::of(binaries::peer().expect("the peer"), "/app");
     Kubelet::new(switch, [("app".to_owned(), image)])
 }
 
@@ -76,7 +76,7 @@ fn file_capabilities_give_a_non_root_process_what_was_granted_and_no_more() {
         &["cap_net_admin", "cap_setuid"],
         directory.path(),
     );
-    let image = Image { binary: binary.unwrap(), path: "/app".to_owned() };
+    let image = Image::of(binary.unwrap(), "/app");
     let kubelet = Kubelet::new(&switch, [("app".to_owned(), image)]);
     let security = json!({"runAsUser": 65534, "allowPrivilegeEscalation": false,
         "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}});
