@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use tests::binaries;
-use tests::rules::BACKENDS;
+use tests::rules::{BACKENDS, Backend};
 
 use crate::measure::{Times, peak_memory, times};
 
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     println!("Milliseconds from process start to exit, {RUNS} runs each, for IPv4 and IPv6.\n");
-    println!("{:<44}{:>8}{:>8}{:>16}", "", "median", "least", "Istio's is x as");
+    println!("{:<44}{:>8}{:>8}{:>16}", "", "median", "least", "Istio is");
     let istio = istio::times(RUNS)?;
     for (name, arguments) in rows() {
         let times = times(RUNS, |pod| {
@@ -51,13 +51,15 @@ fn run() -> Result<()> {
 /// What is measured, and the arguments for it.
 fn rows() -> Vec<(String, Vec<String>)> {
     let mut rows = Vec::new();
-    for backend in BACKENDS {
-        let name = backend.name;
-        let arguments = vec![format!("--backend={name}")];
-        rows.push((name.to_owned(), arguments));
+    for (suffix, verify) in [("", "off"), (", proven by packets", "on")] {
+        rows.extend(BACKENDS.map(|Backend { name, .. }| {
+            let arguments = vec![format!("--backend={name}"), format!("--verify={verify}")];
+            (format!("{name}{suffix}"), arguments)
+        }));
     }
     let many = format!("--exclude-outbound-cidrs={}", networks(10_000));
-    rows.push(("nft, 10,000 excluded networks".to_owned(), vec!["--backend=nft".to_owned(), many]));
+    let many = vec!["--backend=nft".to_owned(), "--verify=off".to_owned(), many];
+    rows.push(("nft, 10,000 excluded networks".to_owned(), many));
     rows
 }
 
@@ -75,7 +77,7 @@ fn init_redirect(arguments: &[String]) -> Result<Command> {
 
 fn print(name: &str, times: &Times, istio: Option<&Times>) {
     let ratio = istio.map_or_else(String::new, |istio| {
-        format!("{:.1} as long", istio.median().as_secs_f64() / times.median().as_secs_f64())
+        format!("{:.1} x as long", istio.median().as_secs_f64() / times.median().as_secs_f64())
     });
     let [median, least] = [times.median(), times.least()].map(|time| time.as_secs_f64() * 1000.0);
     println!("{name:<44}{median:>8.1}{least:>8.1}{ratio:>16}");
