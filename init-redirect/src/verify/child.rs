@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
 
+use super::call::{self, not_sent};
 use super::claim::{Because, Claim, Kind};
-use super::outbound::{self, not_sent};
 use super::tracker::Flow;
 use super::{Expected, Verifier};
 use crate::capability;
@@ -62,6 +62,6 @@ fn call_as(owner: Owner, flow: Flow) -> Result<(), Because> {
 
 /// What the child does: it calls, and prints the number of the error, 0 for none.
 pub fn call(source: SocketAddr, destination: SocketAddr) -> std::io::Result<()> {
-    let errno = outbound::call(Flow { source, destination }).err().map_or(0, |errno| errno as i32);
+    let errno = call::begin(Flow { source, destination }).err().map_or(0, |errno| errno as i32);
     writeln!(std::io::stdout(), "{errno}")
 }

@@ -7,6 +7,7 @@
 //! One run verifies at a time. What it makes (a link and its addresses) goes when it ends; what a killed run left, the next
 //! one removes.
 
+mod call;
 mod child;
 mod claim;
 mod frame;
@@ -229,7 +230,7 @@ impl<'a> Verifier<'a> {
     fn call(&mut self, destination: SocketAddr) -> Result<(OwnedFd, Flow), Errno> {
         loop {
             let flow = self.flow(destination)?;
-            match outbound::call(flow) {
+            match call::begin(flow) {
                 Err(Errno::EADDRINUSE) if self.source_port < u16::MAX => {}
                 other => return other.map(|client| (client, flow)),
             }

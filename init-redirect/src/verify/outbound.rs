@@ -5,16 +5,14 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::PollFlags;
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, getsockopt, setsockopt, socket,
-    sockopt,
-};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 
+use super::call::not_sent;
 use super::claim::{Because, Claim, Kind};
 use super::packet;
 use super::tracker::Flow;
@@ -170,17 +168,6 @@ fn outcome(client: &OwnedFd, verifier: &Verifier<'_>) -> Option<i32> {
     getsockopt(client, sockopt::SocketError).ok()
 }
 
-/// Begins to call. The kernel has sent the first packet when this returns.
-pub(super) fn call(flow: Flow) -> Result<OwnedFd, Errno> {
-    let family = if flow.source.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let client = socket(family, SockType::Stream, SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC, None)?;
-    bind(client.as_raw_fd(), &SockaddrStorage::from(flow.source))?;
-    match connect(client.as_raw_fd(), &SockaddrStorage::from(flow.destination)) {
-        Ok(()) | Err(Errno::EINPROGRESS) => Ok(client),
-        Err(errno) => Err(errno),
-    }
-}
-
 /// A listener, or why there is none.
 fn listener(at: SocketAddr) -> Result<TcpListener, Because> {
     let listening =
@@ -210,11 +197,4 @@ const fn loopback(family: Family) -> IpAddr {
         Family::V4 => IpAddr::V4(Ipv4Addr::LOCALHOST),
         Family::V6 => IpAddr::V6(Ipv6Addr::LOCALHOST),
     }
-}
-
-pub(super) fn not_sent(errno: Errno) -> Because {
-    if errno == Errno::EPERM {
-        return Because::new("lost", "another rule of the pod's refuses the packet");
-    }
-    Because::new("not-sent", format!("the packet cannot be sent: {errno}"))
 }
