@@ -30,8 +30,10 @@ impl Verdict {
     pub(crate) fn read(log: &str) -> Self {
         let report: Value = serde_json::from_str(log).expect(log);
         let listed = |list: &str, last: &str| {
-            let items = report[list].as_array().cloned().unwrap_or_default();
-            let word = |item: &Value, key: &str| item[key].as_str().unwrap_or_default().to_owned();
+            let items = report.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
+            let word = |item: &Value, key: &str| {
+                item.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
             let line = |item: &Value| ["claim", "family", last].map(|key| word(item, key)).join(" ");
             let mut lines: Vec<_> = items.iter().map(|item| line(item).trim().to_owned()).collect();
             lines.sort();
@@ -39,7 +41,7 @@ impl Verdict {
             lines
         };
         Self {
-            exit_code: report["exit_code"].as_i64().expect("a number"),
+            exit_code: report.get("exit_code").and_then(Value::as_i64).expect("a number"),
             proven: listed("proven", "packet"),
             unproven: listed("unproven", "reason"),
             wrong: listed("wrong", "packet"),
