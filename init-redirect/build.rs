@@ -9,6 +9,8 @@ const PACKED_RELOCATIONS: (u32, u32) = (2, 36);
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    // Where a package has settings of its own cargo forgets the profile's `strip`.
+    println!("cargo:rustc-link-arg-bins=-Wl,--strip-all");
     // Functions of the same code become one; no code of ours compares addresses of functions.
     println!("cargo:rustc-link-arg-bins=-Wl,--icf=all");
     if glibc().is_some_and(|version| version >= PACKED_RELOCATIONS) {
