@@ -6,7 +6,7 @@
 //! destination of a connection is looked up outside of zones only.
 
 use super::rule::{Action, Chain, ChainName, Hook, Match, Point, Purpose, Rule};
-use super::{outbound, select};
+use super::select;
 use crate::options::{Cidrs, Dns, Flag, Options, Port, Ports};
 
 /// Questions of the proxy, and their answers.
@@ -24,7 +24,7 @@ fn captured(options: &Options) -> Option<&Dns> {
 
 pub(super) fn redirects(options: &Options) -> Vec<Rule> {
     let Some(dns) = captured(options) else { return Vec::new() };
-    let (tcp, _) = outbound::captured_tcp(options);
+    let (tcp, _) = select::captured_tcp(options);
     let interfaces = |some: &_| select::interfaces(some, Match::ToInterface);
     [Match::Udp, tcp]
         .into_iter()

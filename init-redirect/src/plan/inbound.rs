@@ -69,7 +69,7 @@ fn ports(options: &Options) -> Vec<Rule> {
             Rule::always(matches, Action::Leave, "excluded ports").because_of(&[Flag::ExcludeInboundPorts]),
         );
     }
-    let (captured, reason) = outbound::captured_tcp(options);
+    let (captured, reason) = select::captured_tcp(options);
     let included = match include {
         Selection::All => Some((vec![captured], reason)),
         Selection::Only(ports) if ports.is_empty() => None,

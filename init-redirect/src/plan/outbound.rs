@@ -39,16 +39,6 @@ pub(super) fn virtual_clients(options: &Options) -> Vec<Rule> {
     rules
 }
 
-/// What is captured of TCP, and the reason. A connection that was open before the rules is translated in its middle, so that
-/// both of its ends reset it; only the packet that opens one is harmless to capture.
-pub(super) fn captured_tcp(options: &Options) -> (Match, &'static str) {
-    if options.capture_established {
-        (Match::Tcp, "all connections")
-    } else {
-        (Match::TcpSyn, "new connections")
-    }
-}
-
 fn excluded_interfaces(options: &Options) -> impl Iterator<Item = Rule> {
     let conditions = select::interfaces(&options.interfaces.exclude, Match::ToInterface);
     conditions.into_iter().map(|condition| {
@@ -106,7 +96,7 @@ fn excluded_destinations(options: &Options) -> Vec<Rule> {
 
 fn captured(options: &Options) -> Vec<Rule> {
     let redirect = Action::Redirect(options.outbound.port);
-    let (captured, reason) = captured_tcp(options);
+    let (captured, reason) = select::captured_tcp(options);
     let mut rules = Vec::new();
     let ports = &options.outbound.include_ports;
     if !ports.is_empty() {

@@ -1,8 +1,18 @@
-//! From sets of the options to conditions of rules. A rule holds for one family and one interface at a time, so a set may make
+//! From the options to conditions of rules. A rule holds for one family and one interface at a time, so a set may make
 //! several rules of one.
 
 use super::rule::{Match, Rule};
-use crate::options::{Cidrs, Flag, Interface, Interfaces, Selection};
+use crate::options::{Cidrs, Flag, Interface, Interfaces, Options, Selection};
+
+/// What is captured of TCP, and the reason. A connection that was open before the rules is translated in its middle, so that
+/// both of its ends reset it; only the packet that opens one is harmless to capture.
+pub(super) fn captured_tcp(options: &Options) -> (Match, &'static str) {
+    if options.capture_established {
+        (Match::Tcp, "all connections")
+    } else {
+        (Match::TcpSyn, "new connections")
+    }
+}
 
 /// A condition on the destination for each family that has addresses.
 pub(super) fn destinations(cidrs: &Cidrs) -> Vec<Match> {

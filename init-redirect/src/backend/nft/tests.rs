@@ -28,8 +28,11 @@ fn decode(bytes: &[u8]) -> Result<Ruleset, Malformed> {
     decoder.finish()
 }
 
+/// What a rule says, if it is one of ours.
+type Pattern = Option<(Vec<Match>, Action)>;
+
 /// The rules of a table as the plan has them.
-fn raised(ruleset: &Ruleset) -> Vec<Vec<Option<(Vec<Match>, Action)>>> {
+fn raised(ruleset: &Ruleset) -> Vec<Vec<Pattern>> {
     let rule = |exprs: &Vec<Expr>| raise(exprs, ruleset);
     ruleset.chains.iter().map(|chain| chain.rules.iter().map(rule).collect()).collect()
 }
