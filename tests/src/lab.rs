@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 
 use crate::netns::{Netns, Node, Switch};
 use crate::peer::{self, Server, Service};
-use crate::rules::Backend;
+use crate::rules::{Backend, without_counters};
 use crate::{binaries, tool};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
@@ -165,9 +165,9 @@ impl Lab {
         landing(&self.remote.netns.run(|| peer::call(target, b"")).expect("the namespace"))
     }
 
-    /// The pod's rules as the nft program shows them, with handles.
+    /// The pod's rules as the nft program shows them, with handles; without counters, which packets change.
     pub fn ruleset(&self) -> String {
-        self.nft(&["-a", "list", "ruleset"])
+        without_counters(&self.nft(&["-a", "list", "ruleset"]))
     }
 
     /// Runs the nft program in the pod.

@@ -71,7 +71,7 @@ impl Backend {
 }
 
 /// `iptables-save` counts chains as `[1:60]` and writes when it ran; nft counts rules as `counter packets 1 bytes 60`.
-fn without_counters(text: &str) -> String {
+pub(crate) fn without_counters(text: &str) -> String {
     let mut kept = String::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let mut number = false;
