@@ -118,3 +118,22 @@ fn ids_are_those_of_the_user_namespace() {
         assert_eq!(pod.call(PROXY), ("remote".to_owned(), None), "{}", backend.name);
     });
 }
+
+/// iptables' programs are refused an owner that is nobody, so nothing is installed; nftables takes one that never matches.
+#[test]
+fn a_proxy_without_an_id_there_is_refused_or_exempts_nobody() {
+    each_backend(|backend| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut pod = Pod::new(APP.0 + 1, &program(backend, &directory));
+        let (code, log) = pod.install();
+        let _outbound = Pod::listen(&pod.netns, "outbound", api::ports::OUTBOUND);
+        let _remote = Pod::listen(&pod.remote, "remote", 80);
+        let captured = ("outbound".to_owned(), Some(SocketAddr::new(REMOTE, 80)));
+        let (expected, landing) =
+            if backend.runs_programs { (30, ("remote".to_owned(), None)) } else { (0, captured) };
+        assert_eq!(code, expected, "{}: {log}", backend.name);
+        assert_eq!(pod.call(APP), landing, "{}", backend.name);
+        let saved = backend.saved(&pod.netns);
+        assert_eq!(saved.contains("REMORA"), code == 0, "{}: {saved}", backend.name);
+    });
+}
