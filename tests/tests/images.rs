@@ -130,6 +130,30 @@ fn a_binary_carries_the_contracts_file_capabilities_permitted_and_not_effective(
     }
 }
 
+/// The image for kernels without nf_tables.
+const WITH_IPTABLES: &str = "init-redirect-iptables";
+
+#[test]
+fn the_image_with_iptables_is_the_same_with_programs_and_no_shell() {
+    let image = Image::open(WITH_IPTABLES).unwrap();
+    assert_eq!(image.manifest["RepoTags"], serde_json::json!([pod::INIT_IPTABLES_IMAGE]));
+    assert_eq!(image.config["config"]["Entrypoint"], serde_json::json!([pod::INIT_BINARY]));
+    assert_eq!(image.config["config"]["User"], format!("{}:{}", pod::INIT_UID, pod::INIT_GID));
+    let files = image.files().unwrap();
+    let (own, others): (Vec<_>, Vec<_>) =
+        files.iter().partition(|file| pod::INIT_BINARY.ends_with(file.path.trim_start_matches("./")));
+    let alone = Image::open("init-redirect").unwrap().only_file().unwrap();
+    let [own] = own.as_slice() else { panic!("{} binaries of ours", own.len()) };
+    assert!(own.content == alone.content && own.capabilities == alone.capabilities);
+    for file in &others {
+        assert_eq!(file.capabilities, None, "{}", file.path);
+        assert!(!file.path.contains("/bin/"), "{}", file.path);
+    }
+    for name in ["xtables-nft-multi", "xtables-legacy-multi", "libxt_REDIRECT.so", "libip6t_REJECT.so"] {
+        assert!(others.iter().any(|file| file.path.ends_with(name)), "{name} is missing");
+    }
+}
+
 /// An image archive in Docker's format.
 struct Image {
     entries: BTreeMap<String, Vec<u8>>,
@@ -156,8 +180,8 @@ impl Image {
         Ok(Self { entries, manifest, config })
     }
 
-    /// The file that all layers together consist of.
-    fn only_file(&self) -> Result<ImageFile> {
+    /// What all layers together consist of.
+    fn files(&self) -> Result<Vec<ImageFile>> {
         let layers = self.manifest["Layers"].as_array().context("Layers")?;
         let mut files = Vec::new();
         for layer in layers {
@@ -166,6 +190,12 @@ impl Image {
                 files.push(ImageFile::read(entry?)?);
             }
         }
+        Ok(files)
+    }
+
+    /// The only file of all layers together.
+    fn only_file(&self) -> Result<ImageFile> {
+        let mut files = self.files()?;
         let names: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
         match (files.pop(), files.is_empty()) {
             (Some(file), true) => Ok(file),

@@ -119,7 +119,10 @@ fn install(asked: BackendChoice, plan: &Plan) -> Result<Applied, Error> {
 
 /// The backend that holds rules of ours.
 pub fn holder() -> Result<Option<Backend>, Error> {
-    Ok(Seen::look()?.facts().holder)
+    match Seen::look()?.facts().holder {
+        None => Ok(Seen::look_closely()?.facts().holder),
+        found => Ok(found),
+    }
 }
 
 /// What has to change in the kernel so that the plan is true, and the backend that holds rules of ours. Where none does,
@@ -140,8 +143,9 @@ pub fn compare(plan: &Plan) -> Result<(Option<Backend>, Diff), Error> {
 /// Takes everything of ours out of every backend that holds some, and goes on past errors.
 pub fn clean() -> Result<Vec<(Backend, Result<(), Error>)>, Error> {
     let _lock = Lock::take()?;
-    sources::remove()?;
-    Ok(Seen::look()?.clean())
+    let removed = sources::remove();
+    let cleaned = Seen::look_closely()?.clean();
+    removed.map(|_| cleaned)
 }
 
 impl Backend {

@@ -23,7 +23,17 @@ struct Legacy {
 }
 
 impl Seen {
+    /// What can be seen without a trace.
     pub(super) fn look() -> Result<Self, Error> {
+        Self::look_at(false)
+    }
+
+    /// The same, and legacy tables although we may not see which there are: reading one makes it, empty, where it is not.
+    pub(super) fn look_closely() -> Result<Self, Error> {
+        Self::look_at(true)
+    }
+
+    fn look_at(closely: bool) -> Result<Self, Error> {
         let nf_tables = match nft::survey() {
             Err(Error::ModuleMissing { .. }) => None,
             other => Some(other?),
@@ -33,7 +43,8 @@ impl Seen {
         let legacy_programs = by_legacy.installed();
         let mut seen = Self { nf_tables, legacy: None, facts: Facts::default() };
         if legacy_tables {
-            seen.legacy = Legacy::look(&by_legacy, legacy_programs)?;
+            let readable = legacy_programs && capability::has_net_raw();
+            seen.legacy = Legacy::look(&by_legacy, readable, closely)?;
         }
         seen.facts = Facts {
             nf_tables: seen.nf_tables.is_some(),
@@ -98,10 +109,10 @@ impl Seen {
 impl Legacy {
     /// Without the programs nothing can be said of tables that exist; rules of ours are not among them, since only these
     /// programs put any there.
-    fn look(iptables: &Iptables, installed: bool) -> Result<Option<Self>, Error> {
+    fn look(iptables: &Iptables, readable: bool, closely: bool) -> Result<Option<Self>, Error> {
         match iptables.legacy_is_empty() {
             Some(true) => Ok(Some(Self { empty: true, conflicts: Vec::new(), ours: false })),
-            Some(false) if installed => {
+            other if readable && (closely || other.is_some()) => {
                 let (conflicts, ours) = iptables.survey()?;
                 Ok(Some(Self { empty: false, conflicts, ours }))
             }

@@ -4,4 +4,5 @@
 mod clean;
 mod conflicts;
 mod failures;
+mod image;
 mod texts;
