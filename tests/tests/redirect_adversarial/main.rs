@@ -7,6 +7,7 @@ mod families;
 mod foreign;
 mod hold;
 mod interrupted;
+mod load;
 mod loops;
 mod privileges;
 mod repeated;
