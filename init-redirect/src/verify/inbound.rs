@@ -82,10 +82,11 @@ fn through(verifier: &mut Verifier<'_>, tunnel: &mut Tunnel, pod: IpAddr) {
     arrivals.own_port(pod);
 }
 
-/// Packets that arrive from one host.
+/// Packets that arrive.
 struct Arrivals<'a, 'v> {
     verifier: &'a mut Verifier<'v>,
-    tunnel: &'a Tunnel,
+    tunnel: &'a mut Tunnel,
+    /// The sender that stands for all.
     remote: IpAddr,
 }
 
@@ -94,9 +95,17 @@ impl<'v> Arrivals<'_, 'v> {
         packet::rules(self.verifier.plan, ChainName::Inbound)
     }
 
-    fn decides(&self, destination: SocketAddr) -> Option<&'v Rule> {
-        let packet = packet::arrival(self.remote, destination, tunnel::NAME)?;
-        packet::decides(self.verifier.plan, ChainName::Inbound, &packet)
+    /// A sender and a destination about which a rule decides that is `wanted`, of those that `rule` names.
+    fn find(&self, rule: &Rule, pod: IpAddr, wanted: impl Fn(&Rule) -> bool) -> Option<(IpAddr, SocketAddr)> {
+        let mut destinations = packet::named(rule, pod);
+        destinations.retain(|destination| destination.ip() == pod);
+        let senders = packet::senders(rule, self.remote).into_iter();
+        let mut pairs = senders.flat_map(|sender| destinations.iter().map(move |to| (sender, *to)));
+        pairs.find(|(sender, destination)| {
+            packet::arrival(*sender, *destination, tunnel::NAME)
+                .and_then(|packet| packet::decides(self.verifier.plan, ChainName::Inbound, &packet))
+                .is_some_and(&wanted)
+        })
     }
 
     /// For each rule that leaves something alone, a packet about which it decides.
@@ -104,14 +113,10 @@ impl<'v> Arrivals<'_, 'v> {
         let family = packet::family_of(pod);
         for (rule, number) in self.rules().iter().zip(1..).filter(|(rule, _)| packet::excludes(rule, family))
         {
-            let destination = packet::named(rule, pod).into_iter().find(|destination| {
-                destination.ip() == pod
-                    && self.decides(*destination).is_some_and(|found| std::ptr::eq(found, rule))
-            });
-            match destination {
-                Some(destination) => {
+            match self.find(rule, pod, |found| std::ptr::eq(found, rule)) {
+                Some((sender, destination)) => {
                     let claim = Claim::new(Kind::InboundExcluded, family, destination);
-                    if let Some(flow) = self.deliver(&claim, destination) {
+                    if let Some(flow) = self.deliver(&claim, sender, destination) {
                         self.verifier.judge(claim, flow, Expected::Direct);
                     }
                 }
@@ -124,7 +129,7 @@ impl<'v> Arrivals<'_, 'v> {
     fn own_port(&mut self, pod: IpAddr) {
         let destination = SocketAddr::new(pod, self.verifier.options.inbound.port.get());
         let claim = Claim::new(Kind::InboundPortReset, packet::family_of(pod), destination);
-        let Some(flow) = self.deliver(&claim, destination) else { return };
+        let Some(flow) = self.deliver(&claim, self.remote, destination) else { return };
         while let Some((port, reply)) = self.tunnel.await_reply(self.verifier.deadline) {
             if reply == Reply::Accepted {
                 self.abort(port);
@@ -141,8 +146,8 @@ impl<'v> Arrivals<'_, 'v> {
 
     /// Whoever accepted the call from this port is told that it was nothing.
     fn abort(&self, port: u16) {
-        let source = SocketAddr::new(self.remote, port);
-        if let Some(flow) = self.verifier.flows.iter().find(|flow| flow.source == source) {
+        // Calls of the pod that had the same port came before.
+        if let Some(flow) = self.verifier.flows.iter().rev().find(|flow| flow.source.port() == port) {
             // Best effort: a listener gives up by itself too.
             let _ = self.tunnel.deliver(Act::Abort, *flow);
         }
@@ -150,28 +155,33 @@ impl<'v> Arrivals<'_, 'v> {
 
     fn captured(&mut self, pod: IpAddr) {
         let family = packet::family_of(pod);
-        let destination = packet::redirected(self.rules(), pod).into_iter().find(|destination| {
-            let rule = self.decides(*destination);
-            destination.ip() == pod && rule.is_some_and(|rule| matches!(rule.action, Action::Redirect(_)))
-        });
-        let Some(destination) = destination else {
+        let inbound = self.verifier.options.inbound.port;
+        let redirects = |rule: &Rule| rule.action == Action::Redirect(inbound);
+        // The last is the one for most packets.
+        let rules = self.rules().iter().rev().filter(|rule| redirects(rule));
+        let found = rules.into_iter().find_map(|rule| self.find(rule, pod, redirects));
+        let Some((sender, destination)) = found else {
             let because = Because::new("nothing-captured", "the plan captures nothing that could arrive");
-            return self
-                .verifier
-                .verdict
-                .unproven(Claim::general(Kind::InboundCaptured, Some(family)), because);
+            let claim = Claim::general(Kind::InboundCaptured, Some(family));
+            return self.verifier.verdict.unproven(claim, because);
         };
         let claim = Claim::new(Kind::InboundCaptured, family, destination);
-        if let Some(flow) = self.deliver(&claim, destination) {
-            let expected =
-                Expected::At(vec![Tunnel::local(pod), pod], self.verifier.options.inbound.port.get());
+        if let Some(flow) = self.deliver(&claim, sender, destination) {
+            let expected = Expected::At(vec![Tunnel::local(pod), pod], inbound.get());
             self.verifier.judge(claim, flow, expected);
         }
     }
 
-    /// A packet arrives from a port of its own.
-    fn deliver(&mut self, claim: &Claim, destination: SocketAddr) -> Option<Flow> {
-        let flow = self.verifier.flow_from(self.remote, destination);
+    /// A packet arrives, from a port of its own.
+    fn deliver(&mut self, claim: &Claim, sender: IpAddr, destination: SocketAddr) -> Option<Flow> {
+        if sender != self.remote
+            && let Err(failure) = self.tunnel.add_sender(sender)
+        {
+            let because = because("giving the tunnel a sender", &failure);
+            self.verifier.verdict.unproven(claim.clone(), because);
+            return None;
+        }
+        let flow = self.verifier.flow_from(sender, destination);
         match self.tunnel.deliver(Act::Open, flow) {
             Ok(()) => Some(flow),
             Err(error) => {

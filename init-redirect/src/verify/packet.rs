@@ -86,6 +86,20 @@ pub(super) fn named(rule: &Rule, here: IpAddr) -> Vec<SocketAddr> {
     with_ports(&addresses, &ports)
 }
 
+/// Senders that a rule may decide about: `remote`, and either end of the first network that it names.
+pub(super) fn senders(rule: &Rule, remote: IpAddr) -> Vec<IpAddr> {
+    let ends = rule.matches.iter().filter_map(|condition| match (condition, remote) {
+        (Match::SourceV4(networks), IpAddr::V4(_)) => {
+            networks.first().map(|network| [network.network(), network.broadcast()].map(IpAddr::from))
+        }
+        (Match::SourceV6(networks), IpAddr::V6(_)) => {
+            networks.first().map(|network| [network.network(), network.broadcast()].map(IpAddr::from))
+        }
+        _ => None,
+    });
+    std::iter::once(remote).chain(ends.flatten()).collect()
+}
+
 /// Whether the rule leaves packets alone for what a packet of ours can have: it is asked for by an option, or names ports,
 /// and can be about this family.
 pub(super) fn excludes(rule: &Rule, family: Family) -> bool {

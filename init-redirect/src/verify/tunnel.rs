@@ -114,6 +114,11 @@ impl Tunnel {
         Ok(remote)
     }
 
+    /// Lets the other end have this address too.
+    pub(super) fn add_sender(&mut self, sender: IpAddr) -> Result<(), Failure> {
+        self.route.add_host(self.link, sender, REMOTE_MAC)
+    }
+
     /// The link's own address of the family of `like`.
     pub(super) const fn local(like: IpAddr) -> IpAddr {
         match like {

@@ -93,13 +93,29 @@ fn an_option_moves_the_packets_that_prove_it() {
     assert_eq!(verdict.unproven, [""; 0]);
     let pod = lab.pod.v4;
     for claim in [
-        format!("inbound-captured ipv4 {pod}:8080"),
+        format!("inbound-captured ipv4 {pod}:8000"),
         "outbound-port-reset ipv4 127.0.0.1:16001".to_owned(),
         format!("inbound-port-reset ipv4 {pod}:16006"),
         "outbound-captured ipv4 198.19.255.255:80".to_owned(),
         "outbound-excluded ipv6 [2001:db8:3::]:80".to_owned(),
     ] {
         assert!(verdict.proven.contains(&claim), "{claim}: {:?}", verdict.proven);
+    }
+}
+
+#[test]
+fn senders_are_told_apart_by_packets_of_theirs() {
+    let lab = Lab::new();
+    for arguments in [
+        ["--exclude-inbound-cidrs=10.1.0.0/16,2001:db8:9::/48", "--exclude-inbound-ports=22"],
+        ["--include-inbound-cidrs=10.1.0.0/16,2001:db8:9::/48", "--exclude-inbound-cidrs=10.1.0.0/17"],
+    ] {
+        let verdict = Verdict::of(&lab, &arguments);
+        assert_eq!(verdict.unproven, [""; 0], "{arguments:?}");
+        for family in ["ipv4", "ipv6"] {
+            let captured = format!("inbound-captured {family}");
+            assert!(verdict.proven.iter().any(|claim| claim.starts_with(&captured)), "{verdict:?}");
+        }
     }
 }
 
