@@ -19,8 +19,9 @@ const NAME: &str = "remora-init-redirect";
 /// How long we wait for another run. One takes milliseconds; a verification a fraction of a second.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Between two tries at a name that is taken by a socket that does not listen: it is about to, or never will.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How often we try for a name that is taken by a socket that does not listen. It has ended or is about to listen, within
+/// microseconds, or it is none of ours.
+const TRIES: u32 = 10_000;
 
 /// Held as long as it lives.
 #[derive(Debug)]
@@ -32,18 +33,25 @@ impl Lock {
         let failed =
             |error: io::Error| Error::Program { program: "locking".to_owned(), message: error.to_string() };
         let address = SocketAddr::from_abstract_name(NAME).map_err(failed)?;
-        let deadline = Instant::now() + PATIENCE;
+        let begun = Instant::now();
+        let mut deaf = 0;
         loop {
             match UnixListener::bind_addr(&address) {
                 Err(error) if error.kind() == ErrorKind::AddrInUse => {}
                 other => return other.and_then(Self::inherited).map_err(failed),
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let left = PATIENCE.saturating_sub(begun.elapsed());
+            if left.is_zero() || deaf == TRIES {
                 let lock = format!("the lock of init-redirect (Unix socket @{NAME})");
-                return Err(Error::Locked { lock, seconds: PATIENCE.as_secs() });
+                return Err(Error::Locked { lock, seconds: begun.elapsed().as_secs() });
             }
-            wait_for_end(&address, left);
+            match UnixStream::connect_addr(&address) {
+                Ok(holder) => wait_for_end(holder, left),
+                Err(_) => {
+                    deaf += 1;
+                    thread::yield_now();
+                }
+            }
         }
     }
 
@@ -54,10 +62,9 @@ impl Lock {
 }
 
 /// Returns when the holder is gone, or the time is over.
-fn wait_for_end(address: &SocketAddr, left: Duration) {
-    let Ok(mut stream) = UnixStream::connect_addr(address) else { return thread::sleep(PAUSE) };
-    if stream.set_read_timeout(Some(left)).is_ok() {
+fn wait_for_end(mut holder: UnixStream, left: Duration) {
+    if holder.set_read_timeout(Some(left)).is_ok() {
         // It never says anything: whatever comes means that it is gone, or that the time is over.
-        let _ = stream.read(&mut [0]);
+        let _ = holder.read(&mut [0]);
     }
 }

@@ -69,6 +69,9 @@ pub struct Counts {
     pub intervals: usize,
 }
 
+/// How cleaning up went in each backend that held rules of ours.
+pub type Cleaned = Vec<(Backend, Result<(), Error>)>;
+
 /// What a backend itself knows of its work.
 struct Written {
     changed: bool,
@@ -141,7 +144,7 @@ pub fn compare(plan: &Plan) -> Result<(Option<Backend>, Diff), Error> {
 }
 
 /// Takes everything of ours out of every backend that holds some, and goes on past errors.
-pub fn clean() -> Result<Vec<(Backend, Result<(), Error>)>, Error> {
+pub fn clean() -> Result<Cleaned, Error> {
     let _lock = Lock::take()?;
     let removed = sources::remove();
     let cleaned = Seen::look_closely()?.clean();

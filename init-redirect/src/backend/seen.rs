@@ -2,7 +2,7 @@
 
 use super::detect::Facts;
 use super::iptables::{Iptables, Variant};
-use super::{Backend, Conflict, Error, nft};
+use super::{Backend, Cleaned, Conflict, Error, nft};
 use crate::capability;
 
 /// What was seen.
@@ -96,7 +96,7 @@ impl Seen {
         self.legacy.as_ref().is_some_and(|legacy| legacy.empty)
     }
 
-    pub(super) fn clean(&self) -> Vec<(Backend, Result<(), Error>)> {
+    pub(super) fn clean(&self) -> Cleaned {
         let clean = |holder| match holder {
             Backend::Nft => nft::clean(),
             Backend::IptablesNft => Iptables::new(Variant::Nft).clean(),

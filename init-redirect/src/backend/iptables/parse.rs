@@ -3,8 +3,12 @@
 use std::str::FromStr;
 
 use super::ruleset::{Protocol, Rule, Side, State, TCP_FLAGS, Target, Word};
-use super::saved::Malformed;
 use crate::options::{IdRange, Port, PortRange};
+
+/// A text is not what it should be.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0:?} is not understood")]
+pub(super) struct Malformed(pub(super) String);
 
 /// The rule that follows `-A CHAIN`.
 pub(super) fn rule(text: &str) -> Result<Rule, Malformed> {

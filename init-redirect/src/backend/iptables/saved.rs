@@ -3,8 +3,9 @@
 //!
 //! `iptables-restore`'s `-I` is understood too, so that what we write can be read.
 
+use super::OWN_PREFIX;
+use super::parse::{self, Malformed};
 use super::ruleset::{Chain, Table, TableName};
-use super::{OWN_PREFIX, parse};
 
 /// What the kernel holds for one address family.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -37,11 +38,6 @@ pub(super) struct Jump {
     pub(super) position: usize,
     pub(super) rule: String,
 }
-
-/// A text is not what it should be.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0:?} is not understood")]
-pub(super) struct Malformed(pub(super) String);
 
 impl Saved {
     pub(super) fn parse(text: &str) -> Result<Self, Malformed> {

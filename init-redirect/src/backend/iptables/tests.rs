@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::change::{to_plan, to_saved};
 use super::lower::lower;
+use super::parse::Malformed;
 use super::ruleset::{Rule, Ruleset, TableName, Target, Word};
-use super::saved::{Malformed, Saved};
+use super::saved::Saved;
 use super::{foreign, interfaces, parse};
 use crate::options::Family;
 use crate::options::arbitrary::{any_options, default_options};
