@@ -6,13 +6,11 @@ use tests::cluster::{Load, Namespace, Pod, Protocol, kubectl, seen, service, wor
 
 #[test]
 fn iptables_programs_of_either_kind_install_the_rules_too() -> Result<()> {
-    for backend in ["iptables-nft", "iptables-legacy"] {
-        use_backend(Some(backend))?;
-        let carried = carries(backend);
-        use_backend(None)?;
-        carried.with_context(|| backend.to_owned())?;
-    }
-    Ok(())
+    let carried = ["iptables-nft", "iptables-legacy"].into_iter().try_for_each(|backend| {
+        use_backend(Some(backend)).and_then(|()| carries(backend)).with_context(|| backend.to_owned())
+    });
+    use_backend(None)?;
+    carried
 }
 
 /// What the installation is told by its environment, as a user would tell it; `None` takes the default back.
@@ -23,8 +21,16 @@ fn use_backend(backend: Option<&str>) -> Result<()> {
         None => format!("{}-", api::env::REDIRECT_BACKEND),
     };
     let deployment = format!("deployment/{}", api::control::INJECTOR);
-    kubectl(&["-n", api::control::NAMESPACE, "set", "env", &deployment, &variable])?;
-    kubectl(&["-n", api::control::NAMESPACE, "rollout", "status", &deployment, "--timeout=120s"]).map(|_| ())
+    let in_control = |arguments: &[&str]| kubectl(&[&["-n", api::control::NAMESPACE], arguments].concat());
+    let label = format!("{}={}", api::labels::APP_NAME, api::control::INJECTOR);
+    let before = in_control(&["get", "pods", "-l", &label, "-o", "name"])?;
+    in_control(&["set", "env", &deployment, &variable])?;
+    in_control(&["rollout", "status", &deployment, "--timeout=120s"])?;
+    // Former replicas still answer on connections that the API server has open, by what they were told.
+    for pod in before.lines() {
+        in_control(&["wait", "--for=delete", pod, "--timeout=60s"])?;
+    }
+    Ok(())
 }
 
 fn carries(backend: &str) -> Result<()> {
