@@ -36,8 +36,8 @@ pub use child::{COMMAND, call};
 pub use claim::{Because, Claim, Kind, Unproven, Verdict, Wrong};
 
 /// How long the packets of a family and direction may take, all together. They take less than a millisecond; it is for a
-/// machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// machine that is busy, and for one packet that is lost: TCP sends it again after a second (RFC 6298, 2).
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Abstract Unix sockets belong to a network namespace and end with their process, so one of this name is the namespace's lock.
 const LOCK: &[u8] = b"remora-verify";

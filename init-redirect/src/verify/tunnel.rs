@@ -6,7 +6,7 @@
 //! would take rules, and verification writes none.)
 //!
 //! The link is gone when this is dropped, with its addresses, routes and neighbours. What a killed run left is removed by
-//! [`remove_leftover`].
+//! [`remove_leftover`]. The kernel remembers the UDP packets on loopback for half a minute, which matters to nobody.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, UdpSocket};
 use std::time::Instant;
