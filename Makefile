@@ -7,7 +7,7 @@ RELEASE := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 
 # What the linker and ring's assembler need; what the tests in network namespaces need.
 BUILD_PACKAGES := gcc libc6-dev
-NETNS_PACKAGES := $(BUILD_PACKAGES) iproute2 iptables libcap2-bin nftables procps strace
+NETNS_PACKAGES := $(BUILD_PACKAGES) conntrack iproute2 iptables libcap2-bin nftables procps strace
 LINT_PACKAGES := $(BUILD_PACKAGES) shellcheck
 
 .DEFAULT_GOAL := help
