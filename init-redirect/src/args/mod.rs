@@ -1,4 +1,4 @@
-//! The command line: what was typed, and its translation into [`crate::options::Options`].
+//! The command line: what was typed, and its translation into [`Options`](crate::options::Options).
 //!
 //! clap is told of texts only, so that every bad one can be reported at once rather than the first alone.
 
