@@ -133,10 +133,7 @@ impl Sources {
     fn available() -> Self {
         let usable = |ip: &IpAddr| std::net::UdpSocket::bind((*ip, 0)).is_ok();
         Self {
-            v4: INBOUND_SOURCES
-                .map(|last| Ipv4Addr::new(127, 0, 0, last).into())
-                .filter(usable)
-                .collect(),
+            v4: INBOUND_SOURCES.map(|last| Ipv4Addr::new(127, 0, 0, last).into()).filter(usable).collect(),
             v6: INBOUND_SOURCES.map(|last| Ipv6Addr::from(u128::from(last)).into()).filter(usable).collect(),
         }
     }
