@@ -27,6 +27,16 @@ fn defaults() {
     check("defaults.txt", &plan(&[]).to_string());
 }
 
+/// The README's rule table is this text; when the plan changes, the page has to.
+#[test]
+fn the_readme_shows_the_defaults() {
+    let readme = include_str!("../../README.md");
+    assert!(
+        readme.contains(plan(&[]).to_string().trim_end()),
+        "README.md shows other rules than `init-redirect plan`"
+    );
+}
+
 #[test]
 fn defaults_as_json() {
     let json = serde_json::to_string_pretty(&plan(&[])).expect("a plan is JSON");
