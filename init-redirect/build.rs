@@ -11,8 +11,11 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     // Where a package has settings of its own cargo forgets the profile's `strip`.
     println!("cargo:rustc-link-arg-bins=-Wl,--strip-all");
-    // Functions of the same code become one; no code of ours compares addresses of functions.
-    println!("cargo:rustc-link-arg-bins=-Wl,--icf=all");
+    // Functions of the same code become one; no code of ours compares addresses of functions. The linker that comes with
+    // the toolchain can do it, and is the default on this architecture alone.
+    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|architecture| architecture == "x86_64") {
+        println!("cargo:rustc-link-arg-bins=-Wl,--icf=all");
+    }
     if glibc().is_some_and(|version| version >= PACKED_RELOCATIONS) {
         println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
