@@ -32,7 +32,7 @@ test: ## every test that needs no cluster (root)
 
 bench-redirect: ## what installing the rules costs, beside Istio's way (root)
 	@tests/packages $(NETNS_PACKAGES)
-	cargo build --release -p init-redirect -p tests --bins
+	cargo build --release --workspace --bins
 	$(RELEASE)/bench-redirect
 
 lint: ## formatting, clippy, documentation, layers and sizes, licences, shell scripts
