@@ -1,5 +1,6 @@
 //! The `proxy` binary: parses the command line, and runs the proxy or speaks to the running one.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -28,12 +29,20 @@ enum Command {
     Drain(control_socket::Settings),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.command {
-        Some(Command::Drain(settings)) => Ok(control_socket::drain(&settings)?),
+    let done = match cli.command {
+        Some(Command::Drain(settings)) => control_socket::drain(&settings).map_err(Into::into),
         Some(Command::Run(args)) => run(*args),
         None => run(cli.run),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The causes in one line, and no backtrace: who reads it can mend what it names.
+            eprintln!("proxy: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -64,6 +64,13 @@ fn drain_without_a_proxy_says_how_to_reach_one() {
 }
 
 #[test]
+fn an_error_is_one_line_also_where_backtraces_are_asked_for() {
+    let mut command = proxy(&["drain", "--control-socket", "/nonexistent/proxy.sock"]);
+    let stderr = String::from_utf8(command.env("RUST_BACKTRACE", "1").output().unwrap().stderr).unwrap();
+    assert!(stderr.starts_with("proxy: ") && stderr.lines().count() == 1, "{stderr}");
+}
+
+#[test]
 fn a_port_in_use_ends_the_process_with_the_remedy() {
     let taken = INBOUND.listener();
     let port = taken.local_addr().unwrap().port().to_string();
