@@ -42,8 +42,9 @@ fn a_killed_webhook_leaves_no_pod_unmeshed_and_the_controller_gets_all() -> Resu
     })])?;
     let victim = injector_pods()?.into_iter().next().context("an injector pod")?;
     let node = victim["spec"]["nodeName"].as_str().context("its node")?.to_owned();
-    mesh.kubectl(&["scale", "deployment/app", &format!("--replicas={replicas}")])?;
+    // In this order, so that pods are created while the API server still calls the dead one.
     script("cluster", &["kill", &node, "injector"])?;
+    mesh.kubectl(&["scale", "deployment/app", &format!("--replicas={replicas}")])?;
     eventually("all pods of the Deployment", Duration::from_secs(120), || {
         let list = mesh.get(&["pods"])?;
         Ok((list["items"].as_array().map_or(0, Vec::len) == replicas).then_some(()))
@@ -51,6 +52,15 @@ fn a_killed_webhook_leaves_no_pod_unmeshed_and_the_controller_gets_all() -> Resu
     let list = mesh.get(&["pods"])?;
     let unmeshed = unmeshed(list["items"].as_array().context("pods")?);
     ensure!(unmeshed.is_empty(), "not meshed: {unmeshed:?}");
+    let refused = mesh.get(&["events", "--field-selector", "reason=FailedCreate"])?;
+    let refused = refused["items"].as_array().map_or(0, Vec::len);
+    println!("{replicas} pods, all meshed; the controller was refused {refused} times and tried again");
+    let name = victim["metadata"]["name"].as_str().context("its name")?;
+    eventually("the killed injector's next start", Duration::from_secs(60), || {
+        let pod = get(&["-n", api::control::NAMESPACE, "pod", name])?;
+        let ended = &pod["status"]["containerStatuses"][0]["lastState"]["terminated"];
+        Ok((ended["exitCode"] == 137).then_some(()))
+    })?;
     injector_rolled_out()
 }
 
