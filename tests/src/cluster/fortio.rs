@@ -1,11 +1,12 @@
 //! fortio's client, run inside a pod by `kubectl exec`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::kubectl::kubectl;
+use super::kubectl::{eventually, kubectl};
 use super::workload::Pod;
 
 /// Protocol of a load.
@@ -79,6 +80,16 @@ impl Load {
         let text = kubectl(&arguments).with_context(|| format!("{} -> {}", from.name, self.target))?;
         let json = text.get(text.find('{').context("fortio printed no JSON")?..).unwrap_or_default();
         LoadResult::parse(&serde_json::from_str(json)?)
+    }
+}
+
+impl Load {
+    /// Runs it again until each of `calls` calls is answered: a new pod is ready before every kube-proxy knows of it, and
+    /// until then its Service refuses.
+    pub fn until_answered(&self, from: &Pod, calls: u64) -> Result<()> {
+        eventually("an answer of the Service", Duration::from_secs(30), || {
+            self.run(from)?.check(calls).map(Some)
+        })
     }
 }
 

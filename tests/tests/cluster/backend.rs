@@ -49,6 +49,8 @@ fn carries(backend: &str) -> Result<()> {
     installed_by(&mesh, &client, backend)?;
     for v6 in [false, true] {
         let host = format!("server-v{}", if v6 { 6 } else { 4 });
+        // By another port, so that the connection which is counted is the only one of its kind.
+        Load::one_connection(Protocol::Tcp, &host, v6).until_answered(&client, 2)?;
         Load::one_connection(Protocol::Http, &host, v6).run(&client)?.check(2)?;
         let address = server.address(v6, Protocol::Http.port())?.to_string();
         tests::cluster::eventually("both proxies' lines", std::time::Duration::from_secs(20), || {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use tests::cluster::{Load, LoadResult, Namespace, Pod, eventually, service, workload};
+use tests::cluster::{Load, LoadResult, Namespace, Pod, Protocol, eventually, service, workload};
 
 const REPLICAS: u32 = 3;
 
@@ -40,6 +40,7 @@ fn changes_under_load_lose_no_request() -> Result<()> {
 fn run(namespace: &Namespace) -> Result<LoadResult> {
     let client = namespace.pod("client")?;
     ensure!(client.is_meshed() == (namespace.name == "load"), "{:?}", client.containers());
+    Load::one_connection(Protocol::Http, "server", false).until_answered(&client, 2)?;
     std::thread::scope(|scope| {
         let time = Duration::from_secs(55);
         let end = Instant::now() + time;
