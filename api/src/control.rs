@@ -15,6 +15,12 @@ pub const WEBHOOK_NAMESPACE_ENTRY: &str = "namespace.injector.remora.dev";
 /// Path of [`WEBHOOK_NAMESPACE_ENTRY`].
 pub const WEBHOOK_NAMESPACE_PATH: &str = "/inject/namespace";
 
+/// Name of the webhook entry that is called because of the pod's own label.
+pub const WEBHOOK_OBJECT_ENTRY: &str = "object.injector.remora.dev";
+
+/// Path of [`WEBHOOK_OBJECT_ENTRY`].
+pub const WEBHOOK_OBJECT_PATH: &str = "/inject/object";
+
 /// The Secret that holds the certificate authority.
 pub const CA_SECRET: &str = "remora-ca";
 

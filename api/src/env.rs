@@ -72,3 +72,9 @@ pub const REDIRECT_BACKEND: &str = "REMORA_REDIRECT_BACKEND";
 
 /// Log filter of any of the binaries, for example `info` or `proxy=debug`.
 pub const LOG: &str = "REMORA_LOG";
+
+/// The application's probes and lifecycle handlers that the proxy answers for, as JSON; Istio's name and format.
+pub const APP_PROBERS: &str = "ISTIO_KUBE_APP_PROBERS";
+
+/// Where the application serves its own metrics, as JSON; Istio's name and format.
+pub const PROMETHEUS_ANNOTATIONS: &str = "ISTIO_PROMETHEUS_ANNOTATIONS";

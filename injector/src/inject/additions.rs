@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, Volume};
 use serde_json::Value;
 
+use super::edit::Edit;
 use super::facts::Facts;
 use super::metadata::{self, Names};
 use super::options::{Mode, Options};
@@ -21,6 +22,8 @@ pub(super) struct Additions {
     pub(super) volumes: Vec<Volume>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) annotations: BTreeMap<String, String>,
+    /// What changes of the user's own.
+    pub(super) edits: Vec<Edit>,
 }
 
 /// Fields of our containers that policy webhooks and LimitRangers may rewrite without taking anything from the mesh: a
@@ -64,6 +67,7 @@ impl Additions {
             volumes: volumes::volumes(),
             labels,
             annotations,
+            edits: Vec::new(),
         }
     }
 

@@ -4,13 +4,13 @@ use super::options::{self, Options};
 use super::pod::Pod;
 use super::reason::Reason;
 use super::status::Status;
-use super::{Matched, Request, Settings};
+use super::{Matched, Namespace, Request, Settings};
 
 /// A parsed request.
 pub(super) struct Facts<'a> {
     pub(super) pod: Pod<'a>,
     pub(super) matched: Matched,
-    pub(super) namespace: &'a str,
+    pub(super) namespace: Namespace<'a>,
     pub(super) workload: Option<&'a str>,
     pub(super) settings: &'a Settings,
     /// The annotations, or every one that is wrong.

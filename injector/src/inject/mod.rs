@@ -12,9 +12,12 @@
 use serde_json::Value;
 
 mod additions;
+mod edit;
+mod explain;
 mod facts;
 mod init;
 mod metadata;
+mod namespace;
 mod options;
 mod patch;
 mod pod;
@@ -25,9 +28,11 @@ mod settings;
 mod status;
 mod volumes;
 
+pub use explain::{RuleOutcome, RuleTrace, Source, ValueTrace};
+pub use namespace::{Namespace, NamespaceMetadata};
 pub use patch::Operation;
 pub use reason::{Code, Reason};
-pub use settings::{InjectArgs, RedirectBackend, Settings};
+pub use settings::{Images, InjectArgs, RedirectBackend, Settings};
 
 use additions::Additions;
 use facts::Facts;
@@ -38,6 +43,8 @@ use facts::Facts;
 pub enum Matched {
     /// The namespace has the label that turns injection on.
     Namespace,
+    /// The pod itself has the label that turns injection on, and the namespace has none.
+    Object,
 }
 
 /// A question to [`decide`].
@@ -48,7 +55,7 @@ pub struct Request<'a> {
     /// Why we are asked.
     pub matched: Matched,
     /// The namespace in which the pod is created; the pod's own field may be empty.
-    pub namespace: &'a str,
+    pub namespace: Namespace<'a>,
     /// Name of the workload whose template this is. A pod names its owner itself.
     pub workload: Option<&'a str>,
 }

@@ -49,7 +49,7 @@ const VOLUMES: &str = "volumes";
 
 /// Where the additions go in this pod.
 pub(super) fn operations(additions: Additions, pod: Pod<'_>) -> Vec<Operation> {
-    let Additions { mode, init, proxy, volumes, labels, annotations } = additions;
+    let Additions { mode, init, proxy, volumes, labels, annotations, edits: _ } = additions;
     let mut operations = Vec::with_capacity(12);
     operations.extend(map_operations(pod, Location::Labels, labels));
     operations.extend(map_operations(pod, Location::Annotations, annotations));

@@ -36,7 +36,7 @@ pub(super) fn container(
     let native = options.mode == Mode::Native;
     Container {
         name: api::pod::PROXY_CONTAINER.to_owned(),
-        image: Some(settings.proxy_image.clone()),
+        image: Some(settings.images.proxy.clone()),
         image_pull_policy: Some(init::PULL_POLICY.to_owned()),
         command: Some(vec![api::pod::PROXY_BINARY.to_owned()]),
         env: Some(env(options, names)),

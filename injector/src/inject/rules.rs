@@ -70,6 +70,9 @@ fn why_injected(facts: &Facts<'_>) -> Reason {
         return Reason::new(Code::PodEnabled, format!("the pod's label {label} is \"true\""));
     }
     match facts.matched {
+        Matched::Object => {
+            Reason::new(Code::PodEnabled, format!("the pod's label {label} turns injection on"))
+        }
         Matched::Namespace => Reason::new(
             Code::NamespaceEnabled,
             format!(
@@ -91,7 +94,7 @@ fn reject(code: Code, text: impl Into<String>) -> Finding {
 
 /// The selectors leave these out already; the check holds where somebody changed the selectors.
 fn system_namespace(facts: &Facts<'_>) -> Vec<Finding> {
-    let name = facts.namespace;
+    let name = facts.namespace.name;
     let system = name == facts.settings.own_namespace || api::control::NEVER_INJECTED.contains(&name);
     if !system {
         return Vec::new();

@@ -1,8 +1,10 @@
 //! What the installation, not the pod, decides about injection.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Options of injection; flatten them into a subcommand's arguments.
@@ -26,7 +28,7 @@ pub struct InjectArgs {
 }
 
 /// How the init container installs the redirect rules.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum RedirectBackend {
     /// As the kernel of the node has it. Without iptables' programs in the image that is nf_tables, or a clear error.
@@ -51,41 +53,82 @@ impl RedirectBackend {
     }
 }
 
-/// What [`super::decide`] is configured with.
-#[derive(Clone, Debug, Serialize)]
+/// What [`super::decide`] is configured with: the part of the configuration file that pods see, and where we run.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Settings {
-    pub(super) proxy_image: String,
-    init_image: String,
-    init_iptables_image: String,
-    pub(super) redirect_backend: RedirectBackend,
+    /// Images of the containers that are added.
+    pub images: Images,
+    /// How redirect rules are installed.
+    pub redirect_backend: RedirectBackend,
+    /// What pods and namespaces that say nothing get: any annotation that a pod may have.
+    pub defaults: BTreeMap<String, String>,
+    /// Keys that only the mesh and namespaces may set, and that pods may set here nevertheless.
+    pub workload_overrides: BTreeSet<String>,
+    /// The namespace of the mesh itself.
+    #[serde(skip_deserializing)]
     pub(super) own_namespace: String,
     /// Of everything above; pods carry it, so that one can see which were injected with other settings.
     #[serde(skip)]
     pub(super) hash: String,
 }
 
+/// Images of the containers that are added.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Images {
+    /// The sidecar.
+    pub proxy: String,
+    /// The init container that installs the redirect rules.
+    pub init_redirect: String,
+    /// The same with iptables' programs, for the two iptables backends.
+    pub init_redirect_iptables: String,
+    /// Names of the Secrets with which the three are pulled.
+    pub pull_secrets: Vec<String>,
+}
+
 impl Settings {
     /// Settings of an installation whose own namespace is `own_namespace`.
     pub fn new(args: &InjectArgs, own_namespace: &str) -> Self {
-        let mut settings = Self {
-            proxy_image: args.proxy_image.clone(),
-            init_image: args.init_image.clone(),
-            init_iptables_image: args.init_iptables_image.clone(),
+        let settings = Self {
+            images: Images {
+                proxy: args.proxy_image.clone(),
+                init_redirect: args.init_image.clone(),
+                init_redirect_iptables: args.init_iptables_image.clone(),
+                pull_secrets: Vec::new(),
+            },
             redirect_backend: args.redirect_backend,
+            ..Self::unhashed(own_namespace)
+        };
+        settings.hashed()
+    }
+
+    fn unhashed(own_namespace: &str) -> Self {
+        Self {
+            images: Images::default(),
+            redirect_backend: RedirectBackend::Auto,
+            defaults: BTreeMap::new(),
+            workload_overrides: BTreeSet::new(),
             own_namespace: own_namespace.to_owned(),
             hash: String::new(),
-        };
+        }
+    }
+
+    /// The same, with its hash.
+    fn hashed(mut self) -> Self {
         // Serializing plain strings cannot fail; if it did, every configuration would have the same hash.
-        let text = serde_json::to_vec(&settings).unwrap_or_default();
-        settings.hash = Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        settings
+        let text = serde_json::to_vec(&self).unwrap_or_default();
+        self.hash = Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        self
     }
 
     /// The image of the init container.
     pub(super) fn redirect_image(&self) -> &str {
         match self.redirect_backend {
-            RedirectBackend::Auto | RedirectBackend::Nft => &self.init_image,
-            RedirectBackend::IptablesNft | RedirectBackend::IptablesLegacy => &self.init_iptables_image,
+            RedirectBackend::Auto | RedirectBackend::Nft => &self.images.init_redirect,
+            RedirectBackend::IptablesNft | RedirectBackend::IptablesLegacy => {
+                &self.images.init_redirect_iptables
+            }
         }
     }
 }
@@ -93,12 +136,17 @@ impl Settings {
 impl Default for Settings {
     /// The settings of the manifests: images and namespace of the contract.
     fn default() -> Self {
-        let args = InjectArgs {
-            proxy_image: api::pod::PROXY_IMAGE.to_owned(),
-            init_image: api::pod::INIT_IMAGE.to_owned(),
-            init_iptables_image: api::pod::INIT_IPTABLES_IMAGE.to_owned(),
-            redirect_backend: RedirectBackend::Auto,
-        };
-        Self::new(&args, api::control::NAMESPACE)
+        Self::unhashed(api::control::NAMESPACE).hashed()
+    }
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self {
+            proxy: api::pod::PROXY_IMAGE.to_owned(),
+            init_redirect: api::pod::INIT_IMAGE.to_owned(),
+            init_redirect_iptables: api::pod::INIT_IPTABLES_IMAGE.to_owned(),
+            pull_secrets: Vec::new(),
+        }
     }
 }

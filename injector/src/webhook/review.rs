@@ -134,7 +134,12 @@ pub(super) fn answer(body: &[u8], matched: Matched, settings: &Settings) -> Resu
         return Ok(Answer { body, result: "skipped", reason: "not-a-creation" });
     }
     let decision = inject::decide(
-        &inject::Request { pod: &request.object, matched, namespace: &request.namespace, workload: None },
+        &inject::Request {
+            pod: &request.object,
+            matched,
+            namespace: request.namespace.as_str().into(),
+            workload: None,
+        },
         settings,
     );
     tracing::debug!(namespace = request.namespace, verdict = ?decision.verdict, "reviewed");

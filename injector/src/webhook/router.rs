@@ -38,6 +38,13 @@ pub fn router(settings: Settings, metrics: WebhookMetrics) -> Router {
             })
             .fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "reviews are sent by POST\n") }),
         )
+        .route(
+            api::control::WEBHOOK_OBJECT_PATH,
+            post(|State(shared): State<Arc<Shared>>, request: Request<Body>| async move {
+                answer(&shared, Matched::Object, request).await
+            })
+            .fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "reviews are sent by POST\n") }),
+        )
         .fallback(|| async {
             let path = api::control::WEBHOOK_NAMESPACE_PATH;
             (StatusCode::NOT_FOUND, format!("there is nothing here; reviews go to {path}\n"))
