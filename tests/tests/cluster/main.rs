@@ -10,4 +10,6 @@ mod backend;
 mod injection;
 mod load;
 mod probes;
+mod selection;
+mod sidecar;
 mod traffic;

@@ -28,24 +28,37 @@ fn every_kind_of_probe_passes() -> Result<()> {
     Ok(())
 }
 
+/// A proxy accepts every connection before it knows whether the application would: what it must not do is to say so to the
+/// kubelet.
 #[test]
-fn an_http_probe_fails_when_the_port_is_closed() -> Result<()> {
+fn probes_of_a_closed_port_fail() -> Result<()> {
     let mesh = Namespace::meshed("closed")?;
-    let mut object = pod("app", &json!({"httpGet": {"path": "/", "port": 9999}}));
-    let container = object["spec"]["containers"][0].as_object_mut().context("a container")?;
-    container.remove("livenessProbe");
-    container.remove("startupProbe");
-    mesh.apply(&[object])?;
-    let selector = "involvedObject.name=app,reason=Unhealthy";
-    eventually("the kubelet's event about the failed probe", Duration::from_secs(60), || {
-        let events = mesh.get(&["events", "--field-selector", selector])?;
-        let events = events["items"].as_array().cloned().unwrap_or_default();
-        let ours = |event: &&Value| event["involvedObject"]["fieldPath"] == "spec.containers{fortio}";
-        Ok(events.iter().find(ours).map(|event| println!("{}", event["message"])))
-    })?;
-    let pod = Pod::named(&mesh, "app")?;
-    let status = &pod.object["status"]["containerStatuses"][0];
-    ensure!(status["ready"] == false && status["started"] == true, "{status}");
+    let kinds = [
+        ("http", json!({"httpGet": {"path": "/", "port": 9999}})),
+        ("https", json!({"httpGet": {"path": "/", "port": 9999, "scheme": "HTTPS"}})),
+        ("tcp", json!({"tcpSocket": {"port": 9999}})),
+        ("grpc", json!({"grpc": {"port": 9999}})),
+    ];
+    for (name, probe) in &kinds {
+        let mut object = pod(name, probe);
+        let container = object["spec"]["containers"][0].as_object_mut().context("a container")?;
+        container.remove("livenessProbe");
+        container.remove("startupProbe");
+        mesh.apply(&[object])?;
+    }
+    for (name, _) in &kinds {
+        let selector = format!("involvedObject.name={name},reason=Unhealthy");
+        eventually("the kubelet's event about the failed probe", Duration::from_secs(60), || {
+            let events = mesh.get(&["events", "--field-selector", &selector])?;
+            let events = events["items"].as_array().cloned().unwrap_or_default();
+            let ours = |event: &&Value| event["involvedObject"]["fieldPath"] == "spec.containers{fortio}";
+            Ok(events.iter().find(ours).map(|event| println!("{name}: {}", event["message"])))
+        })?;
+        let pod = Pod::named(&mesh, name)?;
+        let statuses = pod.object["status"]["containerStatuses"].as_array().context("statuses")?;
+        let status = statuses.iter().find(|status| status["name"] == "fortio").context("fortio's status")?;
+        ensure!(status["ready"] == false && status["started"] == true, "{name}: {status}");
+    }
     Ok(())
 }
 
