@@ -41,6 +41,15 @@ pub fn demo() -> Result<PathBuf> {
     product("demo")
 }
 
+/// Kubernetes' programs in one; see `tests/kind/hyperkube`. It lies where the end-to-end tests' cluster is built, and theirs is
+/// the same file.
+pub fn hyperkube() -> Result<PathBuf> {
+    let home = std::env::var_os("REMORA_KIND_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/remora/kind")));
+    let home = home.context("neither REMORA_KIND_HOME nor HOME says where Kubernetes' programs lie")?;
+    existing(home.join("bin/hyperkube"), "tests/kind/cluster kubernetes")
+}
+
 /// A copy of `init-redirect` in `directory` that carries the file capabilities which it has in its image.
 pub fn init_redirect_as_in_image(directory: &Path) -> Result<PathBuf> {
     with_file_capabilities(&init_redirect()?, &api::pod::INIT_FILE_CAPABILITIES, directory)

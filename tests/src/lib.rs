@@ -9,6 +9,7 @@
 pub mod api_server;
 pub mod binaries;
 pub mod cluster;
+pub mod control_plane;
 pub mod datagram;
 pub mod exec;
 pub mod init_container;

@@ -40,10 +40,16 @@ make_common_binaries() {
   made fortio build_fortio "$FORTIO_VERSION"
 }
 
+# What the tests with a control plane of their own need, too (tests/src/control_plane).
+make_kubernetes() {
+  mkdir -p "$BIN"
+  made kubernetes build_kubernetes "$KUBERNETES_VERSION" "${kubernetes_files[@]}"
+}
+
 # What a node consists of, and what speaks to it.
 make_node_binaries() {
   made crictl build_crictl "$CRICTL_VERSION"
-  made kubernetes build_kubernetes "$KUBERNETES_VERSION" "${kubernetes_files[@]}"
+  make_kubernetes
   made coredns build_coredns "${coredns_files[@]}"
   made pause build_pause "$HERE/node/pause.c"
 }
