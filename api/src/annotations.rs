@@ -59,3 +59,27 @@ pub const SIDECAR_PREFIX: &str = "sidecar.istio.io/";
 
 /// Prefix of annotations that say which traffic is captured; Istio's.
 pub const TRAFFIC_PREFIX: &str = "traffic.sidecar.istio.io/";
+
+/// How the application's probes reach it: `auto`, `rewrite`, `passthrough` or `off`.
+pub const PROBES: &str = "remora.dev/probes";
+
+/// Istio's older switch for [`PROBES`]: `"true"` is `rewrite`, `"false"` is `passthrough`.
+pub const REWRITE_PROBERS: &str = "sidecar.istio.io/rewriteAppHTTPProbers";
+
+/// `"false"` keeps the application's metrics out of the proxy's.
+pub const MERGE_METRICS: &str = "prometheus.istio.io/merge-metrics";
+
+/// Whether the pod is scraped: `"true"` or `"false"`.
+pub const SCRAPE: &str = "prometheus.io/scrape";
+
+/// The port that is scraped.
+pub const SCRAPE_PORT: &str = "prometheus.io/port";
+
+/// The path that is scraped; `/metrics` where it is absent.
+pub const SCRAPE_PATH: &str = "prometheus.io/path";
+
+/// `http` or `https`; `http` where it is absent.
+pub const SCRAPE_SCHEME: &str = "prometheus.io/scheme";
+
+/// Volumes that do not keep the cluster autoscaler from removing a node: names, comma separated.
+pub const SAFE_TO_EVICT_VOLUMES: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";

@@ -38,3 +38,12 @@ pub const LIVE_PATH: &str = "/healthz/live";
 
 /// Path under which readiness is answered.
 pub const READY_PATH: &str = "/healthz/ready";
+
+/// Prefix of the paths under which the proxy makes the application's probes: `/app-health/CONTAINER/readyz`.
+pub const APP_HEALTH_PATH: &str = "/app-health";
+
+/// Prefix of the paths under which the proxy runs the application's lifecycle handlers.
+pub const APP_LIFECYCLE_PATH: &str = "/app-lifecycle";
+
+/// Path of the proxy's metrics together with the application's own.
+pub const MERGED_METRICS_PATH: &str = "/stats/prometheus";
