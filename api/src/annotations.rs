@@ -83,3 +83,12 @@ pub const SCRAPE_SCHEME: &str = "prometheus.io/scheme";
 
 /// Volumes that do not keep the cluster autoscaler from removing a node: names, comma separated.
 pub const SAFE_TO_EVICT_VOLUMES: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
+
+/// Prefix of annotations that change the proxy's own configuration; Istio's.
+pub const PROXY_PREFIX: &str = "proxy.istio.io/";
+
+/// Prefix of annotations that configure Linkerd's proxy, some of which are read for migration.
+pub const LINKERD_CONFIG_PREFIX: &str = "config.linkerd.io/";
+
+/// Prefix of Linkerd's other annotations.
+pub const LINKERD_PREFIX: &str = "linkerd.io/";

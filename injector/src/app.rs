@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::Client;
 use runtime::listen::{Listen, ListenError, Scope};
 use runtime::metrics::Metrics;
 use runtime::readiness::{Condition, Readiness};
@@ -11,7 +12,7 @@ use runtime::shutdown::{self, Shutdown};
 use rustls::ServerConfig;
 
 use crate::bootstrap::{Bootstrap, Identity};
-use crate::cluster::{self, AuthorityStore, ClusterError, WebhookConfiguration};
+use crate::cluster::{self, AuthorityStore, ClusterError, Namespaces, WebhookConfiguration};
 use crate::config::ServeArgs;
 use crate::inject::Settings;
 use crate::pki::CurrentLeaf;
@@ -49,6 +50,8 @@ pub struct App {
     router: axum::Router,
     timing: ServerTiming,
     bootstrap: Bootstrap,
+    namespaces: Namespaces,
+    watches: Client,
     readiness: Readiness,
     serving: Condition,
     metrics: Metrics,
@@ -59,12 +62,12 @@ impl App {
     pub async fn start(args: &ServeArgs) -> Result<Self, AppError> {
         let webhook = listen("webhook", "--webhook-port", args.webhook_port)?;
         let admin = listen("administration", "--admin-port", args.admin_port)?;
-        let client = cluster::connect(&args.cluster).await?;
+        let clients = cluster::connect(&args.cluster).await?;
         let (metrics, readiness) = (Metrics::default(), Readiness::default());
         let webhook_metrics = WebhookMetrics::new(&metrics);
         let served = CurrentLeaf::default();
-        let store = AuthorityStore::new(client.clone(), &args.namespace, &args.ca_secret);
-        let configuration = WebhookConfiguration::new(client, &args.webhook_configuration);
+        let store = AuthorityStore::new(clients.calls.clone(), &args.namespace, &args.ca_secret);
+        let configuration = WebhookConfiguration::new(clients.calls, &args.webhook_configuration);
         let identity = Identity {
             namespace: args.namespace.clone(),
             service: args.service.clone(),
@@ -90,6 +93,8 @@ impl App {
                 finish: FINISH,
             },
             bootstrap,
+            namespaces: Namespaces::default(),
+            watches: clients.watches,
             readiness,
             serving,
             metrics,
@@ -126,11 +131,13 @@ impl App {
             served
         };
         let caretaker = tokio::spawn(self.bootstrap.run());
+        let watcher = tokio::spawn(self.namespaces.watch(self.watches));
         let ended = tokio::try_join!(webhook, admin, async {
             unready.await;
             Ok(())
         });
         caretaker.abort();
+        watcher.abort();
         ended.map(|_| ()).map_err(AppError::Serve)
     }
 }

@@ -5,11 +5,11 @@
 //! API server that is away changes nothing about that: what was ready stays so.
 
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use runtime::readiness::{Condition, Readiness};
 
-use crate::cluster::{AuthorityStore, ClusterError, WebhookConfiguration};
+use crate::cluster::{AuthorityStore, ClusterError, Told, WebhookConfiguration};
 use crate::pki::{self, Action, Ca, CurrentLeaf, PkiError};
 use crate::webhook::{self, ProbeError, WebhookMetrics};
 
@@ -18,9 +18,6 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// A failure that lasts is told this often: every retry would fill the log of an outage.
-const REMIND: Duration = Duration::from_secs(60);
 
 /// What the certificates are for.
 #[derive(Clone, Debug)]
@@ -49,10 +46,6 @@ pub struct Bootstrap {
     state: pki::State,
     told: Told,
 }
-
-/// The failure that was told last, and when.
-#[derive(Default)]
-struct Told(Option<(String, SystemTime)>);
 
 #[derive(Debug, thiserror::Error)]
 enum StepError {
@@ -103,7 +96,7 @@ impl Bootstrap {
                 Action::Check => self.check(now).await,
             };
             if let Err(error) = done {
-                if self.told.is_news(&error.to_string(), now) {
+                if self.told.is_news(&error.to_string(), Instant::now()) {
                     tracing::warn!(%error, "certificates");
                 }
                 tokio::time::sleep(RETRY).await;
@@ -179,18 +172,6 @@ impl Bootstrap {
     }
 }
 
-impl Told {
-    fn is_news(&mut self, failure: &str, now: SystemTime) -> bool {
-        let told = self.0.as_ref().is_some_and(|(text, at)| {
-            text == failure && now.duration_since(*at).is_ok_and(|since| since < REMIND)
-        });
-        if !told {
-            self.0 = Some((failure.to_owned(), now));
-        }
-        !told
-    }
-}
-
 impl Identity {
     /// The name by which the API server verifies a webhook behind a Service.
     fn server_name(&self) -> String {
@@ -201,23 +182,5 @@ impl Identity {
         let short = format!("{}.{}", self.service, self.namespace);
         let full = self.server_name();
         vec![self.service.clone(), short, format!("{full}.cluster.local"), full]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, SystemTime};
-
-    use super::Told;
-
-    #[test]
-    fn a_failure_that_lasts_is_told_once_a_minute() {
-        let mut told = Told::default();
-        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let heard = (0..600).filter(|seconds| told.is_news("no route", at(*seconds))).count();
-        assert_eq!(heard, 10);
-        assert!(told.is_news("forbidden", at(600)) && told.is_news("no route", at(601)));
-        // A clock that was set back silences nothing.
-        assert!(told.is_news("no route", at(0)));
     }
 }

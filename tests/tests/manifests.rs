@@ -185,7 +185,7 @@ fn the_injector_is_available_and_confined() {
     );
 }
 
-/// Nothing but one Secret and one webhook configuration.
+/// Nothing but one Secret, one webhook configuration, and the metadata of namespaces.
 #[test]
 fn rights_are_minimal() {
     let rules = |kind: &str| one(kind, control::INJECTOR)["rules"].clone();
@@ -193,15 +193,18 @@ fn rights_are_minimal() {
         rules("Role"),
         json!([
             {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
-            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [control::CA_SECRET], "verbs": ["get"]},
+            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [control::CA_SECRET], "verbs": ["get", "update"]},
         ])
     );
     assert_eq!(
         rules("ClusterRole"),
-        json!([{
-            "apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations"],
-            "resourceNames": [control::WEBHOOK_CONFIGURATION], "verbs": ["get", "patch"],
-        }])
+        json!([
+            {
+                "apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations"],
+                "resourceNames": [control::WEBHOOK_CONFIGURATION], "verbs": ["get", "patch"],
+            },
+            {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]},
+        ])
     );
     let account =
         json!([{"kind": "ServiceAccount", "name": control::INJECTOR, "namespace": control::NAMESPACE}]);

@@ -21,8 +21,17 @@ pub struct ClusterArgs {
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A client; nothing is sent yet.
-pub async fn connect(args: &ClusterArgs) -> Result<Client, ClusterError> {
+/// Ways to the same API server.
+#[derive(Clone)]
+pub struct Clients {
+    /// For calls, which are given up after a few seconds.
+    pub calls: Client,
+    /// For watches, where nothing may happen for minutes; a watch ends itself when it is too old.
+    pub watches: Client,
+}
+
+/// Clients; nothing is sent yet.
+pub async fn connect(args: &ClusterArgs) -> Result<Clients, ClusterError> {
     let mut config = match &args.kubeconfig {
         Some(path) => {
             let wrong = |error: &dyn std::error::Error| ClusterError::Kubeconfig {
@@ -37,7 +46,10 @@ pub async fn connect(args: &ClusterArgs) -> Result<Client, ClusterError> {
         None => Config::incluster().map_err(|error| ClusterError::NoCluster { reason: chain(&error) })?,
     };
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(CALL_TIMEOUT);
     config.write_timeout = Some(CALL_TIMEOUT);
-    Client::try_from(config).map_err(|error| ClusterError::NoCluster { reason: chain(&error) })
+    let client =
+        |config| Client::try_from(config).map_err(|error| ClusterError::NoCluster { reason: chain(&error) });
+    let watches = client(config.clone())?;
+    config.read_timeout = Some(CALL_TIMEOUT);
+    Ok(Clients { calls: client(config)?, watches })
 }

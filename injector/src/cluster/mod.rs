@@ -1,12 +1,16 @@
-//! All that is asked of the Kubernetes API server: one Secret, and one field of one webhook configuration. Nothing of it
-//! happens while a review is answered.
+//! All that is asked of the Kubernetes API server: one Secret, one field of one webhook configuration, and what namespaces
+//! say about their pods. Nothing of it happens while a review is answered.
 
 mod client;
+mod namespaces;
 mod secret;
+mod told;
 mod webhook_config;
 
-pub use client::{ClusterArgs, connect};
+pub use client::{Clients, ClusterArgs, connect};
+pub use namespaces::Namespaces;
 pub use secret::AuthorityStore;
+pub(crate) use told::Told;
 pub use webhook_config::WebhookConfiguration;
 
 use std::path::PathBuf;
