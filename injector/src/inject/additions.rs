@@ -44,11 +44,11 @@ impl Additions {
             version: status::VERSION.to_owned(),
             config: facts.settings.hash.clone(),
             mode: options.mode.as_str().to_owned(),
-            init_containers: match options.mode {
+            init_containers: match *options.mode {
                 Mode::Native => owned(&[api::pod::INIT_CONTAINER, api::pod::PROXY_CONTAINER]),
                 Mode::Legacy => owned(&[api::pod::INIT_CONTAINER]),
             },
-            containers: match options.mode {
+            containers: match *options.mode {
                 Mode::Native => Vec::new(),
                 Mode::Legacy => owned(&[api::pod::PROXY_CONTAINER]),
             },
@@ -61,7 +61,7 @@ impl Additions {
         let status = serde_json::to_string(&status).unwrap_or_default();
         annotations.insert(api::annotations::STATUS.to_owned(), status);
         Self {
-            mode: options.mode,
+            mode: *options.mode,
             init: init::container(&options.traffic, facts.settings),
             proxy: proxy::container(options, &names, facts.settings, warnings),
             volumes: volumes::volumes(),

@@ -4,9 +4,10 @@
 use super::reason::Reason;
 
 /// Where a value comes from; later ones win.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Source {
     /// Built in.
+    #[default]
     Default,
     /// The configuration file.
     Mesh,

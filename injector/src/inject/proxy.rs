@@ -33,7 +33,7 @@ pub(super) fn container(
     settings: &Settings,
     warnings: &mut Vec<String>,
 ) -> Container {
-    let native = options.mode == Mode::Native;
+    let native = *options.mode == Mode::Native;
     Container {
         name: api::pod::PROXY_CONTAINER.to_owned(),
         image: Some(settings.images.proxy.clone()),

@@ -4,8 +4,10 @@
 //! Invariant: nothing of a value reaches the patch but what its type can hold, so no value can say more than its own field.
 
 mod cidrs;
+mod modes;
 mod ports;
 mod quantity;
+mod setting;
 
 use api::annotations as keys;
 
@@ -13,16 +15,22 @@ use super::pod::Pod;
 use super::reason::{Code, Reason, quoted};
 
 pub(super) use cidrs::{CidrSelection, Cidrs};
+pub(super) use modes::{MergeMetrics, Mode, ProbeMode};
 pub(super) use ports::{PortSelection, Ports};
 pub(super) use quantity::Quantity;
+pub(super) use setting::Setting;
 
 /// Everything that a pod can say about its injection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Options {
     pub(super) traffic: Traffic,
     pub(super) resources: Resources,
     pub(super) log_level: Option<LogLevel>,
-    pub(super) mode: Mode,
+    pub(super) mode: Setting<Mode>,
+    /// Whether the application waits for the proxy, also in the legacy form: the proxy is then the first container.
+    pub(super) hold: Setting<bool>,
+    pub(super) probes: Setting<ProbeMode>,
+    pub(super) merge_metrics: Setting<MergeMetrics>,
 }
 
 /// What is captured. `None` leaves it to the defaults of `init-redirect`: everything in, everything out.
@@ -48,25 +56,6 @@ pub(super) struct Resources {
 pub(super) struct Resource {
     pub(super) request: Option<Quantity>,
     pub(super) limit: Option<Quantity>,
-}
-
-/// How the proxy runs in the pod.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) enum Mode {
-    /// An init container that stays: it starts before the application and ends after it.
-    #[default]
-    Native,
-    /// An ordinary container, for clusters and tools that do not know native sidecars.
-    Legacy,
-}
-
-impl Mode {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Native => api::env::SIDECAR_MODE_NATIVE,
-            Self::Legacy => api::env::SIDECAR_MODE_LEGACY,
-        }
-    }
 }
 
 /// The proxy's log filter, by Istio's level names.
@@ -119,7 +108,10 @@ pub(super) fn parse(pod: Pod<'_>) -> Result<Options, Vec<Reason>> {
             memory: resource(&mut reader, keys::PROXY_MEMORY, keys::PROXY_MEMORY_LIMIT),
         },
         log_level: reader.read(keys::LOG_LEVEL, log_level),
-        mode: reader.read(keys::NATIVE_SIDECAR, mode).unwrap_or_default(),
+        mode: Setting::built_in(reader.read(keys::NATIVE_SIDECAR, mode).unwrap_or_default()),
+        hold: Setting::built_in(true),
+        probes: Setting::default(),
+        merge_metrics: Setting::default(),
     };
     // Names would stop resolving: the rules exist, but nobody answers on the port to which they would lead.
     if reader.read(keys::DNS_CAPTURE, switch) == Some(true) {
@@ -293,7 +285,7 @@ mod tests {
     #[test]
     fn a_pod_without_annotations_has_the_defaults() {
         let options = options(&Value::Null).unwrap();
-        assert_eq!(options.mode, Mode::Native);
+        assert_eq!(*options.mode, Mode::Native);
         assert!(options.log_level.is_none() && options.resources.cpu.request.is_none());
     }
 
