@@ -3,28 +3,25 @@
 use injector::inject::{Decision, Matched, Request, Settings, decide};
 use serde_json::Value;
 
+use crate::corpus;
+
 /// The namespace in which fixtures are reviewed.
 pub(crate) const NAMESPACE: &str = "shop";
 
-/// The annotation of a fixture that says what must come of it; without it, injection.
-pub(crate) const EXPECT: &str = "test.remora.dev/expect";
-
 /// All fixtures.
 pub(crate) fn pods() -> Vec<Value> {
-    let text = include_str!("fixtures/pods.yaml");
-    let pods: Vec<Value> = serde_saphyr::from_multiple(text).expect("fixtures/pods.yaml");
-    pods.into_iter().filter(Value::is_object).collect()
+    corpus::pods().to_vec()
 }
 
 /// One fixture by its name.
 pub(crate) fn pod(name: &str) -> Value {
-    let found = pods().into_iter().find(|pod| pod["metadata"]["name"] == name);
-    found.unwrap_or_else(|| panic!("fixtures/pods.yaml has no pod {name}"))
+    let found = corpus::pods().iter().find(|pod| pod["metadata"]["name"] == name);
+    found.cloned().unwrap_or_else(|| panic!("no fixture has the name {name}"))
 }
 
 /// What must come of a fixture: `inject`, `skip CODE` or `reject CODE`.
 pub(crate) fn expected(pod: &Value) -> &str {
-    pod["metadata"]["annotations"][EXPECT].as_str().unwrap_or("inject")
+    pod["metadata"]["annotations"][corpus::EXPECT].as_str().unwrap_or("inject")
 }
 
 /// The fixtures that are injected.

@@ -3,15 +3,21 @@
 //! `cfg(test)` is always true here; it tells clippy that helpers, too, may unwrap.
 
 #[cfg(test)]
+mod admitted;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod common;
+#[cfg(test)]
+mod corpus;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod invariants;
+#[cfg(test)]
+mod judge;
 #[cfg(test)]
 mod reviews;
 #[cfg(test)]

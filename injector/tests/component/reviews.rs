@@ -37,8 +37,8 @@ async fn answers_carry_the_decision() {
     let (_, metrics) = injector.admin("/metrics").await.unwrap();
     for line in [
         "injection_total{result=\"injected\",reason=\"namespace-enabled\"}",
-        "injection_total{result=\"rejected\",reason=\"port-conflict\"} 1",
-        "injection_total{result=\"skipped\",reason=\"host-network\"} 1",
+        "injection_total{result=\"rejected\",reason=\"port-conflict\"}",
+        "injection_total{result=\"skipped\",reason=\"host-network\"}",
         "injection_duration_seconds_bucket{le=\"0.00001\"}",
         "webhook_bundle_match 1",
     ] {

@@ -1,14 +1,16 @@
 //! What holds for every pod, whatever it looks like: the invariants of injection, over fixtures of many shapes.
 //! No bytes are compared here; a few whole patches are, in `golden.rs`.
 
-use std::collections::BTreeSet;
+mod foreign;
+mod hostile;
+pub(crate) mod mutations;
+mod properties;
 
-use crate::common::{decision, expected, injected_pods, list, names, patched, pod, pods};
 use injector::inject::Verdict;
-use k8s_openapi::api::core::v1::{Container, Pod};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-const OURS: [&str; 2] = [api::pod::INIT_CONTAINER, api::pod::PROXY_CONTAINER];
+use crate::common::{decision, expected, injected_pods, list, patched, pod, pods};
+use crate::{corpus, judge};
 
 fn each_injected(mut check: impl FnMut(&Value, &Value)) {
     let mut count = 0;
@@ -16,16 +18,7 @@ fn each_injected(mut check: impl FnMut(&Value, &Value)) {
         check(&pod, &patched(&pod, &decision(&pod)));
         count += 1;
     }
-    assert!(count >= 12, "only {count} fixtures are injected");
-}
-
-fn is_legacy(pod: &Value) -> bool {
-    pod["metadata"]["annotations"][api::annotations::NATIVE_SIDECAR] == "false"
-}
-
-fn all_containers(pod: &Pod) -> impl Iterator<Item = &Container> {
-    let spec = pod.spec.as_ref().expect("a spec");
-    spec.init_containers.iter().flatten().chain(&spec.containers)
+    assert!(count >= 80, "only {count} fixtures are injected");
 }
 
 /// Every verdict is the one that the fixture names, and a skipped or refused pod has a reason and no patch.
@@ -45,85 +38,50 @@ fn verdicts_and_reasons() {
     }
 }
 
-/// I1: the patched pod is a valid one.
+/// I1, I2, I5, I6 and I8: the patched pod is valid, what was the user's is unchanged, what is ours stands where it has to, and
+/// no probe is lost.
 #[test]
-fn patched_pods_are_valid() {
-    each_injected(|_, patched| {
-        let pod: Pod = serde_json::from_value(patched.clone()).expect("a Pod");
-        let spec = pod.spec.as_ref().expect("a spec");
-        let container_names: Vec<_> = all_containers(&pod).map(|container| &container.name).collect();
-        assert_eq!(container_names.iter().collect::<BTreeSet<_>>().len(), container_names.len());
-        let volumes: Vec<_> = spec.volumes.iter().flatten().map(|volume| volume.name.as_str()).collect();
-        assert_eq!(volumes.iter().collect::<BTreeSet<_>>().len(), volumes.len());
-        for container in all_containers(&pod).filter(|container| OURS.contains(&container.name.as_str())) {
-            for mount in container.volume_mounts.iter().flatten() {
-                assert!(volumes.contains(&mount.name.as_str()), "{}", mount.name);
-            }
-            let paths: BTreeSet<_> =
-                container.volume_mounts.iter().flatten().map(|m| &m.mount_path).collect();
-            assert_eq!(paths.len(), container.volume_mounts.iter().flatten().count());
-        }
-        for container in spec.init_containers.iter().flatten() {
-            let stays = container.restart_policy.as_deref() == Some("Always");
-            let held = container.startup_probe.is_some()
-                || container.readiness_probe.is_some()
-                || container.lifecycle.is_some();
-            assert!(stays || !held, "{} has what only a container that stays may have", container.name);
-        }
-        for (key, value) in pod.metadata.labels.iter().flatten() {
-            let ends = [value.chars().next(), value.chars().last()];
-            assert!(
-                value.len() <= 63 && ends.iter().flatten().all(char::is_ascii_alphanumeric),
-                "{key}={value}"
-            );
-        }
+fn every_injection_stands_before_the_judges() {
+    each_injected(|original, patched| {
+        let own = judge::faults(original);
+        assert!(
+            own.is_empty() || original["metadata"]["annotations"][corpus::UNSERVABLE].is_string(),
+            "{own:?}"
+        );
+        let faults = judge::injection(original, patched);
+        assert!(faults.is_empty(), "{}: {faults:#?}", original["metadata"]);
     });
 }
 
-/// I2: what was the user's is unchanged, but for what the contract adds.
+/// The judges see what they should.
 #[test]
-fn what_is_the_users_stays() {
-    each_injected(|original, patched| {
-        let mut stripped = patched.clone();
-        for field in ["initContainers", "containers", "volumes"] {
-            let kept: Vec<Value> = list(patched, field)
-                .iter()
-                .filter(|item| {
-                    let name = item["name"].as_str().expect("a name");
-                    !OURS.contains(&name) && !api::pod::VOLUMES.contains(&name)
-                })
-                .cloned()
-                .collect();
-            assert_eq!(kept, list(original, field), "{field} of {}", original["metadata"]["name"]);
-            stripped["spec"][field] = original["spec"][field].clone();
-        }
-        let status: Value = serde_json::from_str(
-            patched["metadata"]["annotations"][api::annotations::STATUS].as_str().expect("a status"),
-        )
-        .expect("JSON");
-        for (field, own) in [("labels", None), ("annotations", Some(api::annotations::STATUS))] {
-            let added: Vec<&str> =
-                status[field].as_array().expect("keys").iter().filter_map(Value::as_str).collect();
-            let mut map = patched["metadata"][field].as_object().cloned().expect("a map");
-            let before = original["metadata"][field].as_object().cloned().unwrap_or_default();
-            map.retain(|key, _| !added.contains(&key.as_str()) && own != Some(key.as_str()));
-            let expected: Map<_, _> =
-                before.into_iter().filter(|(key, _)| own != Some(key.as_str())).collect();
-            assert_eq!(map, expected, "{field}");
-            stripped["metadata"][field] = original["metadata"][field].clone();
-        }
-        let mut original = original.clone();
-        for (part, fields) in [
-            ("spec", &["initContainers", "containers", "volumes"][..]),
-            ("metadata", &["labels", "annotations"]),
-        ] {
-            for field in fields {
-                // Indexing has made the absent ones null.
-                original[part][field].is_null().then(|| original[part][field] = Value::Null);
-            }
-        }
-        assert_eq!(stripped, original);
-    });
+fn the_judges_judge() {
+    let pod = pod("many-probes");
+    let good = patched(&pod, &decision(&pod));
+    type Damage = (&'static str, fn(&mut Value));
+    let damages: [Damage; 9] = [
+        ("twice", |pod| pod["spec"]["containers"][1]["name"] = json!("app")),
+        ("mount", |pod| drop(pod["spec"]["volumes"].as_array_mut().unwrap().pop())),
+        ("init container that ends", |pod| {
+            pod["spec"]["initContainers"][0]["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 1}}})
+        }),
+        ("above its limit", |pod| {
+            pod["spec"]["initContainers"][1]["resources"]["limits"]["cpu"] = json!("1m")
+        }),
+        ("unknown to the API", |pod| pod["spec"]["initContainers"][1]["startUpProbe"] = json!({})),
+        ("label", |pod| pod["metadata"]["labels"]["service.istio.io/canonical-name"] = json!("a b")),
+        ("frame", |pod| pod["spec"]["containers"][0]["image"] = json!("other")),
+        ("order", |pod| pod["spec"]["initContainers"].as_array_mut().unwrap().swap(0, 1)),
+        ("probes", |pod| {
+            pod["spec"]["containers"][0]["readinessProbe"] = json!({"httpGet": {"path": "/x", "port": 1}})
+        }),
+    ];
+    for (word, damage) in damages {
+        let mut damaged = good.clone();
+        damage(&mut damaged);
+        let faults = judge::injection(&pod, &damaged);
+        assert!(faults.iter().any(|fault| fault.contains(word)), "{word}: {faults:?}");
+    }
 }
 
 /// I3: the second review of the same pod changes nothing, also after Kubernetes' defaults and another's additions.
@@ -197,23 +155,6 @@ fn reversed(value: &Value) -> String {
         Value::Array(items) => format!("[{}]", items.iter().map(reversed).collect::<Vec<_>>().join(",")),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
     }
-}
-
-/// I5 and I6: exactly one of each, and their places.
-#[test]
-fn our_containers_and_their_places() {
-    each_injected(|original, patched| {
-        let users = names(original, "initContainers");
-        let (inits, containers) = (names(patched, "initContainers"), names(patched, "containers"));
-        let application = names(original, "containers");
-        if is_legacy(original) {
-            assert_eq!(inits, [users, vec![OURS[0]]].concat());
-            assert_eq!(containers, [application, vec![OURS[1]]].concat());
-        } else {
-            assert_eq!(inits, [OURS.to_vec(), users].concat());
-            assert_eq!(containers, application);
-        }
-    });
 }
 
 /// I7: a refusal names the key and the value, a skip says why.
@@ -359,13 +300,61 @@ fn system_namespaces_are_skipped() {
     }
 }
 
-/// I14: what is added is small.
+/// I12: a pod keeps its quality of service, or its author is told. To be asked for nothing is no class that can be kept.
+#[test]
+fn quality_of_service_is_kept_or_told() {
+    each_injected(|original, patched| {
+        let (before, now) = (judge::class(original), judge::class(patched));
+        let told = decision(original).warnings.iter().any(|warning| warning.contains("Guaranteed"));
+        assert!(before != judge::Class::Guaranteed || now == before || told, "{}", original["metadata"]);
+    });
+    let asked = pod("guaranteed-asked");
+    assert_eq!(judge::class(&patched(&asked, &decision(&asked))), judge::Class::Guaranteed);
+}
+
+/// I14: what is added is small, but for what the user's own handlers take a second time.
 #[test]
 fn little_is_added() {
     each_injected(|original, patched| {
         let added = patched.to_string().len() - original.to_string().len();
-        assert!(added <= 6 * 1024, "{added} bytes");
+        let handlers: usize = probes(original).map(|probe| probe.to_string().len() * 2 + 128).sum();
+        assert!(added <= 6 * 1024 + handlers, "{added} bytes: {}", original["metadata"]);
     });
+}
+
+fn probes(pod: &Value) -> impl Iterator<Item = &Value> {
+    let containers = list(pod, "initContainers").iter().chain(list(pod, "containers"));
+    containers.flat_map(|container| {
+        let places = [
+            "/readinessProbe",
+            "/livenessProbe",
+            "/startupProbe",
+            "/lifecycle/preStop",
+            "/lifecycle/postStart",
+        ];
+        places.into_iter().filter_map(|place| container.pointer(place))
+    })
+}
+
+/// I14: no operation addresses a place within a list of the user's, but for the front and for handlers of probes.
+#[test]
+fn operations_stay_on_declared_paths() {
+    let handler = ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle"];
+    for pod in injected_pods() {
+        for operation in serde_json::to_value(decision(&pod).operations).unwrap().as_array().unwrap() {
+            let path: Vec<&str> = operation["path"].as_str().unwrap().split('/').skip(1).collect();
+            let declared = match path.as_slice() {
+                ["metadata", "labels" | "annotations"] | ["metadata", "labels" | "annotations", _] => true,
+                ["spec", "initContainers" | "containers" | "volumes" | "imagePullSecrets"] => true,
+                ["spec", "initContainers" | "containers" | "volumes" | "imagePullSecrets", "-"] => true,
+                ["spec", "initContainers" | "containers", "0" | "1"] => operation["op"] == "add",
+                ["spec", "initContainers" | "containers", _, field, ..] => handler.contains(field),
+                ["spec", "terminationGracePeriodSeconds"] => true,
+                _ => false,
+            };
+            assert!(declared, "{}", operation);
+        }
+    }
 }
 
 /// What is no pod is refused, not patched.
