@@ -12,11 +12,17 @@ use axum::{
     serve::Listener,
 };
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 
 use crate::{metrics::CONTENT_TYPE, metrics::Metrics, readiness::Readiness, shutdown::Shutdown};
+
+/// Put into a response's extensions it takes the place of the response: the connection ends without one. For callers to
+/// which every status means success.
+#[derive(Clone, Copy, Debug)]
+pub struct HangUp;
 
 /// How long a client may take for the head of a request, the first or the next one of a connection.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -72,7 +78,11 @@ async fn serve_patiently(
             accepted = listener.accept() => accepted,
             () = shutdown.requested() => break,
         };
-        let service = TowerToHyperService::new(router.clone());
+        let router = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |request| {
+            let answered = router.call(request);
+            async move { answered.await.map_or_else(|never| match never {}, or_hang_up) }
+        });
         let served = open.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             if let Err(error) = served.await {
@@ -82,6 +92,14 @@ async fn serve_patiently(
     }
     drop(listener);
     open.shutdown().await;
+}
+
+/// An error of the service ends the connection at once.
+fn or_hang_up(response: Response) -> std::io::Result<Response> {
+    match response.extensions().get::<HangUp>() {
+        Some(HangUp) => Err(std::io::ErrorKind::ConnectionAborted.into()),
+        None => Ok(response),
+    }
 }
 
 fn ready_response(readiness: &Readiness) -> Response {
@@ -131,6 +149,27 @@ mod tests {
         let router = metrics(Metrics::default(), &["/metrics", "/stats/prometheus"]);
         for path in ["/metrics", "/stats/prometheus"] {
             assert_eq!(get(&router, path).await, (StatusCode::OK, "# EOF\n".to_owned()));
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_response_can_be_no_response() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_keep, never) = shutdown::channel();
+        let router = Router::new()
+            .route("/", axum::routing::get(|| async { (axum::Extension(super::HangUp), "not said") }));
+        let client = tokio::task::spawn_blocking(move || {
+            let mut client = TcpStream::connect(address).unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).expect("the server closes");
+            answer
+        });
+        tokio::select! {
+            () = super::serve_one(listener, router, never) => {}
+            answer = client => assert!(answer.unwrap().is_empty()),
         }
     }
 
