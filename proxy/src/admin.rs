@@ -1,7 +1,8 @@
 //! The proxy's HTTP servers for people, kubelet and scrapers. Read-only, and on the main thread, so that a costly scrape
 //! does not delay traffic.
 //!
-//! Each port answers only what it is for: 15021 and captured probes health, 15020 metrics, 15000 (loopback) the rest.
+//! Each port answers only what it is for: 15021 and captured probes health, 15020 metrics and what is asked of the application
+//! for others, 15000 (loopback) the rest.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -13,14 +14,14 @@ use axum::{
     routing::get,
 };
 use runtime::listen::{Listen, ListenError, Scope};
-use runtime::metrics::Metrics;
 use runtime::readiness::Readiness;
 use runtime::shutdown::Shutdown;
 use tokio::task::JoinSet;
 
 use crate::probe::CapturedProbes;
 
-const METRICS_PATHS: [&str; 2] = ["/metrics", "/stats/prometheus"];
+/// Path of the proxy's own metrics; the application's are with them elsewhere ([`crate::app_metrics`]).
+pub(crate) const METRICS_PATH: &str = "/metrics";
 
 /// The ports, and what is shown on them.
 #[derive(clap::Args, Clone, Debug)]
@@ -67,16 +68,15 @@ impl Admin {
         })
     }
 
-    /// Serves until it is dropped or one of the servers fails.
+    /// Serves until it is dropped or one of the servers fails. `metrics` is all that the port for metrics answers.
     pub async fn serve(
         self,
         readiness: Readiness,
-        metrics: Metrics,
+        metrics: Router,
         probes: CapturedProbes,
         shutdown: Shutdown,
     ) -> std::io::Result<()> {
         let health = runtime::admin::health(readiness);
-        let metrics = runtime::admin::metrics(metrics, &METRICS_PATHS);
         let administration = health.clone().merge(redirect(self.redirect_report));
         let mut servers = JoinSet::new();
         for (listeners, router) in

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{admin, control_socket, drain, net, telemetry};
+use crate::{admin, app_metrics, app_probes, application, control_socket, drain, net, telemetry};
 
 /// Options of `proxy run`; all have defaults.
 #[derive(clap::Args, Clone, Debug)]
@@ -23,6 +23,12 @@ pub struct Args {
     access_log: telemetry::access_log::Settings,
     #[command(flatten)]
     admin: admin::Settings,
+    #[command(flatten)]
+    application: application::Settings,
+    #[command(flatten)]
+    app_probes: app_probes::Settings,
+    #[command(flatten)]
+    app_metrics: app_metrics::Settings,
     #[command(flatten)]
     control_socket: control_socket::Settings,
 
@@ -46,6 +52,12 @@ pub struct Config {
     pub access_log: telemetry::access_log::Settings,
     /// Ports for people and machines.
     pub admin: admin::Settings,
+    /// Where the application is.
+    pub application: application::Settings,
+    /// The application's probes.
+    pub app_probes: app_probes::Settings,
+    /// The application's metrics.
+    pub app_metrics: app_metrics::Settings,
     /// Where `proxy drain` finds the proxy.
     pub control_socket: control_socket::Settings,
 }
@@ -77,8 +89,20 @@ impl TryFrom<Args> for Config {
     type Error = ConfigError;
 
     fn try_from(args: Args) -> Result<Self, ConfigError> {
-        let Args { workers, listen, dial, drain, access_log, admin, control_socket, log: _ } = args;
-        let config = Self { workers: workers.into(), listen, dial, drain, access_log, admin, control_socket };
+        let Args { workers, listen, dial, drain, access_log, admin, control_socket, log: _, .. } = args;
+        let Args { application, app_probes, app_metrics, .. } = args;
+        let config = Self {
+            workers: workers.into(),
+            listen,
+            dial,
+            drain,
+            access_log,
+            admin,
+            application,
+            app_probes,
+            app_metrics,
+            control_socket,
+        };
         config.check_ports()?;
         Ok(config)
     }

@@ -2,10 +2,14 @@
 //!
 //! Read the two stories first, [`outbound`] and [`inbound`]; each is one connection from top to bottom. Then [`tcp`], which
 //! both end in, and the parts below it: [`net`] (sockets) and [`telemetry`] (what is told about them). [`app`] wires
-//! everything, [`drain`] decides when it ends.
+//! everything, [`drain`] decides when it ends. [`app_probes`] and [`app_metrics`] speak to the application on behalf of the
+//! kubelet and of scrapers.
 
 pub mod admin;
 pub mod app;
+pub mod app_metrics;
+pub mod app_probes;
+pub mod application;
 pub mod config;
 pub mod control_socket;
 pub mod direction;

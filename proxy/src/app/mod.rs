@@ -16,7 +16,10 @@ use runtime::readiness::Readiness;
 use runtime::shutdown;
 use tokio::sync::{Notify, mpsc};
 
-use crate::admin::Admin;
+use crate::admin::{self, Admin};
+use crate::app_metrics::Scraper;
+use crate::app_probes;
+use crate::application::Client;
 use crate::config::Config;
 use crate::control_socket::{self, ControlError, ControlSocket, Request};
 use crate::direction::Direction;
@@ -141,11 +144,12 @@ impl App {
         accepting.holds();
         tracing::info!("proxy is ready");
 
+        let metrics_port = metrics_port(&config, registry, &metrics);
         let lifecycle = Lifecycle { drain: Drain::new(config.drain.clone()), closing, metrics, accepting };
         let (_keep, never) = shutdown::channel();
         let exit = tokio::select! {
             exit = lifecycle.run(events) => Ok(exit),
-            ended = admin.serve(readiness, registry, captured, never) => {
+            ended = admin.serve(readiness, metrics_port, captured, never) => {
                 Err(AppError::Admin(ended.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())))
             }
             error = failed => Err(AppError::Worker(error)),
@@ -157,6 +161,15 @@ impl App {
         }
         exit
     }
+}
+
+/// What the port for metrics answers: the proxy's metrics, and what it asks of the application for kubelet and scrapers.
+fn metrics_port(config: &Config, registry: runtime::metrics::Metrics, metrics: &Metrics) -> axum::Router {
+    let client = Client::new(&config.application);
+    let scraper = Scraper::new(&config.app_metrics, client.clone(), registry.clone(), metrics.clone());
+    runtime::admin::metrics(registry, &[admin::METRICS_PATH])
+        .merge(app_probes::routes(&config.app_probes, client))
+        .merge(scraper.routes())
 }
 
 /// Passes requests of the control socket on as events; without a socket it waits for ever.

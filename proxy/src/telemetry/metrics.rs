@@ -6,6 +6,7 @@
 use runtime::metrics::encoding::EncodeLabelSet;
 use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
+use super::scrape::ScrapeResult;
 use super::workload::{Labels, Workload};
 use crate::direction::Direction;
 
@@ -24,6 +25,7 @@ pub struct Metrics {
     open: Family<StaticLabels, Gauge>,
     refused: Family<StaticLabels, Counter>,
     accept_errors: Family<StaticLabels, Counter>,
+    application_scrapes: Family<StaticLabels, Counter>,
     pub(super) access_log_dropped: Counter,
 }
 
@@ -57,6 +59,11 @@ impl Metrics {
                 "Access-log lines lost since the queue was full or stdout failed",
                 self.access_log_dropped.clone(),
             );
+            to.register(
+                "remora_application_scrapes",
+                "Scrapes of the application's own metrics, by how they ended",
+                self.application_scrapes.clone(),
+            );
         });
     }
 
@@ -71,6 +78,10 @@ impl Metrics {
 
     pub(super) fn accept_failed(&self, direction: Direction) {
         self.accept_errors.get_or_create(&vec![("direction", direction.name())]).inc();
+    }
+
+    pub(crate) fn scraped_application(&self, result: ScrapeResult) {
+        self.application_scrapes.get_or_create(&vec![("result", result.name())]).inc();
     }
 
     pub(super) fn access_log_dropped(&self, lines: u64) {

@@ -8,8 +8,10 @@
 mod acceptance;
 pub mod access_log;
 pub mod metrics;
+mod scrape;
 pub mod session;
 mod throttle;
 pub mod workload;
 
 pub use acceptance::Acceptance;
+pub(crate) use scrape::ScrapeResult;

@@ -38,6 +38,21 @@ fn bad_options_are_named() {
     }
 }
 
+#[test]
+fn what_the_injector_wrote_is_named_where_it_is_wrong() {
+    for (variable, value, part) in [
+        (api::env::APP_PROBERS, "{", "not a table of probes"),
+        (api::env::APP_PROBERS, r#"{"/app-health/a/readyz":{}}"#, "/app-health/a/readyz"),
+        (api::env::PROMETHEUS_ANNOTATIONS, r#"{"scrape":"true","port":"15020"}"#, "the proxy's own"),
+        (api::env::INSTANCE_IP, "here", "--pod-ip"),
+    ] {
+        let output = proxy(&["run"]).env(variable, value).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && message.contains(part), "{message}");
+        assert!(variable == api::env::INSTANCE_IP || message.contains(variable), "{message}");
+    }
+}
+
 /// What Kubernetes would set for a Service named `remora-metrics`; the injector sets the same variables to numbers.
 #[test]
 fn the_contracts_variables_are_the_ports() {
@@ -86,7 +101,7 @@ fn every_option_has_help_and_an_environment_variable() {
     let help = String::from_utf8(proxy(&["run", "--help"]).output().unwrap().stdout).unwrap();
     let options = help.lines().filter(|line| line.trim().starts_with("--") && line.contains('<')).count();
     assert_eq!(help.matches("[env: ").count(), options, "{help}");
-    assert_eq!(options, 15, "{help}");
+    assert_eq!(options, 18, "{help}");
 }
 
 /// A proxy in a process of its own; killed if its test fails.

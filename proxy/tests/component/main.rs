@@ -6,6 +6,12 @@
 //! `cfg(test)` tells clippy that helpers are test code too.
 
 #[cfg(test)]
+mod app;
+#[cfg(test)]
+mod app_metrics;
+#[cfg(test)]
+mod app_probes;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod control;
