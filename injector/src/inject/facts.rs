@@ -8,6 +8,7 @@ use super::{Matched, Namespace, Request, Settings};
 
 /// A parsed request.
 pub(super) struct Facts<'a> {
+    /// The pod without an earlier injection of ours.
     pub(super) pod: Pod<'a>,
     pub(super) matched: Matched,
     pub(super) namespace: Namespace<'a>,
@@ -15,13 +16,17 @@ pub(super) struct Facts<'a> {
     pub(super) settings: &'a Settings,
     /// The annotations, or every one that is wrong.
     pub(super) options: Result<Options, Vec<Reason>>,
-    /// What an earlier injection of ours wrote; absent where our containers are absent too.
+    /// What an earlier injection of ours wrote, with the same version and settings.
     pub(super) previous: Option<Status>,
     pub(super) warnings: Vec<String>,
 }
 
 impl<'a> Facts<'a> {
-    pub(super) fn new(request: &Request<'a>, settings: &'a Settings) -> Result<Self, Reason> {
+    pub(super) fn new(
+        request: &Request<'a>,
+        settings: &'a Settings,
+        previous: Option<Status>,
+    ) -> Result<Self, Reason> {
         let pod = Pod::new(request.pod)?;
         Ok(Self {
             pod,
@@ -30,8 +35,14 @@ impl<'a> Facts<'a> {
             workload: request.workload,
             settings,
             options: options::parse(pod),
-            previous: Status::of(pod),
+            previous,
             warnings: options::warnings(pod),
         })
+    }
+
+    /// A label of the pod's, or one that an earlier injection added.
+    pub(super) fn label(&self, key: &str) -> Option<&str> {
+        let added = || self.previous.as_ref().and_then(|previous| previous.labels.value(key));
+        self.pod.label(key).or_else(added)
     }
 }

@@ -10,7 +10,7 @@ use api::labels;
 use serde_json::Value;
 
 use super::facts::Facts;
-use super::pod::{Pod, name_of};
+use super::pod::{Part, Pod, name_of};
 
 /// Names under which telemetry shows the pod.
 pub(super) struct Names {
@@ -32,7 +32,7 @@ impl Names {
         let pod = facts.pod;
         let workload = facts.workload.map_or_else(|| workload(pod), str::to_owned);
         let first =
-            |keys: [&str; 3]| keys.into_iter().find_map(|key| pod.label(key).filter(|v| !v.is_empty()));
+            |keys: [&str; 3]| keys.into_iter().find_map(|key| facts.label(key).filter(|v| !v.is_empty()));
         let name = first([labels::CANONICAL_NAME, labels::APP_NAME, labels::APP]);
         let revision = first([labels::CANONICAL_REVISION, labels::APP_VERSION, labels::VERSION]);
         Self {
@@ -49,7 +49,7 @@ impl Names {
                 (labels::CANONICAL_NAME, &self.canonical_name),
                 (labels::CANONICAL_REVISION, &self.canonical_revision),
             ],
-            |key| pod.label(key).is_some(),
+            |key| has(pod, Part::Labels, key),
         )
     }
 }
@@ -64,8 +64,13 @@ pub(super) fn annotations(pod: Pod<'_>) -> BTreeMap<String, String> {
             (api::annotations::DEFAULT_CONTAINER, &application),
             (api::annotations::DEFAULT_LOGS_CONTAINER, &application),
         ],
-        |key| pod.annotation(key).is_some(),
+        |key| has(pod, Part::Annotations, key),
     )
+}
+
+/// A null counts: Kubernetes makes an empty text of it.
+fn has(pod: Pod<'_>, part: Part, key: &str) -> bool {
+    pod.map(part).is_some_and(|entries| entries.contains_key(key))
 }
 
 fn missing(wanted: [(&str, &String); 2], has: impl Fn(&str) -> bool) -> BTreeMap<String, String> {

@@ -1,17 +1,19 @@
 //! The decision about a pod, pure: what the API server sends in, what is done and why comes out. The webhook, the command
 //! line and the tests are thin shells around [`decide`].
 //!
-//! It works on the raw JSON of the pod, so that fields which are newer than this program survive, and it only ever adds:
-//! no diff, no template, no I/O, no clock.
+//! It works on the raw JSON of the pod, so that fields which are newer than this program survive, and it adds, but for a
+//! declared list of edits: no diff, no template, no I/O, no clock. [`uninject`] takes out what [`decide`] put in.
 //!
 //! Invariant: the same request and settings give the same decision, byte for byte; and a pod that carries our own
 //! injection unchanged gets an empty patch.
 //!
-//! Reading order: `rules` say whether, `options` say how, `additions` say what, `patch` says where.
+//! Reading order: `rules` say whether, `options` say how, `additions` say what, `patch` says where; `again` is about a pod
+//! that was injected before.
 
 use serde_json::Value;
 
 mod additions;
+mod again;
 mod edit;
 mod explain;
 mod facts;
@@ -26,16 +28,20 @@ mod reason;
 mod rules;
 mod settings;
 mod status;
+mod uninject;
 mod volumes;
 
 pub use explain::{RuleOutcome, RuleTrace, Source, ValueTrace};
 pub use namespace::{Namespace, NamespaceMetadata};
-pub use patch::Operation;
+pub use patch::{Operation, apply};
 pub use reason::{Code, Reason};
 pub use settings::{Images, InjectArgs, RedirectBackend, Settings};
+pub use uninject::{Uninjection, uninject};
 
 use additions::Additions;
 use facts::Facts;
+use pod::Pod;
+use status::Status;
 
 /// What the selectors of the webhook configuration matched before the pod was sent to us. The API server alone decides
 /// about labels of namespaces: a review does not carry them, and a cache of ours would lag behind.
@@ -88,35 +94,28 @@ pub struct Decision {
 
 /// Decides about one pod.
 pub fn decide(request: &Request<'_>, settings: &Settings) -> Decision {
-    let facts = match Facts::new(request, settings) {
-        Ok(facts) => facts,
-        Err(reason) => return Decision::without_patch(Verdict::Reject, vec![reason], Vec::new()),
-    };
-    let (verdict, reasons) = rules::judge(&facts);
-    match (verdict, &facts.options) {
-        (Verdict::Inject, Ok(options)) => inject(&facts, options, reasons),
-        (Verdict::Skip, _) => Decision::without_patch(verdict, reasons, Vec::new()),
-        (_, _) => Decision::without_patch(verdict, reasons, facts.warnings),
+    let previous = Pod::new(request.pod).map(Status::of);
+    match previous {
+        Ok(None) => first(request, settings),
+        Ok(Some(previous)) => again::decide(request, settings, previous),
+        Err(reason) => Err(reason),
     }
+    .unwrap_or_else(|reason| Decision::without_patch(Verdict::Reject, vec![reason], Vec::new()))
 }
 
-fn inject(facts: &Facts<'_>, options: &options::Options, reasons: Vec<Reason>) -> Decision {
-    let mut warnings = facts.warnings.clone();
-    let additions = Additions::new(facts, options, &reasons, &mut warnings);
-    if let Some(previous) = &facts.previous {
-        return match additions.altered(facts, previous) {
-            None => {
-                let reason = Reason::already_injected(previous.is_current(facts.settings));
-                Decision::without_patch(Verdict::Unchanged, vec![reason], warnings)
-            }
-            Some(what) => Decision::without_patch(Verdict::Reject, vec![Reason::altered(&what)], warnings),
-        };
-    }
-    Decision {
-        verdict: Verdict::Inject,
-        reasons,
-        operations: patch::operations(additions, facts.pod),
-        warnings,
+/// The first review of a pod.
+fn first(request: &Request<'_>, settings: &Settings) -> Result<Decision, Reason> {
+    let facts = Facts::new(request, settings, None)?;
+    let (verdict, reasons) = rules::judge(&facts);
+    match (verdict, &facts.options) {
+        (Verdict::Inject, Ok(options)) => {
+            let mut warnings = facts.warnings.clone();
+            let (additions, _) = Additions::new(&facts, options, &reasons, &mut warnings);
+            let operations = patch::operations(additions, facts.pod)?;
+            Ok(Decision { verdict, reasons, operations, warnings })
+        }
+        (Verdict::Skip, _) => Ok(Decision::without_patch(verdict, reasons, Vec::new())),
+        (_, _) => Ok(Decision::without_patch(verdict, reasons, facts.warnings)),
     }
 }
 

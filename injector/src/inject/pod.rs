@@ -3,9 +3,65 @@
 //! Invariant: in a [`Pod`] what is read or patched has the type that the API gives it, so that nothing of the user's is
 //! taken for absent, and that a patch can add to it.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::reason::{Code, Reason, quoted};
+
+/// A map or a list of a pod to which injection adds.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Part {
+    Labels,
+    Annotations,
+    InitContainers,
+    Containers,
+    Volumes,
+    ImagePullSecrets,
+}
+
+impl Part {
+    pub(super) const MAPS: [Self; 2] = [Self::Labels, Self::Annotations];
+    pub(super) const LISTS: [Self; 4] =
+        [Self::InitContainers, Self::Containers, Self::Volumes, Self::ImagePullSecrets];
+    pub(super) const CONTAINERS: [Self; 2] = [Self::InitContainers, Self::Containers];
+
+    /// Its field of `metadata` or `spec`.
+    pub(super) fn field(self) -> &'static str {
+        match self {
+            Self::Labels => "labels",
+            Self::Annotations => "annotations",
+            Self::InitContainers => "initContainers",
+            Self::Containers => "containers",
+            Self::Volumes => "volumes",
+            Self::ImagePullSecrets => "imagePullSecrets",
+        }
+    }
+
+    /// What one of its elements is called.
+    pub(super) fn singular(self) -> &'static str {
+        match self {
+            Self::Labels => "label",
+            Self::Annotations => "annotation",
+            Self::InitContainers => "init container",
+            Self::Containers => "container",
+            Self::Volumes => "volume",
+            Self::ImagePullSecrets => "pull secret",
+        }
+    }
+
+    /// As a JSON pointer (RFC 6901).
+    pub(super) fn pointer(self) -> &'static str {
+        match self {
+            Self::Labels => "/metadata/labels",
+            Self::Annotations => "/metadata/annotations",
+            Self::InitContainers => "/spec/initContainers",
+            Self::Containers => "/spec/containers",
+            Self::Volumes => "/spec/volumes",
+            Self::ImagePullSecrets => "/spec/imagePullSecrets",
+        }
+    }
+}
 
 /// A pod, or the `metadata` and `spec` of a template.
 #[derive(Clone, Copy, Debug)]
@@ -22,12 +78,12 @@ impl<'a> Pod<'a> {
             })
         };
         let pod = Self { metadata: part("metadata")?, spec: part("spec")? };
-        for field in ["labels", "annotations"] {
-            check_texts(pod.metadata, field)?;
+        for map in Part::MAPS {
+            check_texts(pod.metadata, map.field())?;
         }
-        for field in ["containers", "initContainers", "volumes"] {
-            if !pod.has_list(field) && pod.spec(field).is_some_and(|value| !value.is_null()) {
-                return Err(malformed(format!("spec.{field} is not a list")));
+        for list in Part::LISTS {
+            if pod.part(list).is_some_and(|value| !value.is_null() && !value.is_array()) {
+                return Err(malformed(format!("spec.{} is not a list", list.field())));
             }
         }
         Ok(pod)
@@ -68,9 +124,37 @@ impl<'a> Pod<'a> {
         list(self.spec, field)
     }
 
-    /// Whether a list of `spec` is there to be added to.
-    pub(super) fn has_list(self, field: &str) -> bool {
-        self.spec.get(field).is_some_and(Value::is_array)
+    /// A part as it is: absent, null, or what its type says.
+    pub(super) fn part(self, part: Part) -> Option<&'a Value> {
+        match part {
+            Part::Labels | Part::Annotations => self.metadata.get(part.field()),
+            Part::InitContainers | Part::Containers | Part::Volumes | Part::ImagePullSecrets => {
+                self.spec.get(part.field())
+            }
+        }
+    }
+
+    /// Whether a part is there to be added to.
+    pub(super) fn has(self, part: Part) -> bool {
+        self.part(part).is_some_and(|value| !value.is_null())
+    }
+
+    /// The elements of a part that is a list; `null` counts as absent.
+    pub(super) fn list(self, part: Part) -> &'a [Value] {
+        self.part(part).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    /// The entries of a part that is a map; `null` counts as absent.
+    pub(super) fn map(self, part: Part) -> Option<&'a Map<String, Value>> {
+        self.part(part).and_then(Value::as_object)
+    }
+
+    /// Where a container or an init container is.
+    pub(super) fn place_of(self, name: &str) -> Option<(Part, usize, &'a Value)> {
+        Part::CONTAINERS.into_iter().find_map(|part| {
+            let mut containers = self.list(part).iter().enumerate();
+            containers.find(|(_, found)| name_of(found) == name).map(|(at, found)| (part, at, found))
+        })
     }
 
     /// Init containers, then containers. Ephemeral ones cannot be in a pod that is being created.

@@ -39,6 +39,10 @@ pub enum Code {
     PortConflict,
     /// Our injection is there, but somebody changed it.
     InjectionAltered,
+    /// Our injection was there, and what somebody took from it was put back.
+    InjectionRestored,
+    /// There is no injection that could be taken out.
+    NotInjected,
     /// What was sent has not the shape of a pod.
     MalformedPod,
 }
@@ -62,6 +66,8 @@ impl Code {
             Self::ProxyIdentity => "proxy-identity",
             Self::PortConflict => "port-conflict",
             Self::InjectionAltered => "injection-altered",
+            Self::InjectionRestored => "injection-restored",
+            Self::NotInjected => "not-injected",
             Self::MalformedPod => "malformed-pod",
         }
     }
@@ -102,9 +108,17 @@ impl Reason {
         Self::new(
             Code::InjectionAltered,
             format!(
-                "the pod was injected before, as annotation {status} says, but {what} was changed since; find the \
-                 webhook or the tool that changes it, or create the pod without that annotation and without our \
-                 containers"
+                "the pod was injected before, as annotation {status} says, but {what}; find the webhook or the tool that \
+                 changes it and make it leave the mesh's containers alone, or take the injection out of the pod"
+            ),
+        )
+    }
+
+    pub(super) fn restored(what: &str) -> Self {
+        Self::new(
+            Code::InjectionRestored,
+            format!(
+                "the pod was injected before, and what somebody has taken from that since is put back: {what}"
             ),
         )
     }

@@ -1,10 +1,20 @@
-//! The status annotation: what an injection added, for the next review of the same pod, for tools and for people.
-//! Names of fields are Istio's where Istio has one, since its tools read them.
+//! The status annotation: what an injection added and changed, for the next review of the same pod, for `uninject`, for
+//! tools and for people. Names of fields are Istio's where Istio has one, since its tools read them.
+//!
+//! Invariant: what is written here and what is in the pod give back the pod as it was. Of the user's own only what was
+//! replaced is repeated, so that a big pod has no big status.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Settings;
-use super::pod::Pod;
+use super::additions::Additions;
+use super::edit::{Edit, Handler, Original, Place};
+use super::facts::Facts;
+use super::pod::{Part, Pod, name_of};
+use super::reason::Reason;
 
 /// The annotation's value.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -22,28 +32,216 @@ pub(super) struct Status {
     pub(super) containers: Vec<String>,
     /// Names of volumes that were added.
     pub(super) volumes: Vec<String>,
-    /// Keys of labels that were added.
-    pub(super) labels: Vec<String>,
-    /// Keys of annotations that were added, this one left out.
-    pub(super) annotations: Vec<String>,
+    /// Names of pull secrets that were added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) image_pull_secrets: Vec<String>,
+    /// Labels that were added.
+    pub(super) labels: Entries,
+    /// Annotations that were added or changed, this one left out.
+    pub(super) annotations: Entries,
+    /// The values of annotations that had one before; `null` is a null.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) replaced: BTreeMap<String, Option<String>>,
+    /// What was replaced in probes and lifecycle handlers, by the container's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) handlers: BTreeMap<String, BTreeMap<Handler, Original>>,
+    /// Lists and maps that the pod had not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) created: Vec<Part>,
+    /// Lists and maps that were null.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) nulls: Vec<Part>,
     /// Codes of the reasons.
     pub(super) reasons: Vec<String>,
+}
+
+/// Entries of a map that were added.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub(super) enum Entries {
+    /// With their values, so that one which somebody changed since is known to be theirs.
+    Values(BTreeMap<String, String>),
+    /// The keys alone, as version 0.1.0 first wrote them.
+    Keys(Vec<String>),
 }
 
 /// The version that goes into the annotation.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// A status that somebody copied along with a pod's metadata describes nothing, but it is theirs and comes back; one that
+/// is longer than any of ours does not.
+const LONGEST_LEFTOVER: usize = 1024;
+
+/// Names that the containers of an injection can have. A status that names others would take away the user's.
+const CONTAINERS: [&str; 2] = [api::pod::INIT_CONTAINER, api::pod::PROXY_CONTAINER];
+
 impl Status {
-    /// What an earlier injection of ours wrote into this pod. A status without our containers is a leftover (somebody
+    /// What these additions leave to be known.
+    pub(super) fn new(additions: &Additions, facts: &Facts<'_>, reasons: &[Reason]) -> Self {
+        let pod = facts.pod;
+        let in_list = |list: Part| {
+            let placed = additions.containers.iter().filter(|placed| placed.list == list);
+            placed.map(|placed| placed.name.to_owned()).collect()
+        };
+        let parts = || Part::MAPS.into_iter().chain(Part::LISTS).filter(|part| additions.adds_to(*part));
+        let mut status = Self {
+            version: VERSION.to_owned(),
+            config: facts.settings.hash.clone(),
+            mode: additions.mode.as_str().to_owned(),
+            init_containers: in_list(Part::InitContainers),
+            containers: in_list(Part::Containers),
+            volumes: additions.volumes.iter().map(|volume| volume.name.clone()).collect(),
+            image_pull_secrets: additions.pull_secrets.clone(),
+            labels: Entries::Values(additions.labels.clone()),
+            annotations: Entries::Values(additions.annotations.clone()),
+            replaced: replaced(pod, additions),
+            handlers: handlers(&additions.edits),
+            created: parts().filter(|part| pod.part(*part).is_none()).collect(),
+            nulls: parts().filter(|part| pod.part(*part).is_some_and(|value| value.is_null())).collect(),
+            reasons: reasons.iter().map(|reason| reason.code.as_str().to_owned()).collect(),
+        };
+        // What was true of the pod before the first injection stays true at the second review, whatever others add.
+        if let Some(previous) = &facts.previous {
+            status.created.clone_from(&previous.created);
+            status.nulls.clone_from(&previous.nulls);
+            status.reasons.clone_from(&previous.reasons);
+        }
+        status
+    }
+
+    /// What an earlier injection of ours wrote into this pod. A status of which nothing is there is a leftover (somebody
     /// copied a pod's metadata), and one that is not ours belongs to another mesh: neither counts.
     pub(super) fn of(pod: Pod<'_>) -> Option<Self> {
         let status: Self = serde_json::from_str(pod.annotation(api::annotations::STATUS)?).ok()?;
-        let present = |name: &str| pod.container(name).is_some();
-        (present(api::pod::INIT_CONTAINER) && present(api::pod::PROXY_CONTAINER)).then_some(status)
+        let containers = || status.init_containers.iter().chain(&status.containers);
+        let ours = containers().all(|name| CONTAINERS.contains(&name.as_str()));
+        let present = containers().any(|name| pod.container(name).is_some())
+            || status.volumes.iter().any(|name| pod.list(Part::Volumes).iter().any(|v| name_of(v) == name));
+        (ours && present).then_some(status)
+    }
+
+    /// Whether it lacks what later ones record.
+    pub(super) fn is_old(&self) -> bool {
+        matches!(self.annotations, Entries::Keys(_))
+    }
+
+    /// Whether everything that it lists of containers and volumes is there, and the sidecar is one that stays.
+    pub(super) fn is_complete(&self, pod: Pod<'_>) -> bool {
+        let stays =
+            |container: &Value| container.get("restartPolicy").and_then(Value::as_str) == Some("Always");
+        let right = |list: Part, item: &Value| {
+            list != Part::InitContainers || name_of(item) != api::pod::PROXY_CONTAINER || stays(item)
+        };
+        Part::LISTS.into_iter().all(|list| {
+            let present =
+                |name: &String| pod.list(list).iter().any(|item| name_of(item) == name && right(list, item));
+            self.names(list).iter().all(present)
+        })
+    }
+
+    /// What it lists and `current` does not.
+    pub(super) fn without(&self, current: &Self) -> Self {
+        let mut stale = self.clone();
+        stale.init_containers.retain(|name| !current.init_containers.contains(name));
+        stale.containers.retain(|name| !current.containers.contains(name));
+        stale.volumes.retain(|name| !current.volumes.contains(name));
+        stale.image_pull_secrets.retain(|name| !current.image_pull_secrets.contains(name));
+        stale.labels.retain(|key| !current.labels.has(key));
+        stale.annotations.retain(|key| !current.annotations.has(key));
+        stale.replaced.retain(|key, _| !current.replaced.contains_key(key));
+        stale.handlers.retain(|container, handlers| {
+            let now = current.handlers.get(container);
+            handlers.retain(|handler, _| now.is_none_or(|now| !now.contains_key(handler)));
+            !handlers.is_empty()
+        });
+        stale
     }
 
     /// Whether this version with these settings wrote it.
     pub(super) fn is_current(&self, settings: &Settings) -> bool {
         self.version == VERSION && self.config == settings.hash
     }
+
+    /// The names that were added to a list.
+    pub(super) fn names(&self, list: Part) -> &[String] {
+        match list {
+            Part::InitContainers => &self.init_containers,
+            Part::Containers => &self.containers,
+            Part::Volumes => &self.volumes,
+            Part::ImagePullSecrets => &self.image_pull_secrets,
+            Part::Labels | Part::Annotations => &[],
+        }
+    }
+
+    /// The annotation's value.
+    pub(super) fn text(&self) -> String {
+        // Texts, and lists and maps of texts: it always serializes.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Entries {
+    pub(super) fn keys(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        match self {
+            Self::Values(values) => Box::new(values.keys().map(String::as_str)),
+            Self::Keys(keys) => Box::new(keys.iter().map(String::as_str)),
+        }
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.keys().any(|added| added == key)
+    }
+
+    /// The value that was added, where it is known.
+    pub(super) fn value(&self, key: &str) -> Option<&str> {
+        match self {
+            Self::Values(values) => values.get(key).map(String::as_str),
+            Self::Keys(_) => None,
+        }
+    }
+
+    /// Whether the entry is as it was added, as far as that is known.
+    pub(super) fn is(&self, key: &str, value: &Value) -> bool {
+        match self {
+            Self::Values(values) => values.get(key).is_some_and(|added| value == added),
+            Self::Keys(keys) => keys.iter().any(|added| added == key),
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        match self {
+            Self::Values(values) => values.retain(|key, _| keep(key)),
+            Self::Keys(keys) => keys.retain(|key| keep(key)),
+        }
+    }
+}
+
+fn replaced(pod: Pod<'_>, additions: &Additions) -> BTreeMap<String, Option<String>> {
+    let edited = additions.edits.iter().filter_map(|edit| match &edit.place {
+        Place::Annotation(key) => Some(key.as_str()),
+        Place::Handler { .. } => None,
+    });
+    let known = pod.map(Part::Annotations);
+    let value = |key: &str| known.and_then(|map| map.get(key)).map(|value| value.as_str().map(str::to_owned));
+    let mut replaced: BTreeMap<_, _> =
+        edited.filter_map(|key| value(key).map(|value| (key.to_owned(), value))).collect();
+    if let Some(leftover) = value(api::annotations::STATUS)
+        && leftover.as_ref().is_none_or(|text| text.len() <= LONGEST_LEFTOVER)
+    {
+        replaced.insert(api::annotations::STATUS.to_owned(), leftover);
+    }
+    replaced
+}
+
+fn handlers(edits: &[Edit]) -> BTreeMap<String, BTreeMap<Handler, Original>> {
+    let mut handlers: BTreeMap<String, BTreeMap<Handler, Original>> = BTreeMap::new();
+    for edit in edits {
+        if let (Place::Handler { container, handler }, Some(was), Some(now)) =
+            (&edit.place, &edit.was, &edit.now)
+        {
+            let of_container = handlers.entry(container.clone()).or_default();
+            of_container.insert(*handler, Original::new(was, now));
+        }
+    }
+    handlers
 }

@@ -11,11 +11,11 @@ type Change = (&'static str, fn(&mut Value));
 
 /// What is seen in clusters, and what a webhook of an older API does.
 const CHANGES: [Change; 16] = [
-    ("an init container at the end", |pod| list(pod, "initContainers").push(stranger("vault-agent-init"))),
-    ("an init container in front", |pod| list(pod, "initContainers").insert(0, stranger("vault-agent-init"))),
+    ("an init container at the end", |pod| list(pod, "initContainers").push(stranger("stranger-init"))),
+    ("an init container in front", |pod| list(pod, "initContainers").insert(0, stranger("stranger-init"))),
     ("an init container between ours", |pod| {
         let at = list(pod, "initContainers").len().min(1);
-        list(pod, "initContainers").insert(at, stranger("vault-agent-init"));
+        list(pod, "initContainers").insert(at, stranger("stranger-init"));
     }),
     ("a native sidecar in front", |pod| {
         let mut sidecar = stranger("fuse");
