@@ -39,6 +39,10 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// An address of documentation: the API server insists on one that others could reach, and nobody is to.
 const ADVERTISED: &str = "192.0.2.1";
 
+/// Addresses of Services. All of 127.0.0.0/8 is this machine, so a Service leads to whoever listens on its port here, and the API
+/// server calls a webhook by its Service, with the name that its certificate has to have.
+const SERVICES: &str = "127.96.0.0/16";
+
 /// The path of a namespace's pods.
 pub fn pods_path(namespace: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/pods")
@@ -133,6 +137,15 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// Creates a Service in a namespace. It leads to `port` of this machine, by the same port: nobody translates it.
+    pub async fn create_service(&self, namespace: &str, name: &str, port: u16) -> Result<()> {
+        let spec = json!({"ports": [{"name": "https", "port": port}]});
+        let service =
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec});
+        let collection = format!("/api/v1/namespaces/{namespace}/services");
+        self.client()?.create(&collection, &service).await.map(drop)
+    }
+
     async fn wait_ready(&self) -> Result<()> {
         let serving = |text: &str| text.contains("Serving securely on").then_some(());
         self.api_server.wait_for("serving", PATIENCE, |progress| serving(&progress.stderr))?;
@@ -184,7 +197,7 @@ fn api_server_arguments(address: SocketAddr, directory: &Path) -> Vec<String> {
         ("--service-account-key-file", file(credentials::ACCOUNTS_PUBLIC_KEY)),
         ("--service-account-signing-key-file", file(credentials::ACCOUNTS_KEY)),
         ("--service-account-issuer", "https://kubernetes.default.svc.cluster.local".to_owned()),
-        ("--service-cluster-ip-range", "10.96.0.0/16".to_owned()),
+        ("--service-cluster-ip-range", SERVICES.to_owned()),
         ("--authorization-mode", "RBAC".to_owned()),
         ("--allow-privileged", "true".to_owned()),
     ];

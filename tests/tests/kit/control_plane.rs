@@ -41,6 +41,47 @@ async fn objects_are_created_validated_and_authorized() {
     assert_eq!(String::from_utf8(listed.unwrap().stdout).unwrap(), "pod/good\npod/unknown\n");
 }
 
+/// By a Service's name and certificate, as in a cluster; what listens here need not know that it is one.
+#[tokio::test]
+async fn a_webhook_is_called_by_its_service() {
+    let control_plane = ControlPlane::start(&[]).await.unwrap();
+    control_plane.create_namespace("shop", &json!({})).await.unwrap();
+    let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    control_plane.create_service("shop", "hook", port).await.unwrap();
+    let service = json!({"namespace": "shop", "name": "hook", "port": port, "path": "/here"});
+    let configuration = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "hook"},
+        "webhooks": [{
+            "name": "hook.example.com", "clientConfig": {"service": service}, "sideEffects": "None",
+            "admissionReviewVersions": ["v1"], "failurePolicy": "Fail", "timeoutSeconds": 5,
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+        }],
+    });
+    let mut admin = control_plane.client().unwrap();
+    let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+    admin.create(path, &configuration).await.unwrap();
+    let called = tokio::spawn(async move { listener.accept().await.unwrap().1 });
+    // API servers learn of a configuration a moment after they have taken it.
+    let refused = loop {
+        let answer = admin.post(&pods_path("shop"), &pod("p", &json!("example.com/app"))).await.unwrap();
+        if !answer.status.is_success() {
+            break answer;
+        }
+        assert!(
+            admin
+                .delete(&format!("{}/p?gracePeriodSeconds=0", pods_path("shop")))
+                .await
+                .unwrap()
+                .status
+                .is_success()
+        );
+    };
+    assert!(refused.text().contains("https://hook.shop.svc:"), "{}", refused.text());
+    assert!(called.await.unwrap().ip().is_loopback());
+}
+
 #[tokio::test]
 async fn nothing_is_left_of_a_control_plane() {
     let control_plane = ControlPlane::start(&[]).await.unwrap();
