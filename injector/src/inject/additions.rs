@@ -47,7 +47,7 @@ pub(super) enum Position {
 }
 
 impl Additions {
-    /// What is added, and the status that tells of it.
+    /// What is added to this pod, and the status that tells of it.
     pub(super) fn new(
         facts: &Facts<'_>,
         options: &Options,
@@ -55,11 +55,10 @@ impl Additions {
         warnings: &mut Vec<String>,
     ) -> (Self, Status) {
         let names = Names::of(facts);
-        let edits = Vec::new();
-        let mut additions = Self {
+        let additions = Self {
             mode: *options.mode,
             containers: placed(
-                *options.mode,
+                options,
                 init::container(&options.traffic, facts.settings),
                 proxy::container(options, &names, facts.settings, warnings),
             ),
@@ -67,20 +66,24 @@ impl Additions {
             pull_secrets: pull_secrets(facts),
             labels: names.labels(facts.pod),
             annotations: metadata::annotations(facts.pod),
-            edits,
+            edits: Vec::new(),
         };
+        additions.with_status(facts, reasons)
+    }
+
+    fn with_status(mut self, facts: &Facts<'_>, reasons: &[Reason]) -> (Self, Status) {
         if let Some(previous) = &facts.previous {
-            keep(&mut additions.labels, &previous.labels);
-            keep(&mut additions.annotations, &previous.annotations);
+            keep(&mut self.labels, &previous.labels);
+            keep(&mut self.annotations, &previous.annotations);
         }
-        for edit in &additions.edits {
+        for edit in &self.edits {
             if let (Place::Annotation(key), Some(Value::String(now))) = (&edit.place, &edit.now) {
-                additions.annotations.insert(key.clone(), now.clone());
+                self.annotations.insert(key.clone(), now.clone());
             }
         }
-        let status = Status::new(&additions, facts, reasons);
-        additions.annotations.insert(api::annotations::STATUS.to_owned(), status.text());
-        (additions, status)
+        let status = Status::new(&self, facts, reasons);
+        self.annotations.insert(api::annotations::STATUS.to_owned(), status.text());
+        (self, status)
     }
 
     /// Whether anything is added to this part.
@@ -98,11 +101,13 @@ impl Additions {
     }
 }
 
-fn placed(mode: Mode, init: Container, proxy: Container) -> Vec<Placed> {
-    let (init_position, proxy_list, proxy_position) = match mode {
+fn placed(options: &Options, init: Container, proxy: Container) -> Vec<Placed> {
+    let (init_position, proxy_list, proxy_position) = match *options.mode {
         // Redirect first, then the proxy, then the user's init containers, which thus have a network already.
         Mode::Native => (Position::Front(0), Part::InitContainers, Position::Front(1)),
-        // The user's init containers have to run before anything is redirected to a proxy that is not there yet.
+        // The user's init containers have to run before anything is redirected to a proxy that is not there yet. The
+        // kubelet starts containers in the order of the list, and waits for the hook of each.
+        Mode::Legacy if *options.hold => (Position::Last, Part::Containers, Position::Front(0)),
         Mode::Legacy => (Position::Last, Part::Containers, Position::Last),
     };
     let (name, list) = (api::pod::INIT_CONTAINER, Part::InitContainers);
