@@ -90,5 +90,8 @@ pub const PROXY_PREFIX: &str = "proxy.istio.io/";
 /// Prefix of annotations that configure Linkerd's proxy, some of which are read for migration.
 pub const LINKERD_CONFIG_PREFIX: &str = "config.linkerd.io/";
 
+/// Linkerd's switch: `enabled`, `ingress` or `disabled`; read for migration.
+pub const LINKERD_INJECT: &str = "linkerd.io/inject";
+
 /// Prefix of Linkerd's other annotations.
 pub const LINKERD_PREFIX: &str = "linkerd.io/";

@@ -30,6 +30,18 @@ pub const CONTROL_PLANE_HOST: &str = "remora-control-plane.remora-system.svc";
 /// Namespaces that are never injected, besides [`NAMESPACE`].
 pub const NEVER_INJECTED: [&str; 2] = ["kube-system", "kube-node-lease"];
 
+/// Namespaces that are not injected unless the configuration lists others; they hold what every pod relies on.
+pub const IGNORED: [&str; 2] = ["kube-public", "local-path-storage"];
+
+/// How the names of all our webhook entries end.
+pub const WEBHOOK_ENTRY_SUFFIX: &str = ".injector.remora.dev";
+
+/// How the names of users begin that are nodes.
+pub const NODE_USER_PREFIX: &str = "system:node:";
+
+/// The group of all nodes.
+pub const NODE_GROUP: &str = "system:nodes";
+
 /// Seconds that the API server waits for the webhook.
 pub const WEBHOOK_TIMEOUT_SECONDS: u8 = 5;
 
