@@ -11,6 +11,7 @@ pub mod app;
 pub mod bootstrap;
 pub mod cluster;
 pub mod config;
+pub mod export;
 pub mod inject;
 pub mod manifest;
 pub mod pki;

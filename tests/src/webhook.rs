@@ -36,15 +36,24 @@ pub fn admission_review(namespace: &str, pod: &Value) -> Value {
             "requestResource": {"group": "", "version": "v1", "resource": "pods"},
             "namespace": namespace,
             "operation": "CREATE",
-            "userInfo": {
-                "username": "system:serviceaccount:kube-system:replicaset-controller",
-                "groups": ["system:serviceaccounts", "system:authenticated"],
-            },
+            "userInfo": creator(pod),
             "object": pod,
             "oldObject": null,
             "dryRun": false,
             "options": {"apiVersion": "meta.k8s.io/v1", "kind": "CreateOptions"},
         },
+    })
+}
+
+/// Who creates such a pod: a controller, or the node whose static pod it mirrors.
+fn creator(pod: &Value) -> Value {
+    let annotations = pod.pointer("/metadata/annotations");
+    if annotations.is_some_and(|annotations| annotations.get(api::annotations::MIRROR_POD).is_some()) {
+        return json!({"username": "system:node:worker", "groups": ["system:nodes", "system:authenticated"]});
+    }
+    json!({
+        "username": "system:serviceaccount:kube-system:replicaset-controller",
+        "groups": ["system:serviceaccounts", "system:authenticated"],
     })
 }
 

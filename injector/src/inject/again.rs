@@ -33,15 +33,14 @@ pub(super) fn decide(
     let workload = request.workload.or_else(|| told_workload(pod));
     let request_bare = Request { pod: &bare, workload, ..*request };
     let facts = Facts::new(&request_bare, settings, current.then(|| previous.clone()))?;
-    let (verdict, reasons) = rules::judge(&facts);
+    let rules::Judgement { verdict, reasons, mut warnings } = rules::judge(&facts);
     let (Verdict::Inject, Ok(options)) = (verdict, &facts.options) else {
-        return Ok(not_injected(verdict, reasons, facts.warnings));
+        return Ok(not_injected(verdict, reasons, warnings));
     };
     if !current && complete {
         let reason = Reason::already_injected(false);
-        return Ok(Decision::without_patch(Verdict::Unchanged, vec![reason], facts.warnings));
+        return Ok(Decision::without_patch(Verdict::Unchanged, vec![reason], warnings));
     }
-    let mut warnings = facts.warnings.clone();
     let (additions, status) = Additions::new(&facts, options, &reasons, &mut warnings);
     let operations = if current {
         repaired(request.pod, additions, &previous.without(&status))?
@@ -75,7 +74,6 @@ fn not_injected(verdict: Verdict, reasons: Vec<Reason>, warnings: Vec<String>) -
         let what = "it uses its node's network now, whose traffic our containers would capture";
         return Decision::without_patch(Verdict::Reject, vec![Reason::altered(what)], warnings);
     }
-    let warnings = if verdict == Verdict::Skip { Vec::new() } else { warnings };
     Decision::without_patch(verdict, reasons, warnings)
 }
 

@@ -42,10 +42,14 @@ pub struct RuleTrace {
 }
 
 /// What a rule says.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum RuleOutcome {
     /// Nothing: the pod is none of its business.
     Silent,
+    /// Something that nobody needs to change.
+    Note,
+    /// Something that the author of the pod should know.
+    Warn,
     /// The pod is injected because of it.
     Inject,
     /// The pod is left as it is.

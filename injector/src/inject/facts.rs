@@ -4,7 +4,7 @@ use super::options::{self, Options};
 use super::pod::Pod;
 use super::reason::Reason;
 use super::status::Status;
-use super::{Matched, Namespace, Request, Settings};
+use super::{Matched, Namespace, Request, Requester, Settings};
 
 /// A parsed request.
 pub(super) struct Facts<'a> {
@@ -12,6 +12,7 @@ pub(super) struct Facts<'a> {
     pub(super) pod: Pod<'a>,
     pub(super) matched: Matched,
     pub(super) namespace: Namespace<'a>,
+    pub(super) requester: Option<&'a Requester>,
     pub(super) workload: Option<&'a str>,
     pub(super) settings: &'a Settings,
     /// The annotations, or every one that is wrong.
@@ -32,6 +33,7 @@ impl<'a> Facts<'a> {
             pod,
             matched: request.matched,
             namespace: request.namespace,
+            requester: request.requester,
             workload: request.workload,
             settings,
             options: options::parse(pod),

@@ -25,7 +25,9 @@ mod patch;
 mod pod;
 mod proxy;
 mod reason;
+mod requester;
 mod rules;
+mod selection;
 mod settings;
 mod status;
 mod uninject;
@@ -35,6 +37,9 @@ pub use explain::{RuleOutcome, RuleTrace, Source, ValueTrace};
 pub use namespace::{Namespace, NamespaceMetadata};
 pub use patch::{Operation, apply};
 pub use reason::{Code, Reason};
+pub use requester::Requester;
+pub use rules::{entries, selected};
+pub use selection::{Condition, Entry, InvalidLabel, LabelSelector, Requirement, Selection};
 pub use settings::{Images, InjectArgs, RedirectBackend, Settings};
 pub use uninject::{Uninjection, uninject};
 
@@ -49,7 +54,7 @@ use status::Status;
 pub enum Matched {
     /// The namespace has the label that turns injection on.
     Namespace,
-    /// The pod itself has the label that turns injection on, and the namespace has none.
+    /// The pod itself asks for injection, by its label or by a selector of the configuration, and the namespace says nothing.
     Object,
 }
 
@@ -62,6 +67,8 @@ pub struct Request<'a> {
     pub matched: Matched,
     /// The namespace in which the pod is created; the pod's own field may be empty.
     pub namespace: Namespace<'a>,
+    /// Who creates it; absent where nobody does yet.
+    pub requester: Option<&'a Requester>,
     /// Name of the workload whose template this is. A pod names its owner itself.
     pub workload: Option<&'a str>,
 }
@@ -106,16 +113,14 @@ pub fn decide(request: &Request<'_>, settings: &Settings) -> Decision {
 /// The first review of a pod.
 fn first(request: &Request<'_>, settings: &Settings) -> Result<Decision, Reason> {
     let facts = Facts::new(request, settings, None)?;
-    let (verdict, reasons) = rules::judge(&facts);
+    let rules::Judgement { verdict, reasons, mut warnings } = rules::judge(&facts);
     match (verdict, &facts.options) {
         (Verdict::Inject, Ok(options)) => {
-            let mut warnings = facts.warnings.clone();
             let (additions, _) = Additions::new(&facts, options, &reasons, &mut warnings);
             let operations = patch::operations(additions, facts.pod)?;
             Ok(Decision { verdict, reasons, operations, warnings })
         }
-        (Verdict::Skip, _) => Ok(Decision::without_patch(verdict, reasons, Vec::new())),
-        (_, _) => Ok(Decision::without_patch(verdict, reasons, facts.warnings)),
+        (_, _) => Ok(Decision::without_patch(verdict, reasons, warnings)),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::reason::{Code, Reason, quoted};
+use super::selection::Labels;
 
 /// A map or a list of a pod to which injection adds.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -164,6 +165,12 @@ impl<'a> Pod<'a> {
 
     pub(super) fn container(self, name: &str) -> Option<&'a Value> {
         self.all_containers().find(|container| name_of(container) == name)
+    }
+}
+
+impl Labels for Pod<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.label(key)
     }
 }
 

@@ -45,6 +45,30 @@ pub enum Code {
     NotInjected,
     /// What was sent has not the shape of a pod.
     MalformedPod,
+    /// A selector of the configuration asks for injection.
+    AlwaysInject,
+    /// A selector of the configuration refuses injection.
+    NeverInject,
+    /// Nothing that this configuration knows asks for injection, and yet the pod was sent.
+    NotSelected,
+    /// No label asks for injection.
+    NotLabelled,
+    /// The namespace's label refuses injection.
+    NamespaceDisabled,
+    /// The namespace is the provider's own.
+    ProviderNamespace,
+    /// A label chooses a revision, and there are none.
+    Revision,
+    /// The pod looks like the mirror of a static one, and no node made it.
+    NotAMirrorPod,
+    /// The pod has the sidecar of another mesh.
+    ForeignSidecar,
+    /// An annotation says something that it cannot bring about.
+    IneffectiveAnnotation,
+    /// The namespace's Pod Security level forbids what injection adds.
+    PodSecurity,
+    /// The pod serves UDP.
+    UdpNotCaptured,
 }
 
 impl Code {
@@ -69,6 +93,18 @@ impl Code {
             Self::InjectionRestored => "injection-restored",
             Self::NotInjected => "not-injected",
             Self::MalformedPod => "malformed-pod",
+            Self::AlwaysInject => "always-inject",
+            Self::NeverInject => "never-inject",
+            Self::NotSelected => "not-selected",
+            Self::NotLabelled => "not-labelled",
+            Self::NamespaceDisabled => "namespace-disabled",
+            Self::ProviderNamespace => "provider-namespace",
+            Self::Revision => "revision",
+            Self::NotAMirrorPod => "not-a-mirror-pod",
+            Self::ForeignSidecar => "foreign-sidecar",
+            Self::IneffectiveAnnotation => "ineffective-annotation",
+            Self::PodSecurity => "pod-security",
+            Self::UdpNotCaptured => "udp-not-captured",
         }
     }
 }

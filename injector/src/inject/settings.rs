@@ -7,6 +7,8 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::selection::Selection;
+
 /// Options of injection; flatten them into a subcommand's arguments.
 #[derive(Args, Clone, Debug)]
 pub struct InjectArgs {
@@ -65,6 +67,8 @@ pub struct Settings {
     pub defaults: BTreeMap<String, String>,
     /// Keys that only the mesh and namespaces may set, and that pods may set here nevertheless.
     pub workload_overrides: BTreeSet<String>,
+    /// Which pods are injected.
+    pub selection: Selection,
     /// The namespace of the mesh itself.
     #[serde(skip_deserializing)]
     pub(super) own_namespace: String,
@@ -109,6 +113,7 @@ impl Settings {
             redirect_backend: RedirectBackend::Auto,
             defaults: BTreeMap::new(),
             workload_overrides: BTreeSet::new(),
+            selection: Selection::default(),
             own_namespace: own_namespace.to_owned(),
             hash: String::new(),
         }
@@ -120,6 +125,29 @@ impl Settings {
         let text = serde_json::to_vec(&self).unwrap_or_default();
         self.hash = Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         self
+    }
+
+    /// Whether the pods of this namespace are left alone whatever labels say.
+    pub(super) fn never_injects(&self, namespace: &str) -> bool {
+        namespace == self.own_namespace
+            || api::control::NEVER_INJECTED.contains(&namespace)
+            || self.selection.ignored_namespaces.contains(namespace)
+    }
+
+    /// All of them, each once, the cluster's first.
+    pub(super) fn never_injected_namespaces(&self) -> Vec<String> {
+        let mut names = api::control::NEVER_INJECTED.map(str::to_owned).to_vec();
+        for name in std::iter::once(&self.own_namespace).chain(&self.selection.ignored_namespaces) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
+    /// The namespace of the mesh itself.
+    pub fn own_namespace(&self) -> &str {
+        &self.own_namespace
     }
 
     /// The image of the init container.

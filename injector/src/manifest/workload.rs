@@ -49,7 +49,8 @@ fn patched(pod: &mut Value, (namespace, workload): (&str, Option<&str>), setting
     if let Some(pod) = pod.as_object_mut() {
         fill(pod);
     }
-    let request = Request { pod, matched: Matched::Namespace, namespace: namespace.into(), workload };
+    let request =
+        Request { pod, matched: Matched::Namespace, namespace: namespace.into(), requester: None, workload };
     let mut decision = inject::decide(&request, settings);
     if decision.verdict == Verdict::Inject
         && let Err(reason) = apply(pod, &decision)

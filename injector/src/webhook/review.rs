@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::inject::{self, Decision, Matched, Settings, Verdict};
+use crate::inject::{self, Decision, Matched, Requester, Settings, Verdict};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
@@ -83,6 +83,7 @@ struct Request {
     sub_resource: String,
     #[serde(default)]
     object: Value,
+    user_info: Option<Requester>,
 }
 
 #[derive(Default, Deserialize)]
@@ -138,6 +139,7 @@ pub(super) fn answer(body: &[u8], matched: Matched, settings: &Settings) -> Resu
             pod: &request.object,
             matched,
             namespace: request.namespace.as_str().into(),
+            requester: request.user_info.as_ref(),
             workload: None,
         },
         settings,

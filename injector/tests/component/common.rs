@@ -31,7 +31,13 @@ pub(crate) fn injected_pods() -> impl Iterator<Item = Value> {
 
 /// The decision about a pod with the settings of the manifests.
 pub(crate) fn decision(pod: &Value) -> Decision {
-    let request = Request { pod, matched: Matched::Namespace, namespace: NAMESPACE.into(), workload: None };
+    let request = Request {
+        pod,
+        matched: Matched::Namespace,
+        namespace: NAMESPACE.into(),
+        requester: None,
+        workload: None,
+    };
     decide(&request, &Settings::default())
 }
 

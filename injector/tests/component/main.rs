@@ -11,6 +11,8 @@ mod common;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod golden;

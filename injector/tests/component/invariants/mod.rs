@@ -278,8 +278,13 @@ fn system_namespaces_are_skipped() {
     use injector::inject::{Matched, Request, Settings, decide};
     let pod = pod("bare");
     for namespace in ["kube-system", "kube-node-lease", api::control::NAMESPACE] {
-        let request =
-            Request { pod: &pod, matched: Matched::Namespace, namespace: namespace.into(), workload: None };
+        let request = Request {
+            pod: &pod,
+            matched: Matched::Namespace,
+            namespace: namespace.into(),
+            requester: None,
+            workload: None,
+        };
         let decision = decide(&request, &Settings::default());
         assert_eq!(decision.verdict, Verdict::Skip, "{namespace}");
         assert_eq!(decision.reasons[0].code.as_str(), "system-namespace");
