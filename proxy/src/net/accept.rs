@@ -141,7 +141,6 @@ mod tests {
         concerns_one_connection, io, longer,
     };
     use crate::direction::Direction;
-    use crate::net::original_dst::Scope;
     use crate::telemetry::{Acceptance, metrics::Metrics};
 
     /// Every connection wanted to go to 192.0.2.1:80.
@@ -152,8 +151,8 @@ mod tests {
             Ok(Some(([192, 0, 2, 1], 80).into()))
         }
 
-        fn scope(&self, _: IpAddr) -> Scope {
-            Scope::Elsewhere
+        fn is_own(&self, _: IpAddr) -> bool {
+            false
         }
     }
 

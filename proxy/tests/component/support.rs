@@ -10,7 +10,7 @@ use clap::Parser;
 use proxy::app::{Addresses, App, AppError, Event, Surroundings};
 use proxy::config::{Args, Config};
 use proxy::drain::Exit;
-use proxy::net::original_dst::{Network, Scope};
+use proxy::net::original_dst::Network;
 use proxy::telemetry::workload::Workload;
 use tokio::sync::{mpsc, oneshot};
 
@@ -61,8 +61,8 @@ impl Network for Redirect {
         Ok(*self.0.lock().unwrap())
     }
 
-    fn scope(&self, _: IpAddr) -> Scope {
-        Scope::Local
+    fn is_own(&self, _: IpAddr) -> bool {
+        true
     }
 }
 
