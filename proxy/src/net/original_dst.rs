@@ -107,23 +107,35 @@ impl Rules {
         if to.ip().is_unspecified() {
             return Err(Refusal::Unspecified(to));
         }
-        let ip = to.ip().to_canonical();
         // Listing the addresses of all interfaces takes longer than everything else here, so only these ports ask for it.
-        if self.listeners.contains(&to.port()) && (ip.is_loopback() || network.is_own(ip)) {
+        if self.listeners.contains(&to.port()) && network.is_own(to.ip()) {
             return Err(Refusal::Loop(to));
         }
         match self.direction {
             Direction::Outbound => Ok(to),
             Direction::Inbound if self.is_own(to.port()) => Err(Refusal::OwnPort(to)),
-            Direction::Inbound if ip.is_loopback() => Err(Refusal::Loopback(to)),
-            Direction::Inbound if is_link_local(ip) => Err(Refusal::LinkLocal(to)),
-            Direction::Inbound => Ok(to),
+            Direction::Inbound => match network.scope(to.ip()) {
+                Scope::Loopback => Err(Refusal::Loopback(to)),
+                Scope::LinkLocal => Err(Refusal::LinkLocal(to)),
+                Scope::Routable => Ok(to),
+            },
         }
     }
 
     fn is_own(&self, port: u16) -> bool {
         self.listeners.contains(&port) || self.private.contains(&port)
     }
+}
+
+/// How far an address reaches.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scope {
+    /// 127.0.0.0/8, ::1.
+    Loopback,
+    /// 169.254.0.0/16, fe80::/10.
+    LinkLocal,
+    /// Anywhere.
+    Routable,
 }
 
 /// What the kernel knows about connections and addresses.
@@ -134,7 +146,10 @@ pub trait Network: Send + Sync {
     /// The destination before translation of a stream that was accepted at `local`; none if there was no translation.
     fn original_dst(&self, stream: &TcpStream, local: SocketAddr) -> io::Result<Option<SocketAddr>>;
 
-    /// Whether one of the interfaces has this address.
+    /// How far `ip` reaches.
+    fn scope(&self, ip: IpAddr) -> Scope;
+
+    /// Whether `ip` is one of this machine, on loopback or on another interface.
     fn is_own(&self, ip: IpAddr) -> bool;
 }
 
@@ -159,13 +174,27 @@ impl Network for Kernel {
         }
     }
 
+    fn scope(&self, ip: IpAddr) -> Scope {
+        let ip = ip.to_canonical();
+        if ip.is_loopback() {
+            Scope::Loopback
+        } else if is_link_local(ip) {
+            Scope::LinkLocal
+        } else {
+            Scope::Routable
+        }
+    }
+
     /// When the addresses cannot be listed, every address counts as ours: refusing is the safe side of a loop.
     fn is_own(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
         let Ok(interfaces) = getifaddrs() else { return true };
-        interfaces
-            .filter_map(|interface| interface.address)
-            .filter_map(|address| address_of(&address))
-            .any(|own| own == ip)
+        // Loopback has one address in the list, and answers to millions.
+        ip.is_loopback()
+            || interfaces
+                .filter_map(|interface| interface.address)
+                .filter_map(|address| address_of(&address))
+                .any(|own| own == ip)
     }
 }
 
@@ -185,7 +214,7 @@ fn address_of(address: &SockaddrStorage) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Direction, Kernel, Network, Refusal, Rules};
+    use super::{Direction, Kernel, Network, Refusal, Rules, Scope};
     use proptest::prelude::*;
     use std::io;
     use std::net::{IpAddr, SocketAddr};
@@ -197,6 +226,10 @@ mod tests {
     impl Network for Machine {
         fn original_dst(&self, _: &TcpStream, _: SocketAddr) -> io::Result<Option<SocketAddr>> {
             Ok(None)
+        }
+
+        fn scope(&self, ip: IpAddr) -> Scope {
+            Kernel.scope(ip)
         }
 
         fn is_own(&self, ip: IpAddr) -> bool {
@@ -272,7 +305,13 @@ mod tests {
 
     #[test]
     fn the_kernel_knows_its_own_addresses() {
-        for (ip, own) in [("127.0.0.1", true), ("::1", true), ("198.51.100.7", false)] {
+        for (ip, own) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::ffff:127.0.0.1", true),
+            ("::1", true),
+            ("198.51.100.7", false),
+        ] {
             assert_eq!(Kernel.is_own(ip.parse().unwrap()), own, "{ip}");
         }
     }

@@ -10,7 +10,7 @@ use clap::Parser;
 use proxy::app::{Addresses, App, AppError, Event, Surroundings};
 use proxy::config::{Args, Config};
 use proxy::drain::Exit;
-use proxy::net::original_dst::Network;
+use proxy::net::original_dst::{Network, Scope};
 use proxy::telemetry::workload::Workload;
 use tokio::sync::{mpsc, oneshot};
 
@@ -59,6 +59,10 @@ impl Redirect {
 impl Network for Redirect {
     fn original_dst(&self, _: &tokio::net::TcpStream, _: SocketAddr) -> io::Result<Option<SocketAddr>> {
         Ok(*self.0.lock().unwrap())
+    }
+
+    fn scope(&self, _: IpAddr) -> Scope {
+        Scope::Routable
     }
 
     fn is_own(&self, _: IpAddr) -> bool {
@@ -138,6 +142,7 @@ impl Proxy {
             workload: Workload::of_this_pod(|name| {
                 (name == api::env::WORKLOAD_NAME).then(|| "web".to_owned())
             }),
+            descriptors: 20_000,
             access_log: output,
         };
         let thread = std::thread::spawn(move || {
