@@ -1,7 +1,20 @@
 //! A decision in slow motion, for people: every rule and what it found, every value and where it comes from. The webhook has
 //! no use for it.
 
+use super::Decision;
 use super::reason::Reason;
+
+/// A decision with everything that led to it.
+#[derive(Debug)]
+pub struct Explanation {
+    /// The decision, as the webhook makes it.
+    pub decision: Decision,
+    /// Every rule, in the order of the table; of a pod that carries our injection, of the pod without it. Empty where what
+    /// was sent is no pod.
+    pub rules: Vec<RuleTrace>,
+    /// Every value; empty where an annotation is wrong.
+    pub values: Vec<ValueTrace>,
+}
 
 /// Where a value comes from; later ones win.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]

@@ -33,7 +33,7 @@ mod status;
 mod uninject;
 mod volumes;
 
-pub use explain::{RuleOutcome, RuleTrace, Source, ValueTrace};
+pub use explain::{Explanation, RuleOutcome, RuleTrace, Source, ValueTrace};
 pub use namespace::{Namespace, NamespaceMetadata};
 pub use patch::{Operation, apply};
 pub use reason::{Code, Reason};
@@ -108,6 +108,22 @@ pub fn decide(request: &Request<'_>, settings: &Settings) -> Decision {
         Err(reason) => Err(reason),
     }
     .unwrap_or_else(|reason| Decision::without_patch(Verdict::Reject, vec![reason], Vec::new()))
+}
+
+/// Decides about one pod, and says how. A pod that carries our injection is traced as it would be without it.
+pub fn explain(request: &Request<'_>, settings: &Settings) -> Explanation {
+    let decision = decide(request, settings);
+    let mut bare = request.pod.clone();
+    if let Ok(undone) = uninject(request.pod) {
+        // Operations that were made for this pod apply to it.
+        let _ = apply(&mut bare, &undone.operations);
+    }
+    let request = Request { pod: &bare, ..*request };
+    let (rules, values) = match Facts::new(&request, settings, None) {
+        Ok(facts) => (rules::trace(&facts), Vec::new()),
+        Err(_) => (Vec::new(), Vec::new()),
+    };
+    Explanation { decision, rules, values }
 }
 
 /// The first review of a pod.

@@ -13,3 +13,11 @@ pub use metrics::WebhookMetrics;
 pub use router::router;
 pub use server::{ServerTiming, serve};
 pub use tls::{ProbeError, probe, server_config};
+
+use crate::inject::{Matched, Settings};
+
+/// The answer to a review that somebody has in a file: the very bytes that the API server would get, or what is wrong with the
+/// review.
+pub fn replay(body: &[u8], matched: Matched, settings: &Settings) -> Result<Vec<u8>, String> {
+    review::answer(body, matched, settings).map(|answer| answer.body).map_err(|error| error.to_string())
+}
