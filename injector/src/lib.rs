@@ -10,6 +10,7 @@
 pub mod app;
 pub mod bootstrap;
 pub mod cluster;
+pub mod command;
 pub mod config;
 pub mod export;
 pub mod inject;

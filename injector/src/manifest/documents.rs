@@ -2,6 +2,7 @@
 //!
 //! Invariant: the documents' texts, one after the other, are the input.
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 /// A document that cannot be read or printed.
@@ -20,12 +21,14 @@ pub enum DocumentError {
 
 /// How a document is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Form {
+pub enum Form {
+    /// YAML.
     Yaml,
+    /// JSON.
     Json,
 }
 
-/// One document with its text.
+/// The text of one document.
 #[derive(Debug)]
 pub(super) struct Document<'a> {
     /// The line `---` before it, where there is one.
@@ -48,7 +51,30 @@ pub(super) fn split(text: &str) -> Vec<Document<'_>> {
     }
     let ends = starts.iter().skip(1).copied().chain([text.len()]);
     let parts = starts.iter().zip(ends).filter_map(|(start, end)| text.get(*start..end));
-    parts.map(Document::new).collect()
+    parts.flat_map(values).map(Document::new).collect()
+}
+
+/// JSON needs no marker between two values, and `jq` writes none. What is not JSON throughout stays whole.
+fn values(text: &str) -> Vec<&str> {
+    if !text.trim_start().starts_with('{') {
+        return vec![text];
+    }
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let mut ends = Vec::new();
+    while let Some(value) = values.next() {
+        if value.is_err() {
+            return vec![text];
+        }
+        ends.push(values.byte_offset());
+    }
+    // The end of a line belongs to what stands on it.
+    let starts = [0].into_iter().chain(ends.iter().map(|end| match text.get(*end..) {
+        Some(rest) if rest.starts_with('\n') => end + 1,
+        _ => *end,
+    }));
+    let starts: Vec<usize> = starts.take(ends.len().max(1)).collect();
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    starts.iter().zip(ends).filter_map(|(start, end)| text.get(*start..end)).collect()
 }
 
 fn is_separator(line: &str) -> bool {
@@ -111,7 +137,8 @@ fn options(text: &str) -> serde_saphyr::Options {
 }
 
 impl Form {
-    pub(super) fn print(self, value: &Value) -> Result<String, DocumentError> {
+    /// The value as a text that ends with a line's end.
+    pub fn print(self, value: &Value) -> Result<String, DocumentError> {
         let mut text = match self {
             Self::Json => serde_json::to_string_pretty(value)?,
             Self::Yaml => {
@@ -145,6 +172,16 @@ mod tests {
             assert_eq!(parts, text);
         }
         assert_eq!(split("a: 1\n---\nb: 2\n--- {c: 3}\n").len(), 3);
+    }
+
+    #[test]
+    fn json_values_may_follow_each_other() {
+        let text = "{\"a\": 1}\n{\"b\": 2} {\"c\": 3}\n\n";
+        let parts: Vec<_> = split(text).iter().map(|document| document.text().to_owned()).collect();
+        assert_eq!(parts, ["{\"a\": 1}\n", "{\"b\": 2}", " {\"c\": 3}\n\n"]);
+        let broken = "{\"a\": 1}\n{\"b\": \n";
+        assert_eq!(split(broken).len(), 1);
+        assert!(split(broken)[0].parse().is_err());
     }
 
     #[test]

@@ -1,11 +1,8 @@
-//! Finding the pods in an object: the pod itself, or the template of a workload, or of each item of a list.
+//! Finding the pods in an object: the pod itself, or the template of a workload.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::Note;
-use crate::inject::{self, Decision, Matched, Request, Settings, Verdict};
-
-/// Kinds whose pods are injected, each with the pointer to the pod in it.
+/// Kinds that have pods, each with the pointer to the pod in it.
 const KINDS: [(&str, &str, &str); 9] = [
     ("v1", "Pod", ""),
     ("v1", "PodTemplate", "/template"),
@@ -18,65 +15,74 @@ const KINDS: [(&str, &str, &str); 9] = [
     ("batch/v1", "CronJob", "/spec/jobTemplate/spec/template"),
 ];
 
-/// Injects the pods of one object in place, and says what was decided; nothing where there are none.
-pub(super) fn inject(object: &mut Value, namespace: &str, settings: &Settings) -> Vec<Note> {
-    if text(object, "kind").ends_with("List") {
-        let items = object.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten();
-        return items.flat_map(|item| inject(item, namespace, settings)).collect();
-    }
-    let (version, kind) = (text(object, "apiVersion").to_owned(), text(object, "kind").to_owned());
-    let known = KINDS.iter().find(|(a_version, a_kind, _)| (*a_version, *a_kind) == (&*version, &*kind));
-    let Some((_, _, path)) = known else { return Vec::new() };
-    let metadata = |field: &str| {
-        let value = object.pointer("/metadata").and_then(|metadata| metadata.get(field));
-        value.and_then(Value::as_str).filter(|value| !value.is_empty()).map(str::to_owned)
-    };
-    let name = metadata("name").or_else(|| metadata("generateName"));
-    let namespace = metadata("namespace").unwrap_or_else(|| namespace.to_owned());
-    let workload = name.clone().filter(|_| !path.is_empty());
-    let Some(pod) = object.pointer_mut(path) else { return Vec::new() };
-    let decision = patched(pod, (&namespace, workload.as_deref()), settings);
-    vec![Note {
-        object: format!("{kind}/{}", name.unwrap_or_else(|| "?".to_owned())),
-        verdict: decision.verdict,
-        reasons: decision.reasons,
-        warnings: decision.warnings,
-    }]
+/// An object that has pods.
+#[derive(Clone, Debug)]
+pub struct Workload<'a> {
+    /// Its kind.
+    pub kind: &'a str,
+    /// Its name, or the beginning of the name that it will get.
+    pub name: Option<&'a str>,
+    /// The namespace that it names.
+    pub namespace: Option<&'a str>,
+    /// Its own metadata; a pod's are those of the pod.
+    pub metadata: &'a Value,
+    /// Its pod, always with metadata.
+    pub pod: Value,
 }
 
-fn patched(pod: &mut Value, (namespace, workload): (&str, Option<&str>), settings: &Settings) -> Decision {
-    // A template may leave its metadata out; a pod has them.
-    if let Some(pod) = pod.as_object_mut() {
-        fill(pod);
+impl<'a> Workload<'a> {
+    /// The pods of an object; nothing where it has none, or is of a kind that is not known.
+    pub fn of(object: &'a Value) -> Option<Self> {
+        let mut pod = object.pointer(pointer(object)?)?.clone();
+        fill(&mut pod);
+        let metadata = object.get("metadata").unwrap_or(&Value::Null);
+        let field = |name: &str| text(metadata, name).filter(|value| !value.is_empty());
+        Some(Self {
+            kind: text(object, "kind").unwrap_or_default(),
+            name: field("name").or_else(|| field("generateName")),
+            namespace: field("namespace"),
+            metadata,
+            pod,
+        })
     }
-    let request =
-        Request { pod, matched: Matched::Namespace, namespace: namespace.into(), requester: None, workload };
-    let mut decision = inject::decide(&request, settings);
-    if decision.verdict == Verdict::Inject
-        && let Err(reason) = apply(pod, &decision)
-    {
-        decision.verdict = Verdict::Reject;
-        decision.reasons = vec![reason];
+
+    /// Whether the pod is the object itself, and not a template.
+    pub fn is_pod(&self) -> bool {
+        self.kind == "Pod"
     }
-    decision
+
+    /// The name that its pods' telemetry is shown under; a pod has its own.
+    pub fn workload(&self) -> Option<&'a str> {
+        self.name.filter(|_| !self.is_pod())
+    }
+
+    /// `Kind/name`.
+    pub fn title(&self) -> String {
+        format!("{}/{}", self.kind, self.name.unwrap_or("?"))
+    }
 }
 
-fn fill(pod: &mut Map<String, Value>) {
+/// The place of the pod in an object, to be changed; always with metadata.
+pub(super) fn pod_mut(object: &mut Value) -> Option<&mut Value> {
+    let pod = object.pointer_mut(pointer(object)?)?;
+    fill(pod);
+    Some(pod)
+}
+
+fn pointer(object: &Value) -> Option<&'static str> {
+    let is = |field, wanted| text(object, field) == Some(wanted);
+    KINDS.iter().find(|(version, kind, _)| is("apiVersion", version) && is("kind", kind)).map(|known| known.2)
+}
+
+/// A template may leave its metadata out; a pod has them.
+fn fill(pod: &mut Value) {
+    let Some(pod) = pod.as_object_mut() else { return };
     let metadata = pod.entry("metadata").or_insert_with(|| json!({}));
     if metadata.is_null() {
         *metadata = json!({});
     }
 }
 
-/// A patch that does not apply is a shape of JSON that no API server would have sent.
-fn apply(pod: &mut Value, decision: &Decision) -> Result<(), inject::Reason> {
-    let malformed = |text: String| inject::Reason { code: inject::Code::MalformedPod, text };
-    let patch = serde_json::to_value(&decision.operations)
-        .and_then(serde_json::from_value::<json_patch::Patch>)
-        .map_err(|error| malformed(error.to_string()))?;
-    json_patch::patch(pod, &patch).map_err(|error| malformed(error.to_string()))
-}
-
-fn text<'a>(object: &'a Value, field: &str) -> &'a str {
-    object.get(field).and_then(Value::as_str).unwrap_or_default()
+fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field).and_then(Value::as_str)
 }

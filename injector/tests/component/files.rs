@@ -3,14 +3,21 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use injector::inject::{Settings, Verdict};
-use injector::manifest::{Note, inject};
+use injector::command::{Exit, Outcome};
+use injector::inject::Verdict;
 use serde_json::{Value, json};
 
-use crate::common::{decision, injected_pods, names, patched};
+use crate::common::{decision, injected_pods, names, patched, tool};
 
-fn injected(text: &str) -> (String, Vec<Note>) {
-    inject("test.yaml", text, "shop", &Settings::default()).unwrap()
+fn inject(text: &str) -> Outcome {
+    tool(&["inject", "--namespace=shop"], &[text])
+}
+
+/// The output and the notes.
+fn injected(text: &str) -> (String, Vec<String>) {
+    let outcome = inject(text);
+    assert_eq!(outcome.exit, Exit::Ok, "{:?}", outcome.notes);
+    (outcome.output, outcome.notes)
 }
 
 fn read(text: &str) -> Vec<Value> {
@@ -22,7 +29,7 @@ fn read(text: &str) -> Vec<Value> {
 fn a_pods_file_equals_the_webhook() {
     for pod in injected_pods() {
         let (output, notes) = injected(&pod.to_string());
-        assert_eq!(notes[0].verdict, Verdict::Inject);
+        assert!(notes[0].contains(": inject: "), "{notes:?}");
         let printed: Value = serde_json::from_str(&output).unwrap();
         assert!(printed == patched(&pod, &decision(&pod)), "{}", pod["metadata"]);
     }
@@ -50,10 +57,7 @@ fn templates_of_every_workload_are_injected() {
         let object =
             json!({"apiVersion": version, "kind": kind, "metadata": {"name": "nightly"}, "spec": spec});
         let (output, notes) = injected(&object.to_string());
-        assert_eq!(
-            (notes[0].object.as_str(), notes[0].verdict),
-            (&*format!("{kind}/nightly"), Verdict::Inject)
-        );
+        assert!(notes[0].starts_with(&format!("{kind}/nightly: inject: ")), "{notes:?}");
         let printed: Value = serde_json::from_str(&output).unwrap();
         let pod = printed
             .pointer("/spec/jobTemplate/spec/template")
@@ -69,8 +73,7 @@ fn templates_of_every_workload_are_injected() {
 fn lists_and_mixed_streams() {
     let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: a, namespace: kube-system}\n  spec: {containers: [{name: c}]}\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: b}\n  spec: {containers: [{name: c}]}\n---\nkind: ConfigMap\n";
     let (output, notes) = injected(text);
-    let verdicts: Vec<_> = notes.iter().map(|note| note.verdict).collect();
-    assert_eq!(verdicts, [Verdict::Skip, Verdict::Inject]);
+    assert!(notes[0].starts_with("Pod/a: skip: ") && notes[1].starts_with("Pod/b: inject: "), "{notes:?}");
     let documents = read(&output);
     assert_eq!(documents.len(), 2);
     assert_eq!(documents[0]["items"][0]["spec"], json!({"containers": [{"name": "c"}]}));
@@ -85,7 +88,7 @@ fn markers_stand_alone_before_what_was_injected() {
         [format!("--- # the pod\n{POD}"), format!("--- {flow}"), format!("---\n{POD}"), flow.to_owned()]
     {
         let (output, notes) = injected(&text);
-        assert_eq!(notes[0].verdict, Verdict::Inject);
+        assert!(notes[0].contains(": inject: "), "{notes:?}");
         assert_eq!(output.starts_with("---"), text.starts_with("---"));
         assert_eq!(
             output.strip_prefix("---\n").unwrap_or(&output).lines().next(),
@@ -110,10 +113,12 @@ fn what_no_api_server_takes_is_refused() {
         (spec("containers: [{name: c}], initContainers: {name: i}"), "spec.initContainers"),
         (spec("containers: []"), "no containers"),
     ] {
-        let error = inject("test.yaml", &text, "shop", &Settings::default()).unwrap_err().to_string();
+        let outcome = inject(&text);
+        let error = &outcome.notes[0];
+        assert_eq!((outcome.exit, &*outcome.output), (Exit::Refused, ""));
         assert!(error.contains("malformed-pod") && error.contains(part), "{part} in {error}");
     }
-    assert_eq!(injected(&metadata("labels: null, annotations:")).1[0].verdict, Verdict::Inject);
+    assert!(injected(&metadata("labels: null, annotations:")).1[0].contains(": inject: "));
 }
 
 /// What was injected as a file is reviewed again as pods, whose owner may have a name that the file does not know.

@@ -12,8 +12,6 @@ mod app_metrics;
 #[cfg(test)]
 mod app_probes;
 #[cfg(test)]
-mod capacity;
-#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod control;

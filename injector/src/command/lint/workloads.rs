@@ -1,0 +1,150 @@
+//! What is wrong with an object that has pods: what the webhook would say about them, and what it never gets to see.
+
+use api::labels::POD_INJECT;
+use serde_json::Value;
+
+use super::Finding;
+use crate::command::review::{Review, request, review};
+use crate::inject::{self, Matched, Namespace, Settings, Verdict};
+use crate::manifest::{Workload, metadata_of};
+
+/// Families of annotations that count on pods only.
+const POD_FAMILIES: [&str; 5] = [
+    api::annotations::TRAFFIC_PREFIX,
+    api::annotations::SIDECAR_PREFIX,
+    api::annotations::PROXY_PREFIX,
+    api::annotations::OWN_PREFIX,
+    api::annotations::LINKERD_CONFIG_PREFIX,
+];
+
+/// All findings about one object.
+pub(super) fn findings(
+    workload: &Workload<'_>,
+    namespace: Namespace<'_>,
+    configuration: &Value,
+    settings: &Settings,
+) -> Vec<Finding> {
+    let reviewed = review(workload, namespace, configuration, settings);
+    let mut found = Vec::new();
+    found.extend(misplaced(workload));
+    found.extend(inject_annotation(workload));
+    found.extend(asked_in_vain(workload, &reviewed));
+    found.extend(proxy_user(workload));
+    found.extend(said_by_the_webhook(workload, namespace, &reviewed, settings));
+    found
+}
+
+fn said_by_the_webhook(
+    workload: &Workload<'_>,
+    namespace: Namespace<'_>,
+    reviewed: &Review,
+    settings: &Settings,
+) -> Vec<Finding> {
+    // A pod that nobody sends today may be sent tomorrow, and has its annotations for that.
+    let matched = reviewed.sent.as_ref().map_or(Matched::Object, |sent| sent.matched);
+    let decision = inject::decide(&request(workload, namespace, matched), settings);
+    let refused = decision.reasons.iter().filter(|_| decision.verdict == Verdict::Reject);
+    let refused = refused.map(|reason| match &reviewed.sent {
+        Some(_) => Finding::error(reason.code.as_str(), reason.text.clone()),
+        None => {
+            Finding::warning(reason.code.as_str(), format!("{}; as soon as it is in the mesh", reason.text))
+        }
+    });
+    // This one is found here, whether the pod is sent or not.
+    let own = format!("annotation {POD_INJECT} ");
+    let warned = decision.warnings.iter().filter(|warning| !warning.contains(&own));
+    refused.chain(warned.map(|warning| Finding::warning("webhook", warning.clone()))).collect()
+}
+
+/// What stands on a workload and belongs to its template.
+fn misplaced(workload: &Workload<'_>) -> Vec<Finding> {
+    if workload.is_pod() {
+        return Vec::new();
+    }
+    let own = metadata_of(workload.metadata);
+    let template = metadata_of(workload.pod.get("metadata").unwrap_or(&Value::Null));
+    let mut found = Vec::new();
+    if own.labels.contains_key(POD_INJECT) && !template.labels.contains_key(POD_INJECT) {
+        found.push(
+            Finding::error(
+                "label-on-workload",
+                format!("label {POD_INJECT} stands on the {}, and has no effect there", workload.kind),
+            )
+            .remedy("move it to metadata.labels of the pod template"),
+        );
+    }
+    let misplaced = own.annotations.keys().filter(|key| {
+        let family = POD_FAMILIES.iter().any(|family| key.starts_with(family));
+        family && *key != POD_INJECT && !template.annotations.contains_key(*key)
+    });
+    found.extend(misplaced.map(|key| {
+        Finding::warning(
+            "annotation-on-workload",
+            format!("annotation {key} stands on the {}, and has no effect there", workload.kind),
+        )
+        .remedy("move it to metadata.annotations of the pod template")
+    }));
+    found
+}
+
+/// The usual mistake of who comes from Istio's older versions.
+fn inject_annotation(workload: &Workload<'_>) -> Option<Finding> {
+    let pod = metadata_of(workload.pod.get("metadata").unwrap_or(&Value::Null));
+    let own = metadata_of(workload.metadata);
+    let value = pod.annotations.get(POD_INJECT).or_else(|| own.annotations.get(POD_INJECT))?;
+    if pod.labels.contains_key(POD_INJECT) {
+        return None;
+    }
+    Some(
+        Finding::error(
+            "inject-annotation",
+            format!(
+                "{POD_INJECT}: {value:?} is an annotation, which selectors cannot see; it must be a label"
+            ),
+        )
+        .remedy(format!("move it to the pod's labels: {POD_INJECT}: {value:?}")),
+    )
+}
+
+/// The pod's label asks for injection, and nothing comes of it.
+fn asked_in_vain(workload: &Workload<'_>, reviewed: &Review) -> Option<Finding> {
+    let pod = metadata_of(workload.pod.get("metadata").unwrap_or(&Value::Null));
+    let asked = pod.labels.get(POD_INJECT).map(String::as_str) == Some("true");
+    if !asked || reviewed.decision.verdict != Verdict::Skip {
+        return None;
+    }
+    let reason = reviewed.decision.reasons.first()?;
+    Some(Finding::error(
+        "label-in-vain",
+        format!("label {POD_INJECT} asks for injection, but the pod is left alone: {}", reason.text),
+    ))
+}
+
+/// Half of the proxy's identity is no clash, but looks like a leftover of another mesh's exemption.
+fn proxy_user(workload: &Workload<'_>) -> Vec<Finding> {
+    let spec = workload.pod.get("spec").unwrap_or(&Value::Null);
+    let id = |context: Option<&Value>, field: &str| {
+        context.and_then(|context| context.get(field)).and_then(Value::as_u64)
+    };
+    let of_pod = spec.get("securityContext");
+    let (uid, gid) = (u64::from(api::pod::PROXY_UID), u64::from(api::pod::PROXY_GID));
+    let containers = ["initContainers", "containers"]
+        .into_iter()
+        .flat_map(|list| spec.get(list).and_then(Value::as_array).into_iter().flatten());
+    containers
+        .filter(|container| {
+            let own = container.get("securityContext");
+            let either = |field| id(own, field).or_else(|| id(of_pod, field));
+            let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+            either("runAsUser") == Some(uid) && either("runAsGroup") != Some(gid) && name != api::pod::PROXY_CONTAINER
+        })
+        .map(|container| {
+            let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+            Finding::warning(
+                "proxy-user",
+                format!("container {name} runs as user {uid}, which is the proxy's; only with group {gid} too would its traffic pass the mesh by"),
+            )
+            .remedy("choose another runAsUser")
+        })
+        .collect()
+}
