@@ -71,7 +71,7 @@ impl Additions {
         additions.with_status(facts, reasons)
     }
 
-    fn with_status(mut self, facts: &Facts<'_>, reasons: &[Reason]) -> (Self, Status) {
+    pub(super) fn with_status(mut self, facts: &Facts<'_>, reasons: &[Reason]) -> (Self, Status) {
         if let Some(previous) = &facts.previous {
             keep(&mut self.labels, &previous.labels);
             keep(&mut self.annotations, &previous.annotations);

@@ -4,6 +4,9 @@
 //!
 //! Invariant: taking out what was put into a pod gives that pod, as a JSON value.
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::Value;
 
 use super::edit::{Handler, Original, stands_in};

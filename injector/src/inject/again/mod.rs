@@ -5,12 +5,15 @@
 //! what is there. So whatever others added or changed meanwhile counts as the pod's own, and only what of ours is missing,
 //! moved or changed is in the patch.
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::Value;
 
 use super::additions::Additions;
 use super::facts::Facts;
 use super::patch::{self, Operation};
-use super::pod::Pod;
+use super::pod::{Pod, name_of};
 use super::reason::{Code, Reason};
 use super::status::Status;
 use super::uninject::{undo, undo_stale};
@@ -82,7 +85,7 @@ fn not_injected(verdict: Verdict, reasons: Vec<Reason>, warnings: Vec<String>) -
 fn told_workload(pod: Pod<'_>) -> Option<&str> {
     let proxy = pod.container(api::pod::PROXY_CONTAINER)?;
     let variables = proxy.get("env")?.as_array()?;
-    let told = variables.iter().find(|v| super::pod::name_of(v) == api::env::WORKLOAD_NAME)?;
+    let told = variables.iter().find(|variable| name_of(variable) == api::env::WORKLOAD_NAME)?;
     told.get("value")?.as_str().filter(|name| !name.is_empty())
 }
 
