@@ -18,7 +18,13 @@ fn pod() -> Value {
 }
 
 fn review_with(pod: &Value, settings: &Settings) -> Decision {
-    let request = Request { pod, matched: Matched::Namespace, namespace: "shop".into(), workload: None };
+    let request = Request {
+        pod,
+        matched: Matched::Namespace,
+        namespace: "shop".into(),
+        requester: None,
+        workload: None,
+    };
     decide(&request, settings)
 }
 

@@ -72,10 +72,16 @@ fn settings() -> Settings {
 
 /// As [`crate::inject::decide`] does it, with these edits.
 fn injected_with(pod: &Value, edits: Vec<Edit>) -> Value {
-    let request = Request { pod, matched: Matched::Namespace, namespace: "shop".into(), workload: None };
+    let request = Request {
+        pod,
+        matched: Matched::Namespace,
+        namespace: "shop".into(),
+        requester: None,
+        workload: None,
+    };
     let settings = settings();
     let facts = Facts::new(&request, &settings, None).unwrap();
-    let (_, reasons) = rules::judge(&facts);
+    let reasons = rules::judge(&facts).reasons;
     let options = facts.options.as_ref().unwrap();
     let (mut additions, _) = Additions::new(&facts, options, &reasons, &mut Vec::new());
     additions.edits = edits;
@@ -197,8 +203,13 @@ fn what_was_changed_since_stays_and_is_told() {
 #[test]
 fn an_edit_that_is_wanted_no_more_is_undone_by_the_next_review() {
     let changed = injected();
-    let request =
-        Request { pod: &changed, matched: Matched::Namespace, namespace: "shop".into(), workload: None };
+    let request = Request {
+        pod: &changed,
+        matched: Matched::Namespace,
+        namespace: "shop".into(),
+        requester: None,
+        workload: None,
+    };
     let decision = crate::inject::decide(&request, &settings());
     let mut result = changed.clone();
     apply(&mut result, &decision.operations).unwrap();
