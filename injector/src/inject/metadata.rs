@@ -101,9 +101,11 @@ fn owned_by<'a>(pod: Pod<'a>, owner: &'a Value) -> &'a str {
 }
 
 /// The longest beginning of a name that is a label's value: at most 63 characters, and letters or digits at both ends.
-/// Names of workloads are DNS names, so their other characters are allowed ones.
+/// Kubernetes does not look at the names of owners, and some kinds have names with other characters, such as a colon.
 fn label_value(name: &str) -> String {
-    let cut: String = name.chars().take(LABEL_VALUE_LENGTH).collect();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let cut: String =
+        name.chars().map(|c| if allowed(c) { c } else { '-' }).take(LABEL_VALUE_LENGTH).collect();
     let value = cut.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     if value.is_empty() { NO_NAME.to_owned() } else { value.to_owned() }
 }
