@@ -11,7 +11,7 @@ NETNS_PACKAGES := $(BUILD_PACKAGES) conntrack iproute2 iptables libcap2-bin nfta
 LINT_PACKAGES := $(BUILD_PACKAGES) shellcheck
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test bench-redirect lint images cluster cluster-down e2e
+.PHONY: help build demo test bench-redirect bench-injector lint images cluster cluster-down e2e
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -35,6 +35,12 @@ bench-redirect: ## what installing the rules costs, beside Istio's way (root)
 	@tests/packages $(NETNS_PACKAGES)
 	cargo build --release --workspace --bins
 	$(RELEASE)/bench-redirect
+
+bench-injector: ## what a review and a pod's creation cost, beside a webhook that allows at once
+	@tests/packages $(BUILD_PACKAGES)
+	tests/kind/cluster kubernetes
+	cargo build --release --workspace --bins
+	$(RELEASE)/bench-injector
 
 lint: ## formatting, clippy, documentation, layers and sizes, licences, shell scripts
 	@tests/packages $(LINT_PACKAGES)
