@@ -26,6 +26,17 @@ pub(crate) fn pods() -> &'static [Value] {
     &PODS
 }
 
+/// The annotations that the contract has a name for, whoever added them.
+pub(crate) fn annotation_keys() -> &'static [&'static str] {
+    static KEYS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+        let texts = include_str!("../../../api/src/annotations.rs").split('"').skip(1).step_by(2);
+        let keys: Vec<_> = texts.filter(|key| key.contains('/') && !key.ends_with('/')).collect();
+        assert!(keys.len() > 10, "api/src/annotations.rs is not understood: {keys:?}");
+        keys
+    });
+    &KEYS
+}
+
 fn read(file: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(file).expect("a file");
     let pods: Vec<Value> =

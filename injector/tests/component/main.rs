@@ -15,6 +15,8 @@ mod export;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod fuzzing;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod invariants;
@@ -26,3 +28,5 @@ mod reviews;
 mod running;
 #[cfg(test)]
 mod stop;
+#[cfg(test)]
+mod targets;

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use super::mutations::{annotation_keys, annotation_value};
+use super::mutations::annotation_value;
 use crate::common::{decision, list, patched, pod};
+use crate::corpus::annotation_keys;
 use crate::judge;
 
 /// Found nowhere in what we write.

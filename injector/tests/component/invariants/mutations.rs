@@ -1,12 +1,10 @@
 //! Random changes of a pod. Most leave a pod that users could have written; [`Mutation::Graft`] leaves anything at all.
 
-use std::sync::LazyLock;
-
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
-use crate::corpus;
+use crate::corpus::{self, annotation_keys};
 
 /// A pod of the corpus after some changes that users could have made.
 pub(crate) fn pod() -> impl Strategy<Value = Value> {
@@ -18,17 +16,6 @@ pub(crate) fn anything() -> impl Strategy<Value = Value> {
     let graft = (any::<Index>(), json()).prop_map(|(at, value)| Mutation::Graft { at, value });
     (select(small()), prop::collection::vec(prop_oneof![1 => plausible(), 2 => graft], 1..6))
         .prop_map(mutated)
-}
-
-/// The annotations that the contract has a name for, whoever added them.
-pub(crate) fn annotation_keys() -> &'static [&'static str] {
-    static KEYS: LazyLock<Vec<&str>> = LazyLock::new(|| {
-        let texts = include_str!("../../../../api/src/annotations.rs").split('"').skip(1).step_by(2);
-        let keys: Vec<_> = texts.filter(|key| key.contains('/') && !key.ends_with('/')).collect();
-        assert!(keys.len() > 10, "api/src/annotations.rs is not understood: {keys:?}");
-        keys
-    });
-    &KEYS
 }
 
 /// Without the ones that are only large: shrinking them shows nothing.

@@ -45,8 +45,9 @@ pub(crate) fn changed(original: &Value, patched: &Value) -> Vec<String> {
     }
     keep(&mut left, "volumes", |item| !api::pod::VOLUMES.contains(&name(item)));
     let added = list(original, "imagePullSecrets").len();
-    if list(&left, "imagePullSecrets").starts_with(list(original, "imagePullSecrets")) {
-        left["spec"]["imagePullSecrets"].as_array_mut().map(|secrets| secrets.truncate(added));
+    let only_added = list(&left, "imagePullSecrets").starts_with(list(original, "imagePullSecrets"));
+    if let Some(secrets) = left["spec"]["imagePullSecrets"].as_array_mut().filter(|_| only_added) {
+        secrets.truncate(added);
     }
     let grace = |pod: &Value| pod["spec"]["terminationGracePeriodSeconds"].as_u64();
     if grace(&left) > Some(grace(original).unwrap_or(30)) {

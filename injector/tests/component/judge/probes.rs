@@ -50,10 +50,10 @@ pub(crate) fn unrecoverable(original: &Value, patched: &Value) -> Vec<String> {
 }
 
 fn table(patched: &Value) -> Result<Map<String, Value>, String> {
-    let containers = list(patched, "initContainers").iter().chain(list(patched, "containers"));
-    let proxy = containers.filter(|container| name(container) == api::pod::PROXY_CONTAINER).next_back();
-    let variables = proxy.and_then(|proxy| proxy["env"].as_array()).into_iter().flatten();
-    let table = variables.filter(|variable| name(variable) == api::env::APP_PROBERS).next_back();
+    let mut containers = list(patched, "initContainers").iter().chain(list(patched, "containers"));
+    let proxy = containers.rfind(|container| name(container) == api::pod::PROXY_CONTAINER);
+    let mut variables = proxy.and_then(|proxy| proxy["env"].as_array()).into_iter().flatten();
+    let table = variables.rfind(|variable| name(variable) == api::env::APP_PROBERS);
     let Some(table) = table else { return Ok(Map::new()) };
     let text = table["value"].as_str().unwrap_or_default();
     serde_json::from_str(text).map_err(|error| format!("probes: the table is no JSON object: {error}"))

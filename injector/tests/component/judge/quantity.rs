@@ -9,7 +9,9 @@ pub(super) fn parse(value: &Value) -> Result<f64, String> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        other => return Err(format!("{other} is no quantity")),
+        other @ (Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+            return Err(format!("{other} is no quantity"));
+        }
     };
     const SUFFIXES: [(&str, f64); 15] = [
         ("Ki", 1024.0),

@@ -85,6 +85,12 @@ fn absent(place: &str, value: &Value, typed: &Value, found: &mut BTreeSet<String
 }
 
 fn metadata(pod: &Value, found: &mut Vec<String>) {
+    for (field, end) in [("name", ""), ("generateName", "x")] {
+        let name = pod["metadata"][field].as_str().filter(|name| !name.is_empty());
+        if name.is_some_and(|name| !is_dns_subdomain(&format!("{name}{end}"))) {
+            found.push(format!("{field} {name:?}"));
+        }
+    }
     let empty = Map::new();
     let map = |field: &str| pod["metadata"][field].as_object().unwrap_or(&empty);
     for (key, value) in map("labels") {
@@ -207,8 +213,17 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>, found: &mut Vec<
 }
 
 fn is_dns_label(text: &str) -> bool {
+    text.len() <= 63 && is_dns_part(text)
+}
+
+/// Its parts may be longer than a label, for Kubernetes.
+fn is_dns_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_dns_part)
+}
+
+fn is_dns_part(text: &str) -> bool {
     let inner = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    inner && !text.is_empty() && text.len() <= 63 && !text.starts_with('-') && !text.ends_with('-')
+    inner && !text.is_empty() && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// What labels' values and the names of keys consist of.
