@@ -99,21 +99,16 @@ impl<'a> Pod<'a> {
         list(self.metadata, field)
     }
 
-    /// `labels` or `annotations`; `null` counts as absent.
-    pub(super) fn metadata_map(self, field: &str) -> Option<&'a Map<String, Value>> {
-        self.metadata.get(field).and_then(Value::as_object)
-    }
-
     pub(super) fn label(self, key: &str) -> Option<&'a str> {
-        self.metadata_map("labels")?.get(key)?.as_str()
+        self.map(Part::Labels)?.get(key)?.as_str()
     }
 
     pub(super) fn annotation(self, key: &str) -> Option<&'a str> {
-        self.metadata_map("annotations")?.get(key)?.as_str()
+        self.map(Part::Annotations)?.get(key)?.as_str()
     }
 
     pub(super) fn annotation_keys(self) -> impl Iterator<Item = &'a str> {
-        self.metadata_map("annotations").into_iter().flat_map(Map::keys).map(String::as_str)
+        self.map(Part::Annotations).into_iter().flat_map(Map::keys).map(String::as_str)
     }
 
     pub(super) fn spec(self, field: &str) -> Option<&'a Value> {
@@ -160,7 +155,7 @@ impl<'a> Pod<'a> {
 
     /// Init containers, then containers. Ephemeral ones cannot be in a pod that is being created.
     pub(super) fn all_containers(self) -> impl Iterator<Item = &'a Value> {
-        self.spec_list("initContainers").iter().chain(self.spec_list("containers"))
+        Part::CONTAINERS.into_iter().flat_map(move |part| self.list(part))
     }
 
     pub(super) fn container(self, name: &str) -> Option<&'a Value> {

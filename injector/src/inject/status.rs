@@ -72,6 +72,10 @@ pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// is longer than any of ours does not.
 const LONGEST_LEFTOVER: usize = 1024;
 
+/// Nobody's time is spent on a text or a list that is longer than any of ours.
+const LONGEST: usize = 128 * 1024;
+const MOST_NAMES: usize = 64;
+
 /// Names that the containers of an injection can have. A status that names others would take away the user's.
 const CONTAINERS: [&str; 2] = [api::pod::INIT_CONTAINER, api::pod::PROXY_CONTAINER];
 
@@ -112,12 +116,17 @@ impl Status {
     /// What an earlier injection of ours wrote into this pod. A status of which nothing is there is a leftover (somebody
     /// copied a pod's metadata), and one that is not ours belongs to another mesh: neither counts.
     pub(super) fn of(pod: Pod<'_>) -> Option<Self> {
-        let status: Self = serde_json::from_str(pod.annotation(api::annotations::STATUS)?).ok()?;
-        let containers = || status.init_containers.iter().chain(&status.containers);
-        let ours = containers().all(|name| CONTAINERS.contains(&name.as_str()));
-        let present = containers().any(|name| pod.container(name).is_some())
-            || status.volumes.iter().any(|name| pod.list(Part::Volumes).iter().any(|v| name_of(v) == name));
-        (ours && present).then_some(status)
+        let text = pod.annotation(api::annotations::STATUS).filter(|text| text.len() <= LONGEST)?;
+        let status: Self = serde_json::from_str(text).ok()?;
+        let present = |list| status.names(list).iter().any(|name| has_item(pod, list, name));
+        let lists = [Part::InitContainers, Part::Containers, Part::Volumes];
+        (status.could_be_ours() && lists.into_iter().any(present)).then_some(status)
+    }
+
+    fn could_be_ours(&self) -> bool {
+        let few = Part::LISTS.into_iter().all(|list| self.names(list).len() <= MOST_NAMES);
+        let mut containers = self.init_containers.iter().chain(&self.containers);
+        few && containers.all(|name| CONTAINERS.contains(&name.as_str()))
     }
 
     /// Whether it lacks what later ones record.
@@ -214,6 +223,10 @@ impl Entries {
             Self::Keys(keys) => keys.retain(|key| keep(key)),
         }
     }
+}
+
+fn has_item(pod: Pod<'_>, list: Part, name: &str) -> bool {
+    pod.list(list).iter().any(|item| name_of(item) == name)
 }
 
 fn replaced(pod: Pod<'_>, additions: &Additions) -> BTreeMap<String, Option<String>> {

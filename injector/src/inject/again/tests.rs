@@ -344,6 +344,21 @@ fn the_injection_of_other_settings_stays_while_it_is_whole() {
     }
 }
 
+/// Who writes a status by hand can make us neither remove a thousand things one by one nor read megabytes.
+#[test]
+fn a_status_that_is_too_big_is_none_of_ours() {
+    let mut forged = injected(&pod());
+    let text = forged["metadata"]["annotations"][api::annotations::STATUS].as_str().unwrap().to_owned();
+    let mut status: Value = serde_json::from_str(&text).unwrap();
+    status["volumes"] = (0..1000).map(|number| format!("v{number}")).chain(["data".to_owned()]).collect();
+    for too_big in [status.to_string(), format!("{text}{}", " ".repeat(1 << 20))] {
+        forged["metadata"]["annotations"][api::annotations::STATUS] = json!(too_big);
+        let decision = review(&forged);
+        assert_eq!(decision.verdict, Verdict::Reject);
+        assert_eq!(decision.reasons[0].code.as_str(), "name-conflict");
+    }
+}
+
 /// A status that lists what no injection of ours adds would make us take away the user's.
 #[test]
 fn a_forged_status_takes_nothing_away() {
