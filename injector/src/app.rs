@@ -11,7 +11,7 @@ use runtime::readiness::{Condition, Readiness};
 use runtime::shutdown::{self, Shutdown};
 use rustls::ServerConfig;
 
-use crate::bootstrap::{Bootstrap, Identity};
+use crate::bootstrap::{Bootstrap, Identity, LifetimesError, Places};
 use crate::cluster::{self, AuthorityStore, ClusterError, Namespaces, WebhookConfiguration};
 use crate::config::ServeArgs;
 use crate::inject::Settings;
@@ -37,6 +37,9 @@ pub enum AppError {
     /// TLS cannot be set up.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
+    /// Options that do not go together.
+    #[error(transparent)]
+    Lifetimes(#[from] LifetimesError),
     /// A server ended.
     #[error("serving: {0}")]
     Serve(#[from] std::io::Error),
@@ -68,18 +71,14 @@ impl App {
         let served = CurrentLeaf::default();
         let store = AuthorityStore::new(clients.calls.clone(), &args.namespace, &args.ca_secret);
         let configuration = WebhookConfiguration::new(clients.calls, &args.webhook_configuration);
+        let places = Places { store, configuration, clock: clients.clock };
         let identity = Identity {
             namespace: args.namespace.clone(),
             service: args.service.clone(),
-            leaf_lifetime: args.leaf_lifetime,
+            profile: args.lifetimes.profile()?,
         };
-        let bootstrap = Bootstrap::new(
-            (store, configuration),
-            identity,
-            (own_address(&webhook)?, served.clone()),
-            &readiness,
-            webhook_metrics.clone(),
-        );
+        let port = (own_address(&webhook)?, served.clone());
+        let bootstrap = Bootstrap::new(places, &identity, &args.tls, port, (&readiness, &metrics));
         let serving = readiness.condition("serving");
         serving.holds();
         Ok(Self {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use runtime::log::LogArgs;
 
+use crate::bootstrap::{FileArgs, LifetimeArgs};
 use crate::cluster::ClusterArgs;
 use crate::command;
 use crate::inject::InjectArgs;
@@ -26,7 +27,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Run the admission webhook
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// One of the others.
     #[command(flatten)]
     Tool(command::Command),
@@ -42,10 +43,6 @@ pub struct ServeArgs {
     /// Port of liveness, readiness and metrics (plain HTTP)
     #[arg(long, env = "REMORA_ADMIN_PORT", default_value_t = api::ports::INJECTOR_ADMIN, value_name = "PORT")]
     pub admin_port: u16,
-
-    /// How long a serving certificate lives; it is replaced after two thirds of it
-    #[arg(long, env = "REMORA_LEAF_LIFETIME", default_value = "24h", value_name = "TIME", value_parser = leaf_lifetime)]
-    pub leaf_lifetime: Duration,
 
     /// The namespace that the injector runs in
     #[arg(long, env = "POD_NAMESPACE", default_value = api::control::NAMESPACE, value_name = "NAMESPACE")]
@@ -69,25 +66,19 @@ pub struct ServeArgs {
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
+    pub lifetimes: LifetimeArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
+    pub tls: FileArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
     pub inject: InjectArgs,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
     pub cluster: ClusterArgs,
-}
-
-/// Below it a replica would hardly do anything else than replace certificates.
-const SHORTEST_LEAF_LIFETIME: Duration = Duration::from_secs(10);
-
-/// Longer than an authority lives.
-const LONGEST_LEAF_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-
-fn leaf_lifetime(text: &str) -> Result<Duration, String> {
-    let lifetime = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if (SHORTEST_LEAF_LIFETIME..=LONGEST_LEAF_LIFETIME).contains(&lifetime) {
-        return Ok(lifetime);
-    }
-    Err("allowed are times from 10s to 3650d, such as 24h".to_owned())
 }
 
 #[cfg(test)]
@@ -104,13 +95,25 @@ mod tests {
     #[test]
     fn a_lifetime_out_of_range_is_told_with_the_allowed_ones() {
         for bad in ["9s", "11y", "soon", "-1h"] {
-            let error =
-                Cli::try_parse_from(["injector", "serve", &format!("--leaf-lifetime={bad}")]).unwrap_err();
-            assert!(error.to_string().contains("--leaf-lifetime"), "{error}");
+            for flag in ["--leaf-lifetime", "--ca-lifetime"] {
+                let error = Cli::try_parse_from(["injector", "serve", &format!("{flag}={bad}")]).unwrap_err();
+                let text = error.to_string();
+                assert!(text.contains(flag) && text.contains("allowed are"), "{text}");
+            }
         }
-        let cli = Cli::try_parse_from(["injector", "serve", "--leaf-lifetime", "20s"]).unwrap();
-        let Command::Serve(args) = cli.command else { panic!("serve") };
-        assert_eq!(args.leaf_lifetime.as_secs(), 20);
+        let line = ["injector", "serve", "--leaf-lifetime", "20s", "--ca-lifetime", "2m"];
+        let Command::Serve(args) = Cli::try_parse_from(line).unwrap().command else { panic!("serve") };
+        let profile = args.lifetimes.profile().unwrap();
+        assert_eq!((profile.leaf_lifetime.as_secs(), profile.ca_lifetime.as_secs()), (20, 120));
+    }
+
+    #[test]
+    fn certificate_files_come_in_pairs() {
+        for flags in [&["--tls-cert=a"][..], &["--tls-key=a"], &["--tls-ca=a"]] {
+            let line = ["injector", "serve"].into_iter().chain(flags.iter().copied());
+            let error = Cli::try_parse_from(line).unwrap_err().to_string();
+            assert!(error.contains("--tls-"), "{error}");
+        }
     }
 
     /// Every pod would be refused for it, by the API server.

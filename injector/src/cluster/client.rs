@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::Response;
 use clap::Args;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tower::util::MapResponseLayer;
 
-use super::{ClusterError, chain};
+use super::{ApiClock, ClusterError, chain};
 
 /// Where the API server is; flatten it into a subcommand's arguments.
 #[derive(Args, Clone, Debug)]
@@ -28,6 +31,8 @@ pub struct Clients {
     pub calls: Client,
     /// For watches, where nothing may happen for minutes; a watch ends itself when it is too old.
     pub watches: Client,
+    /// What their answers say the time is.
+    pub clock: ApiClock,
 }
 
 /// Clients; nothing is sent yet.
@@ -47,9 +52,19 @@ pub async fn connect(args: &ClusterArgs) -> Result<Clients, ClusterError> {
     };
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(CALL_TIMEOUT);
-    let client =
-        |config| Client::try_from(config).map_err(|error| ClusterError::NoCluster { reason: chain(&error) });
-    let watches = client(config.clone())?;
+    let clock = ApiClock::default();
+    let watches = client(config.clone(), &clock)?;
     config.read_timeout = Some(CALL_TIMEOUT);
-    Ok(Clients { calls: client(config)?, watches })
+    Ok(Clients { calls: client(config, &clock)?, watches, clock })
+}
+
+fn client(config: Config, clock: &ApiClock) -> Result<Client, ClusterError> {
+    let clock = clock.clone();
+    let builder =
+        ClientBuilder::try_from(config).map_err(|error| ClusterError::NoCluster { reason: chain(&error) })?;
+    let heard = MapResponseLayer::new(move |response: Response<_>| {
+        clock.heard(response.headers());
+        response
+    });
+    Ok(builder.with_layer(&heard).build())
 }

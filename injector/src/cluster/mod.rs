@@ -2,6 +2,7 @@
 //! say about their pods. Nothing of it happens while a review is answered.
 
 mod client;
+mod clock;
 mod namespaces;
 mod secret;
 mod survey;
@@ -9,11 +10,12 @@ mod told;
 mod webhook_config;
 
 pub use client::{Clients, ClusterArgs, connect};
+pub use clock::ApiClock;
 pub use namespaces::Namespaces;
-pub use secret::AuthorityStore;
+pub use secret::{AuthorityStore, Stored};
 pub use survey::{Survey, SurveyError};
 pub(crate) use told::Told;
-pub use webhook_config::WebhookConfiguration;
+pub use webhook_config::{Published, WebhookConfiguration};
 
 use std::path::PathBuf;
 
@@ -38,13 +40,27 @@ pub enum ClusterError {
         /// What is missing.
         reason: String,
     },
-    /// A call failed.
+    /// There was no answer.
+    #[error("{what}: {reason}")]
+    Away {
+        /// The object.
+        what: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// The answer was no.
     #[error("{what}: {reason}")]
     Call {
         /// The object.
         what: String,
-        /// What the API server or the network said.
+        /// What the API server said.
         reason: String,
+    },
+    /// Somebody else was faster.
+    #[error("{what}: changed by somebody else meanwhile")]
+    Conflict {
+        /// The object.
+        what: String,
     },
     /// The Secret holds no usable authority.
     #[error(
@@ -59,9 +75,6 @@ pub enum ClusterError {
         /// What is wrong with it.
         source: PkiError,
     },
-    /// An authority could not be made.
-    #[error("cannot make a certificate authority: {0}")]
-    Authority(#[source] PkiError),
     /// There is no webhook configuration; it is never created here.
     #[error("MutatingWebhookConfiguration {name} does not exist; apply manifests/webhook.yaml")]
     NoConfiguration {
@@ -69,20 +82,23 @@ pub enum ClusterError {
         name: String,
     },
     /// It has none of our entries.
-    #[error("MutatingWebhookConfiguration {name} has no entry {entry}; apply manifests/webhook.yaml")]
+    #[error("MutatingWebhookConfiguration {name} has no entry {entries}; apply manifests/webhook.yaml")]
     NoEntry {
         /// Its name.
         name: String,
-        /// The entry.
-        entry: &'static str,
+        /// The entries that it could have.
+        entries: String,
     },
 }
 
 impl ClusterError {
     fn call(what: String, error: &kube::Error) -> Self {
         let kube::Error::Api(status) = error else {
-            return Self::Call { what, reason: chain(error) };
+            return Self::Away { what, reason: chain(error) };
         };
+        if status.code == 409 {
+            return Self::Conflict { what };
+        }
         let remedy = if status.code == 403 { "; apply manifests/rbac.yaml" } else { "" };
         let reason = format!("{} ({}){remedy}", status.message, status.code);
         Self::Call { what, reason }

@@ -1,7 +1,7 @@
-//! The authority's Secret. Whoever comes first makes it, everybody else reads it, so no leader is needed.
+//! The Secret that the replicas share. Whoever comes first writes it, by a create that fails where it is there and a
+//! replacement that fails where it changed; everybody else reads it. So no leader is needed.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -10,17 +10,20 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 
 use super::ClusterError;
-use crate::pki::{Ca, PkiError};
+use crate::pki::{Authorities, PkiError};
 
-/// Keys of a Secret of type `kubernetes.io/tls`.
-const CERTIFICATE: &str = "tls.crt";
-const KEY: &str = "tls.key";
-
-/// Where the authority is stored.
+/// Where the authorities are stored.
 pub struct AuthorityStore {
     api: Api<Secret>,
     namespace: String,
     name: String,
+}
+
+/// What was found stored, with the object that it was found in.
+pub struct Stored {
+    /// The authorities.
+    pub authorities: Authorities,
+    secret: Secret,
 }
 
 impl AuthorityStore {
@@ -33,61 +36,51 @@ impl AuthorityStore {
         }
     }
 
-    /// The stored authority. Where there is none, `held` is put back, so that a deleted Secret changes nothing for those
-    /// who serve from it; a replica that holds none, or one whose time is over, makes a new one.
-    pub async fn load_or_create(&self, held: Option<&Ca>, now: SystemTime) -> Result<Ca, ClusterError> {
-        if let Some(secret) = self.read().await? {
-            return self.parse(&secret, now);
-        }
-        let held = held.and_then(|ca| Ca::parse(ca.certificate_pem(), ca.key_pem(), now).ok());
-        let ca = held.map_or_else(|| Ca::generate(now), Ok).map_err(ClusterError::Authority)?;
-        match self.api.create(&PostParams::default(), &self.secret(&ca)).await {
-            Ok(_) => {
-                tracing::info!(
-                    namespace = self.namespace,
-                    secret = self.name,
-                    "certificate authority stored"
-                );
-                Ok(ca)
-            }
-            // Another replica was faster: its authority is everybody's.
-            Err(kube::Error::Api(status)) if status.code == 409 => match self.read().await? {
-                Some(secret) => self.parse(&secret, now),
-                None => Err(ClusterError::Call {
-                    what: self.what(),
-                    reason: "made and deleted at once".to_owned(),
-                }),
-            },
-            Err(error) => Err(ClusterError::call(self.what(), &error)),
-        }
-    }
-
-    async fn read(&self) -> Result<Option<Secret>, ClusterError> {
-        self.api.get_opt(&self.name).await.map_err(|error| ClusterError::call(self.what(), &error))
-    }
-
-    fn parse(&self, secret: &Secret, now: SystemTime) -> Result<Ca, ClusterError> {
-        let text = |key: &'static str| {
-            let bytes = secret.data.as_ref().and_then(|data| data.get(key));
-            let bytes =
-                bytes.ok_or(PkiError::Unreadable { what: key, reason: "it is missing".to_owned() })?;
-            std::str::from_utf8(&bytes.0)
-                .map_err(|error| PkiError::Unreadable { what: key, reason: error.to_string() })
+    /// What is stored, if anything is.
+    pub async fn read(&self) -> Result<Option<Stored>, ClusterError> {
+        let found = self.api.get_opt(&self.name).await;
+        let Some(secret) = found.map_err(|error| ClusterError::call(self.what(), &error))? else {
+            return Ok(None);
         };
-        text(CERTIFICATE).and_then(|certificate| Ca::parse(certificate, text(KEY)?, now)).map_err(|source| {
-            ClusterError::BadSecret { namespace: self.namespace.clone(), name: self.name.clone(), source }
+        let authorities = Authorities::parse(&data(&secret)).map_err(|source| self.unusable(source))?;
+        Ok(Some(Stored { authorities, secret }))
+    }
+
+    /// Writes authorities over what was found, and only over that: it is a conflict where another replica was faster.
+    pub async fn write(&self, found: Option<Stored>, authorities: &Authorities) -> Result<(), ClusterError> {
+        let (mut secret, is_new) = match found {
+            Some(found) => (found.secret, false),
+            None => (self.empty(), true),
+        };
+        let mut data = data(&secret);
+        authorities.write(&mut data);
+        secret.data = Some(data.into_iter().map(|(key, value)| (key, ByteString(value))).collect());
+        let params = PostParams::default();
+        let written = if is_new {
+            self.api.create(&params, &secret).await
+        } else {
+            // With the resourceVersion that was read.
+            self.api.replace(&self.name, &params, &secret).await
+        };
+        written.map(drop).map_err(|error| {
+            let is_gone = matches!(&error, kube::Error::Api(status) if status.code == 404);
+            // Deleted meanwhile.
+            if is_gone && !is_new {
+                return ClusterError::Conflict { what: self.what() };
+            }
+            ClusterError::call(self.what(), &error)
         })
     }
 
-    fn secret(&self, ca: &Ca) -> Secret {
-        let bytes = |pem: &str| ByteString(pem.as_bytes().to_vec());
+    /// The error for a Secret whose authority is of no use.
+    pub fn unusable(&self, source: PkiError) -> ClusterError {
+        ClusterError::BadSecret { namespace: self.namespace.clone(), name: self.name.clone(), source }
+    }
+
+    fn empty(&self) -> Secret {
         Secret {
             metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
             type_: Some("kubernetes.io/tls".to_owned()),
-            data: Some(BTreeMap::from([
-                (CERTIFICATE.to_owned(), bytes(ca.certificate_pem())),
-                (KEY.to_owned(), bytes(ca.key_pem())),
-            ])),
             ..Secret::default()
         }
     }
@@ -95,4 +88,9 @@ impl AuthorityStore {
     fn what(&self) -> String {
         format!("Secret {}/{}", self.namespace, self.name)
     }
+}
+
+fn data(secret: &Secret) -> BTreeMap<String, Vec<u8>> {
+    let data = secret.data.iter().flatten();
+    data.map(|(key, value)| (key.clone(), value.0.clone())).collect()
 }

@@ -12,12 +12,10 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{CLOCK_SKEW, Leaf, PkiError, Validity};
+use super::{BACKDATED, Leaf, PkiError, Validity};
 
 /// By this name a bundle tells authorities of ours from what somebody else put there.
-pub(super) const COMMON_NAME: &str = "remora-injector-ca";
-
-const LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const COMMON_NAME: &str = "remora-injector-ca";
 
 /// An authority that can sign.
 pub struct Ca {
@@ -25,24 +23,25 @@ pub struct Ca {
     key_pem: String,
     certificate: CertificateDer<'static>,
     validity: Validity,
+    ours: bool,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Ca {
-    /// A new one, ECDSA P-256.
-    pub fn generate(now: SystemTime) -> Result<Self, PkiError> {
+    /// A new one, ECDSA P-256, that ends after `lifetime`.
+    pub fn generate(now: SystemTime, lifetime: Duration) -> Result<Self, PkiError> {
         let key = KeyPair::generate()?;
         let mut params = named(COMMON_NAME);
-        params.not_before = (now - CLOCK_SKEW).into();
-        params.not_after = (now + LIFETIME).into();
+        params.not_before = (now - BACKDATED).into();
+        params.not_after = (now + lifetime).into();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?.pem();
-        Self::parse(&certificate, &key.serialize_pem(), now)
+        Self::parse(&certificate, &key.serialize_pem())
     }
 
-    /// Reads one back, and checks that it can be used now.
-    pub fn parse(certificate_pem: &str, key_pem: &str, now: SystemTime) -> Result<Self, PkiError> {
+    /// Reads one back. Its time may be over.
+    pub fn parse(certificate_pem: &str, key_pem: &str) -> Result<Self, PkiError> {
         let unreadable = |what| move |reason: String| PkiError::Unreadable { what, reason };
         let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
             .map_err(|error| unreadable("the certificate")(error.to_string()))?;
@@ -56,15 +55,14 @@ impl Ca {
         if !parsed.is_ca() {
             return Err(PkiError::NotAnAuthority);
         }
-        let ca = Self {
+        Ok(Self {
             certificate_pem: certificate_pem.to_owned(),
             key_pem: key_pem.to_owned(),
             validity: Validity::of(&parsed),
+            ours: is_named_ours(&parsed),
             issuer: Issuer::from_ca_cert_der(&certificate, key)?,
             certificate,
-        };
-        ca.valid_at(now)?;
-        Ok(ca)
+        })
     }
 
     /// The certificate as it is stored and published.
@@ -82,23 +80,34 @@ impl Ca {
         self.certificate == other.certificate
     }
 
-    fn valid_at(&self, now: SystemTime) -> Result<(), PkiError> {
-        let Validity { not_before, not_after } = self.validity;
-        let text = |time| humantime::format_rfc3339_seconds(time).to_string();
-        if self.validity.contains(now) {
-            return Ok(());
-        }
-        Err(PkiError::NotValidNow { not_before: text(not_before), not_after: text(not_after) })
+    /// From when to when it may sign.
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    /// When it was made; only of those that are ours.
+    pub(super) fn made(&self) -> SystemTime {
+        self.validity.not_before + BACKDATED
+    }
+
+    /// Whether it was made here; any other is for its owner to renew.
+    pub fn is_ours(&self) -> bool {
+        self.ours
+    }
+
+    /// The certificate.
+    pub(super) fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
     }
 
     /// Signs a server certificate for `names` with a key of its own, valid for `lifetime` from now.
     pub fn issue(&self, names: &[String], now: SystemTime, lifetime: Duration) -> Result<Leaf, PkiError> {
-        self.valid_at(now)?;
+        self.validity.check(now)?;
         let key = KeyPair::generate()?;
         let not_after = (now + lifetime).min(self.validity.not_after);
         let mut params = named("remora-injector");
         params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
-        params.not_before = (now - CLOCK_SKEW).into();
+        params.not_before = (now - BACKDATED).into();
         params.not_after = not_after.into();
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -110,6 +119,11 @@ impl Ca {
         let certified = CertifiedKey::from_der(chain, private, &provider)?;
         Ok(Leaf::new(Arc::new(certified), Validity { not_before: now, not_after }))
     }
+}
+
+/// Whether the certificate bears the name of our authorities.
+pub(super) fn is_named_ours(certificate: &X509Certificate<'_>) -> bool {
+    certificate.subject().iter_common_name().any(|name| name.as_str() == Ok(COMMON_NAME))
 }
 
 fn named(common_name: &str) -> CertificateParams {
@@ -132,38 +146,41 @@ mod tests {
         SystemTime::UNIX_EPOCH + 20_000 * DAY
     }
 
+    fn ca() -> Ca {
+        Ca::generate(now(), 90 * DAY).unwrap()
+    }
+
     #[test]
     fn an_authority_is_read_back_as_it_was_written() {
-        let ca = Ca::generate(now()).unwrap();
-        let read = Ca::parse(ca.certificate_pem(), ca.key_pem(), now() + 3600 * DAY).unwrap();
-        assert!(read.is(&ca));
-        assert!(!read.is(&Ca::generate(now()).unwrap()));
+        let ca = ca();
+        let read = Ca::parse(ca.certificate_pem(), ca.key_pem()).unwrap();
+        assert!(read.is(&ca) && read.is_ours());
+        assert_eq!((read.made(), read.validity().not_after), (now(), now() + 90 * DAY));
+        assert!(!read.is(&self::ca()));
     }
 
     #[test]
     fn garbage_is_told_apart() {
-        let (ca, other) = (Ca::generate(now()).unwrap(), Ca::generate(now()).unwrap());
-        let parse = |certificate: &str, key: &str, at| Ca::parse(certificate, key, at).err();
+        let (ca, other) = (ca(), ca());
+        let parse = |certificate: &str, key: &str| Ca::parse(certificate, key).err();
         assert!(matches!(
-            parse("", ca.key_pem(), now()),
+            parse("", ca.key_pem()),
             Some(PkiError::Unreadable { what: "the certificate", .. })
         ));
         assert!(matches!(
-            parse(ca.certificate_pem(), "x", now()),
+            parse(ca.certificate_pem(), "x"),
             Some(PkiError::Unreadable { what: "the private key", .. })
         ));
-        assert!(matches!(parse(ca.certificate_pem(), other.key_pem(), now()), Some(PkiError::KeyMismatch)));
-        assert!(matches!(
-            parse(ca.certificate_pem(), ca.key_pem(), now() + 3700 * DAY),
-            Some(PkiError::NotValidNow { .. })
-        ));
+        assert!(matches!(parse(ca.certificate_pem(), other.key_pem()), Some(PkiError::KeyMismatch)));
     }
 
     #[test]
     fn a_leaf_ends_no_later_than_its_authority() {
-        let ca = Ca::generate(now()).unwrap();
-        let late = now() + 3649 * DAY;
-        let leaf = ca.issue(&["a.b.svc".to_owned()], late, 30 * DAY).unwrap();
-        assert_eq!(leaf.validity().not_after, now() + 3650 * DAY);
+        let ca = ca();
+        let names = ["a.b.svc".to_owned()];
+        let leaf = ca.issue(&names, now() + 89 * DAY, 30 * DAY).unwrap();
+        assert_eq!(leaf.validity().not_after, now() + 90 * DAY);
+        let late = ca.issue(&names, now() + 90 * DAY, DAY);
+        assert!(matches!(late, Err(PkiError::NotValidNow { .. })));
     }
 }

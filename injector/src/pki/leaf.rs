@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::sign::CertifiedKey;
+use rustls_pki_types::CertificateDer;
 
 use super::Validity;
 
@@ -22,6 +23,11 @@ impl Leaf {
     /// From its making to its end.
     pub fn validity(&self) -> Validity {
         self.validity
+    }
+
+    /// The certificate, and those that lead to its authority.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.certified.cert
     }
 
     pub(super) fn certified(&self) -> Arc<CertifiedKey> {

@@ -1,28 +1,44 @@
-//! The webhook's certificates: an authority that all replicas share, a leaf of each replica's own that never leaves its
-//! memory, the bundle that the API server verifies them by, and the schedule of all that.
+//! The webhook's certificates: authorities that all replicas share, a leaf of each replica's own that never leaves its
+//! memory, the bundle that the API server verifies them by, and the schedule of all that. Or certificates from files.
 //!
-//! Pure but for random keys: time is an argument, and where things are stored is the business of `cluster`. An authority
-//! lives for ten years and is not replaced yet, but for by hand: whoever deletes a broken Secret gets a new one. Bundles
-//! are already merged rather than overwritten, so that two authorities can live side by side.
+//! Pure but for random keys: time and bytes are arguments, and where things are stored is the business of `cluster`.
 //!
-//! Invariant: a leaf is served only together with the authority that signed it, and ends no later than it.
+//! Reading order: `schedule` is the life of an authority, `rotation` one replica's part in it, `publication` the bundle over
+//! time; `authorities`, `ca`, `leaf` and `bundle` are what they deal in.
+//!
+//! Invariants: a leaf ends no later than the authority that signed it; and it is served only when that authority has been
+//! published for long enough, as long as there is another choice.
 
+mod authorities;
+mod budget;
 mod bundle;
 mod ca;
+mod clock;
+mod files;
 mod leaf;
+mod publication;
+mod rotation;
 mod schedule;
 mod swap;
+mod validity;
 
-pub use bundle::merge;
+pub use authorities::Authorities;
+pub use budget::Budget;
+pub use bundle::Bundle;
 pub use ca::Ca;
+pub use clock::Clock;
+pub use files::{FilesError, Named, Provided};
 pub use leaf::Leaf;
-pub use schedule::{Action, State, Validity, next};
+pub use publication::{Keep, Publication};
+pub use rotation::{Phase, Rotation};
+pub use schedule::{Profile, Step};
 pub use swap::CurrentLeaf;
+pub use validity::Validity;
 
 use std::time::Duration;
 
-/// How far clocks of nodes may be apart: certificates are valid from this long before they are made.
-pub const CLOCK_SKEW: Duration = Duration::from_secs(3600);
+/// Certificates are valid from this long before they are made: whoever verifies them may have a clock that is a day slow.
+pub const BACKDATED: Duration = Duration::from_secs(25 * 3600);
 
 /// A certificate or key that cannot be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -42,12 +58,20 @@ pub enum PkiError {
     #[error("the certificate is not a certificate authority's")]
     NotAnAuthority,
     /// Out of its time.
-    #[error("the certificate authority is not valid now; its time is {not_before} to {not_after}")]
+    #[error("not valid now; its time is {not_before} to {not_after}")]
     NotValidNow {
         /// Begin.
         not_before: String,
         /// End.
         not_after: String,
+    },
+    /// A chain that a bundle does not verify.
+    #[error("what is served is not verified for {name}: {reason}")]
+    Unverified {
+        /// The name that the API server asks for.
+        name: String,
+        /// What the verifier said.
+        reason: String,
     },
     /// Making keys or signatures failed.
     #[error("cannot make a certificate: {0}")]

@@ -1,146 +1,135 @@
-//! What is to be done next about certificates, as a pure function of the time and of what is known.
+//! When authorities and leaves take turns: pure rules of the time and of what is known.
 //!
-//! A leaf is replaced when two thirds of its life are over, which leaves a third for an API server that is away; and when
-//! the clock says that it is not valid yet, which happens after the clock was wrong.
+//! An authority passes through its life like this. At half of it a next one is made and published. When that one has been
+//! in the bundle for the settling time it signs, and every replica takes a leaf of it. The former one stays in the bundle
+//! until its last leaf has ended, and for an eighth of its life at least: so long a replica may be cut off from the API
+//! server and still be verified. All times are fractions of the lifetimes, so a profile of minutes runs through the same
+//! steps as one of months.
 
 use std::time::{Duration, SystemTime};
 
-use x509_parser::prelude::X509Certificate;
+use super::{Authorities, Ca, Leaf, PkiError};
 
-/// From when to when.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Validity {
-    /// Begin.
-    pub not_before: SystemTime,
-    /// End.
-    pub not_after: SystemTime,
+/// Every API server learns of a change within seconds; where one lags more than this it has other troubles.
+const LONGEST_SETTLING: Duration = Duration::from_secs(5 * 60);
+
+/// Between two writes where somebody undoes ours.
+const LONGEST_WRITE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long things live.
+#[derive(Clone, Copy, Debug)]
+pub struct Profile {
+    /// An authority.
+    pub ca_lifetime: Duration,
+    /// A leaf.
+    pub leaf_lifetime: Duration,
 }
 
-impl Validity {
-    pub(super) fn of(certificate: &X509Certificate<'_>) -> Self {
-        let time = |seconds: i64| {
-            let since = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-            SystemTime::UNIX_EPOCH + since
-        };
-        let validity = certificate.validity();
-        Self {
-            not_before: time(validity.not_before.timestamp()),
-            not_after: time(validity.not_after.timestamp()),
+impl Profile {
+    /// How long an authority is published before it signs.
+    pub fn settling(&self) -> Duration {
+        LONGEST_SETTLING.min(self.ca_lifetime / 20)
+    }
+
+    /// How long an authority stays published after it signs no more.
+    pub fn grace(&self) -> Duration {
+        self.leaf_lifetime.max(self.ca_lifetime / 8)
+    }
+
+    /// The steady rate of writes.
+    pub fn write_interval(&self) -> Duration {
+        LONGEST_WRITE_INTERVAL.min(self.ca_lifetime / 40)
+    }
+
+    /// When the next one is made. An authority that was made for longer than is wanted now is held to what is wanted.
+    fn half_life(&self, ca: &Ca) -> SystemTime {
+        let life = ca.validity().not_after.duration_since(ca.made()).unwrap_or_default();
+        ca.made() + life.min(self.ca_lifetime) / 2
+    }
+}
+
+/// What is to be done about the stored authorities.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// Nothing.
+    Keep,
+    /// None are stored: make one.
+    Create,
+    /// None are stored, and this replica still holds what was there: put it back.
+    Restore,
+    /// Half of its life is over: make the next one.
+    MakeNext,
+    /// The next one is known to whoever verifies: let it sign.
+    Promote,
+    /// It has ended, and there is no next one: make another.
+    Replace,
+}
+
+impl Step {
+    /// A name for logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Create => "create",
+            Self::Restore => "restore",
+            Self::MakeNext => "make_next",
+            Self::Promote => "promote",
+            Self::Replace => "replace",
         }
     }
-
-    /// Whether the time is within.
-    pub fn contains(&self, now: SystemTime) -> bool {
-        self.not_before <= now && now < self.not_after
-    }
-
-    fn renewal(&self) -> SystemTime {
-        let life = self.not_after.duration_since(self.not_before).unwrap_or_default();
-        self.not_before + life * 2 / 3
-    }
 }
 
-/// What is known.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct State {
-    /// Whether there is an authority.
-    pub authority: bool,
-    /// The leaf of that authority; its begin is when it was made.
-    pub leaf: Option<Validity>,
-    /// When the stored authority and the published bundle were last seen to be right.
-    pub checked: Option<SystemTime>,
-}
-
-/// What to do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Action {
-    /// Read the authority, or make one.
-    LoadAuthority,
-    /// Sign a new leaf and serve it.
-    IssueLeaf,
-    /// Look whether authority, bundle and TLS port are right, and put right what is not.
-    Check,
-    /// Nothing before so long.
-    Wait(Duration),
-}
-
-/// The next action; `interval` is the time between two checks.
-pub fn next(now: SystemTime, state: &State, interval: Duration) -> Action {
-    if !state.authority {
-        return Action::LoadAuthority;
-    }
-    let Some(leaf) = state.leaf.filter(|leaf| leaf.not_before <= now && now < leaf.renewal()) else {
-        return Action::IssueLeaf;
+/// The next step for what was found stored, by a replica that holds what it found before.
+///
+/// An error is an authority that cannot be used and is not ours to replace: somebody else's, or one whose time has not
+/// begun, which is a clock that is wrong.
+pub(super) fn step(
+    now: SystemTime,
+    profile: &Profile,
+    found: Option<&Authorities>,
+    held: Option<&Authorities>,
+    has_settled: impl Fn(&Ca) -> bool,
+) -> Result<Step, PkiError> {
+    let Some(Authorities { signing, next }) = found else {
+        let usable = held.is_some_and(|held| held.signing.validity().contains(now));
+        return Ok(if usable { Step::Restore } else { Step::Create });
     };
-    // A check in the future is one before the clock was set back.
-    let since = state.checked.and_then(|checked| now.duration_since(checked).ok());
-    match since {
-        Some(since) if since < interval => {
-            let renewal = leaf.renewal().duration_since(now).unwrap_or_default();
-            Action::Wait(renewal.min(interval - since))
-        }
-        Some(_) | None => Action::Check,
+    let next = next.as_ref().filter(|next| next.validity().contains(now));
+    if signing.is_ours() && signing.validity().has_ended(now) {
+        return Ok(if next.is_some() { Step::Promote } else { Step::Replace });
     }
+    signing.validity().check(now)?;
+    Ok(match next {
+        Some(next) if has_settled(next) => Step::Promote,
+        None if signing.is_ours() && profile.half_life(signing) <= now => Step::MakeNext,
+        Some(_) | None => Step::Keep,
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, SystemTime};
-
-    use super::{Action, State, Validity, next};
-
-    const INTERVAL: Duration = Duration::from_secs(2);
-
-    fn at(seconds: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds)
+/// Whether a replica that signs with `current` should sign with `stored` from now on.
+pub(super) fn should_switch(
+    now: SystemTime,
+    current: Option<&Ca>,
+    stored: &Ca,
+    has_settled: impl Fn(&Ca) -> bool,
+) -> bool {
+    let Some(current) = current else { return true };
+    if current.is(stored) || !stored.validity().contains(now) {
+        return false;
     }
+    has_settled(stored) || !current.validity().contains(now)
+}
 
-    /// Runs the schedule on a virtual clock with actions that always succeed at once.
-    fn run(lifetime: u64, end: u64) -> (usize, usize) {
-        let (mut now, mut state) = (at(0), State::default());
-        let (mut leaves, mut checks) = (0, 0);
-        while now < at(end) {
-            match next(now, &state, INTERVAL) {
-                Action::LoadAuthority => state.authority = true,
-                Action::IssueLeaf => {
-                    let not_after = now + Duration::from_secs(lifetime);
-                    state.leaf = Some(Validity { not_before: now, not_after });
-                    leaves += 1;
-                }
-                Action::Check => {
-                    state.checked = Some(now);
-                    checks += 1;
-                }
-                Action::Wait(time) => {
-                    assert!(time > Duration::ZERO && time <= INTERVAL, "{time:?}");
-                    now += time;
-                    let leaf = state.leaf.unwrap();
-                    assert!(leaf.contains(now), "served after its end");
-                }
-            }
-        }
-        (leaves, checks)
-    }
+/// Whether it is time for a new leaf: two thirds of its life are over, which leaves a third for whatever goes wrong; or the
+/// clock says that it is not made yet, which happens after a clock was wrong. Where the authority allows no later end, a
+/// new one would gain nothing.
+pub(super) fn should_renew(now: SystemTime, leaf: &Leaf, signer: &Ca, lifetime: Duration) -> bool {
+    let end = (now + lifetime).min(signer.validity().not_after);
+    now < leaf.validity().not_before || (renewal(leaf) <= now && leaf.validity().not_after < end)
+}
 
-    #[test]
-    fn from_nothing_to_served_and_checked() {
-        assert_eq!(next(at(0), &State::default(), INTERVAL), Action::LoadAuthority);
-        assert_eq!(run(86_400, 1), (1, 1));
-    }
-
-    #[test]
-    fn leaves_are_renewed_at_two_thirds_of_their_life() {
-        assert_eq!(run(30, 200).0, 10);
-        assert_eq!(run(86_400, 86_400).0, 2);
-    }
-
-    #[test]
-    fn a_clock_that_was_wrong_costs_one_more_leaf() {
-        let leaf = Validity { not_before: at(86_400), not_after: at(2 * 86_400) };
-        let state = State { authority: true, leaf: Some(leaf), checked: Some(at(86_400)) };
-        assert_eq!(next(at(0), &state, INTERVAL), Action::IssueLeaf);
-        let ahead = State { leaf: Some(Validity { not_before: at(0), not_after: at(60) }), ..state };
-        assert_eq!(next(at(1), &ahead, INTERVAL), Action::Check);
-        assert_eq!(next(at(61), &ahead, INTERVAL), Action::IssueLeaf);
-    }
+/// When a leaf is to be replaced.
+pub(super) fn renewal(leaf: &Leaf) -> SystemTime {
+    let life = leaf.validity().not_after.duration_since(leaf.validity().not_before).unwrap_or_default();
+    leaf.validity().not_before + life * 2 / 3
 }

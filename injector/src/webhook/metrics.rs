@@ -1,12 +1,10 @@
 //! What the webhook counts. Labels are of closed sets: verdicts and reason codes.
 
-use std::sync::atomic::AtomicU64;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use runtime::metrics::Metrics;
 use runtime::metrics::types::counter::Counter;
 use runtime::metrics::types::family::Family;
-use runtime::metrics::types::gauge::Gauge;
 use runtime::metrics::types::histogram::Histogram;
 
 /// Upper ends of the buckets, seconds: a median pod takes tens of microseconds.
@@ -20,19 +18,12 @@ type Labels = [(&'static str, &'static str); 2];
 pub struct WebhookMetrics {
     injections: Family<Labels, Counter>,
     duration: Histogram,
-    certificate_expiry: Gauge<f64, AtomicU64>,
-    bundle_matches: Gauge,
 }
 
 impl WebhookMetrics {
     /// Registers them.
     pub fn new(metrics: &Metrics) -> Self {
-        let ours = Self {
-            injections: Family::default(),
-            duration: Histogram::new(BUCKETS),
-            certificate_expiry: Gauge::default(),
-            bundle_matches: Gauge::default(),
-        };
+        let ours = Self { injections: Family::default(), duration: Histogram::new(BUCKETS) };
         metrics.register(|registry| {
             registry.register(
                 "injection",
@@ -43,16 +34,6 @@ impl WebhookMetrics {
                 "injection_duration_seconds",
                 "Time to answer a review, from its last byte in to the answer",
                 ours.duration.clone(),
-            );
-            registry.register(
-                "webhook_certificate_expiry_timestamp_seconds",
-                "When the served certificate ends, as Unix time",
-                ours.certificate_expiry.clone(),
-            );
-            registry.register(
-                "webhook_bundle_match",
-                "1 where the published bundle verifies the served certificate",
-                ours.bundle_matches.clone(),
             );
         });
         ours
@@ -67,16 +48,5 @@ impl WebhookMetrics {
     /// Counts a request that is no review; its time would say nothing about reviews.
     pub(super) fn refused(&self, reason: &'static str) {
         self.injections.get_or_create(&[("result", "invalid"), ("reason", reason)]).inc();
-    }
-
-    /// The served certificate ends then.
-    pub fn certificate_ends(&self, end: SystemTime) {
-        let since = end.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.certificate_expiry.set(since.as_secs_f64());
-    }
-
-    /// Whether the published bundle verifies what is served.
-    pub fn bundle_matches(&self, matches: bool) {
-        self.bundle_matches.set(i64::from(matches));
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::server::ResolvesServerCert;
+use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -23,6 +24,12 @@ pub enum ProbeError {
         /// Why.
         source: std::io::Error,
     },
+    /// It serves what the bundle does not verify.
+    #[error("the published bundle does not verify what is served: {reason}")]
+    Certificate {
+        /// What the verifier said.
+        reason: String,
+    },
     /// It does not answer at all.
     #[error("no answer from {address} within {} s", PROBE_TIMEOUT.as_secs())]
     Timeout {
@@ -39,6 +46,16 @@ pub enum ProbeError {
     },
 }
 
+impl ProbeError {
+    /// Whether asking again would be answered alike.
+    pub fn is_definite(&self) -> bool {
+        match self {
+            Self::Certificate { .. } | Self::Unusable { .. } => true,
+            Self::Handshake { .. } | Self::Timeout { .. } => false,
+        }
+    }
+}
+
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// TLS 1.3 and 1.2, HTTP/1.1. The API server spreads its calls over connections of HTTP/1.1; over one HTTP/2 connection a
@@ -52,13 +69,19 @@ pub fn server_config(certificate: Arc<dyn ResolvesServerCert>) -> Result<Arc<Ser
     Ok(Arc::new(config))
 }
 
-/// Whether the port answers a handshake with a chain that the bundle verifies for the name.
-pub async fn probe(address: SocketAddr, name: &str, bundle_pem: &str) -> Result<(), ProbeError> {
+/// Whether the port answers a handshake with a chain that the bundle verifies for the name at the clock's time.
+pub async fn probe(
+    address: SocketAddr,
+    name: &str,
+    bundle_pem: &str,
+    clock: Arc<dyn TimeProvider>,
+) -> Result<(), ProbeError> {
     let unusable = |reason: String| ProbeError::Unusable { name: name.to_owned(), reason };
     let mut roots = RootCertStore::empty();
     let certificates = CertificateDer::pem_slice_iter(bundle_pem.as_bytes()).filter_map(Result::ok);
     roots.add_parsable_certificates(certificates);
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_details(provider, clock)
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(error.to_string()))?
         .with_root_certificates(roots)
@@ -70,7 +93,17 @@ pub async fn probe(address: SocketAddr, name: &str, bundle_pem: &str) -> Result<
     };
     match tokio::time::timeout(PROBE_TIMEOUT, handshake).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(source)) => Err(ProbeError::Handshake { address, source }),
+        Ok(Err(source)) => Err(refused(address, source)),
         Err(_) => Err(ProbeError::Timeout { address }),
+    }
+}
+
+fn refused(address: SocketAddr, source: std::io::Error) -> ProbeError {
+    let tls = source.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(error @ rustls::Error::InvalidCertificate(_)) => {
+            ProbeError::Certificate { reason: error.to_string() }
+        }
+        Some(_) | None => ProbeError::Handshake { address, source },
     }
 }

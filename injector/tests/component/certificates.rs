@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use injector::pki::Ca;
 use serde_json::{Value, json};
 use tests::webhook::{published_bundle, review};
 
@@ -63,7 +64,7 @@ async fn another_authority_is_taken_over_and_the_old_one_kept() {
     let api = api_server();
     let injector = Injector::ready(&api).await;
     let before = bundle(&api);
-    let other = injector::pki::Ca::generate(SystemTime::now()).unwrap();
+    let other = Ca::generate(SystemTime::now(), Duration::from_secs(3600)).unwrap();
     api.edit(&secret_path(), |secret| {
         secret["data"] =
             json!({"tls.crt": base64(other.certificate_pem()), "tls.key": base64(other.key_pem())});
@@ -92,13 +93,30 @@ async fn a_secret_with_garbage_is_named_with_its_remedy() {
     injector.becomes_ready().await;
 }
 
-/// An authority that ends under a running injector: it says so, and recovers by the remedy that it names.
+/// An authority of ours whose end comes while nobody could rotate it.
 #[tokio::test]
-async fn an_authority_that_ends_is_named_and_replaced() {
+async fn an_authority_that_ends_is_replaced() {
     let api = api_server();
-    let lifetime = Duration::from_secs(10 * 365 * 24 * 3600);
-    let ending = injector::pki::Ca::generate(SystemTime::now() - lifetime + Duration::from_secs(4)).unwrap();
+    let lifetime = Duration::from_secs(3600);
+    let ending = Ca::generate(SystemTime::now() - lifetime + Duration::from_secs(4), lifetime).unwrap();
     api.put(&secret_path(), secret(&base64(ending.certificate_pem()), &base64(ending.key_pem())));
+    let injector = Injector::start(&api, |_| {}).await;
+    let ended = base64(ending.certificate_pem());
+    api.wait_for(&secret_path(), |secret| secret["data"]["tls.crt"] != json!(ended)).await.unwrap();
+    injector.becomes_ready().await;
+    review(injector.webhook, &bundle(&api), &pod("bare")).await.unwrap();
+}
+
+/// An authority of somebody else's that ends is theirs to renew: it is named with what helps.
+#[tokio::test]
+async fn a_foreign_authority_that_ends_is_named_with_its_remedy() {
+    let api = api_server();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.not_after = (SystemTime::now() + Duration::from_secs(4)).into();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    api.put(&secret_path(), secret(&base64(&certificate), &base64(&key.serialize_pem())));
     let injector = Injector::start(&api, |_| {}).await;
     let remedy = "kubectl -n remora-system delete secret remora-ca";
     injector.admin_until("/healthz/ready", |status, body| status == 503 && body.contains(remedy)).await;
@@ -157,7 +175,7 @@ async fn an_outage_of_the_api_server_changes_nothing() {
 #[tokio::test]
 async fn leaves_are_replaced_under_connections() {
     let api = api_server();
-    let injector = Injector::start(&api, |args| args.leaf_lifetime = Duration::from_secs(3)).await;
+    let injector = Injector::start(&api, |args| args.lifetimes.leaf_lifetime = Duration::from_secs(3)).await;
     injector.becomes_ready().await;
     let (bundle, expiry) = (bundle(&api), expiry(&injector).await);
     let mut old = injector.connect(&api).await.unwrap();

@@ -54,7 +54,7 @@ pub(crate) fn options() -> ServeArgs {
     let Command::Serve(args) = Cli::try_parse_from(line).expect("options").command else {
         panic!("serve");
     };
-    args
+    *args
 }
 
 impl Injector {

@@ -49,7 +49,7 @@ async fn unready_at_once_and_serving_for_the_delay() {
 #[tokio::test]
 async fn an_old_connection_says_close() {
     let now = SystemTime::now();
-    let ca = Ca::generate(now).unwrap();
+    let ca = Ca::generate(now, Duration::from_secs(3600)).unwrap();
     let served = CurrentLeaf::default();
     served.replace(&ca.issue(&[server_name()], now, Duration::from_secs(60)).unwrap());
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();

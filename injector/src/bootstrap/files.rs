@@ -1,0 +1,162 @@
+//! Certificates from files: read again and again, checked, and swapped in when the API server knows them. A bad change is
+//! told, and what was good before is served on.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::Args;
+
+use super::StepError;
+use super::metrics::CertificateMetrics;
+use crate::pki::{Bundle, FilesError, Leaf, Named, Provided, Validity};
+
+/// Certificates that somebody else makes; flatten them into a subcommand's arguments.
+#[derive(Args, Clone, Debug)]
+pub struct FileArgs {
+    /// Serve this certificate (PEM, with what leads to its authority) instead of one of the built-in authority; read
+    /// again when it changes
+    #[arg(long, env = "REMORA_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert (PEM)
+    #[arg(long, env = "REMORA_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// The authorities of --tls-cert (PEM); published as caBundle
+    #[arg(long, env = "REMORA_TLS_CA", value_name = "FILE", requires = "tls_cert")]
+    pub tls_ca: Option<PathBuf>,
+
+    /// Whether caBundle is published here; false where somebody else does it, such as cert-manager's CA injector
+    #[arg(
+        long,
+        env = "REMORA_PUBLISH_BUNDLE",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    pub publish_bundle: bool,
+}
+
+/// What is in the files.
+#[derive(Clone, Eq, PartialEq)]
+struct Texts {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+    authorities: Option<Vec<u8>>,
+}
+
+pub(super) struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+    authorities: Option<PathBuf>,
+    /// By which the API server calls.
+    name: String,
+    /// The last that were good, and what was in the files then.
+    good: Option<(Texts, Provided)>,
+    /// The last that were not.
+    bad: Option<Texts>,
+    serving: Option<Provided>,
+}
+
+impl Files {
+    /// Of the options; `None` where they name no files.
+    pub(super) fn new(args: &FileArgs, name: String) -> Option<Self> {
+        Some(Self {
+            certificate: args.tls_cert.clone()?,
+            key: args.tls_key.clone()?,
+            authorities: args.tls_ca.clone(),
+            name,
+            good: None,
+            bad: None,
+            serving: None,
+        })
+    }
+
+    /// Looks whether the files have changed.
+    pub(super) fn refresh(&mut self, now: SystemTime, metrics: &CertificateMetrics) -> Result<(), StepError> {
+        let texts = self.read()?;
+        if self.good.as_ref().is_some_and(|(good, _)| *good == texts) {
+            return Ok(());
+        }
+        let parsed = match self.parse(&texts, now) {
+            Ok(provided) => Ok((texts, provided)),
+            // A mount that is swapped between two files fits together when it is read again.
+            Err(_) => {
+                let texts = self.read()?;
+                self.parse(&texts, now)
+                    .map(|provided| (texts.clone(), provided))
+                    .map_err(|error| (texts, error))
+            }
+        };
+        match parsed {
+            Ok(good) => {
+                metrics.reload("taken");
+                tracing::info!(certificate = %self.certificate.display(), "certificate files taken");
+                self.good = Some(good);
+                self.bad = None;
+                Ok(())
+            }
+            Err((texts, error)) => {
+                if self.bad.as_ref() != Some(&texts) {
+                    metrics.reload("refused");
+                    self.bad = Some(texts);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The authorities of what is served and of what will be.
+    pub(super) fn needed(&self) -> Bundle {
+        let good = self.good.as_ref().map(|(_, provided)| provided);
+        let authorities = good.into_iter().chain(&self.serving).filter_map(|each| each.authorities.as_ref());
+        authorities.fold(Bundle::default(), |all, each| all.or(each))
+    }
+
+    /// What to serve from now on: another one than is served, when the API server knows its authority or there is no
+    /// choice.
+    pub(super) fn renew(&mut self, now: SystemTime, settled: &Bundle) -> Result<Option<Leaf>, StepError> {
+        let Some((_, good)) = &self.good else { return Ok(None) };
+        if let Some(serving) = &self.serving {
+            if serving.leaf.chain() == good.leaf.chain() {
+                let path = self.certificate.clone();
+                let current = good.leaf.validity().check(now);
+                current.map_err(|source| FilesError::NotValidNow { path, source })?;
+                return Ok(None);
+            }
+            if !ends_soon(&serving.leaf, now) && settled.verifies(good.leaf.chain(), &self.name, now).is_err()
+            {
+                return Ok(None);
+            }
+        }
+        self.serving = Some(good.clone());
+        Ok(Some(good.leaf.clone()))
+    }
+
+    fn read(&self) -> Result<Texts, FilesError> {
+        Ok(Texts {
+            certificate: read(&self.certificate)?,
+            key: read(&self.key)?,
+            authorities: self.authorities.as_deref().map(read).transpose()?,
+        })
+    }
+
+    fn parse(&self, texts: &Texts, now: SystemTime) -> Result<Provided, FilesError> {
+        let certificate = Named { path: &self.certificate, bytes: &texts.certificate };
+        let key = Named { path: &self.key, bytes: &texts.key };
+        let authorities = self.authorities.as_deref().zip(texts.authorities.as_deref());
+        let authorities = authorities.map(|(path, bytes)| Named { path, bytes });
+        Provided::parse((certificate, key), authorities, &self.name, now)
+    }
+}
+
+/// No waiting in the last tenth of its life.
+fn ends_soon(leaf: &Leaf, now: SystemTime) -> bool {
+    let Validity { not_before, not_after } = leaf.validity();
+    let life = not_after.duration_since(not_before).unwrap_or_default();
+    not_after.duration_since(now).unwrap_or_default() < life / 10
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
+    std::fs::read(path).map_err(|source| FilesError::Read { path: path.to_owned(), source })
+}
