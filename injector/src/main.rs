@@ -11,7 +11,7 @@ use runtime::shutdown::{self, Signals};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let done = match runtime::log::init(&cli.log) {
+    let done = match runtime::log::init(&cli.log, injector::cluster::QUIET) {
         Err(error) => Err(error.into()),
         Ok(_) => match &cli.command {
             Command::Serve(args) => serve(args).map(|()| ExitCode::SUCCESS),

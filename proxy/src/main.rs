@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: config::Args) -> anyhow::Result<()> {
-    runtime::log::init(&args.log)?;
+    runtime::log::init(&args.log, &[])?;
     raise_descriptor_limit();
     let app = App::bind(args.try_into()?)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), addresses = ?app.addresses(), "proxy starts");

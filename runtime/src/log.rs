@@ -54,21 +54,28 @@ pub enum LogError {
     Gone,
 }
 
+/// What libraries may say unless the filter names them: `module=level`. For those that log each failure that they return as
+/// well, so that a failure which is tried again and again would be told each time.
+pub type Quiet = &'static [&'static str];
+
 /// Changes the filter of the running program.
 #[derive(Clone)]
-pub struct LogHandle(reload::Handle<EnvFilter, Registry>);
+pub struct LogHandle {
+    filter: reload::Handle<EnvFilter, Registry>,
+    quiet: Quiet,
+}
 
 impl LogHandle {
     /// Replaces the filter; a bad one changes nothing.
     pub fn set(&self, filter: &str) -> Result<(), LogError> {
-        let filter = parse(filter)?;
-        self.0.reload(filter).map_err(|_| LogError::Gone)
+        let filter = parse(filter, self.quiet)?;
+        self.filter.reload(filter).map_err(|_| LogError::Gone)
     }
 }
 
 /// Sets up the process's log. Once a process.
-pub fn init(args: &LogArgs) -> Result<LogHandle, LogError> {
-    let (filter, handle) = reload::Layer::new(parse(&args.filter)?);
+pub fn init(args: &LogArgs, quiet: Quiet) -> Result<LogHandle, LogError> {
+    let (filter, handle) = reload::Layer::new(parse(&args.filter, quiet)?);
     let registry = tracing_subscriber::registry().with(filter);
     let done = match args.format {
         LogFormat::Json => {
@@ -77,7 +84,7 @@ pub fn init(args: &LogArgs) -> Result<LogHandle, LogError> {
         LogFormat::Text => registry.with(fmt::layer().with_ansi(false).with_writer(|| Stderr)).try_init(),
     };
     done.map_err(|_| LogError::AlreadySet)?;
-    Ok(LogHandle(handle))
+    Ok(LogHandle { filter: handle, quiet })
 }
 
 /// Standard error, whose reader may leave it full: then lines are lost, and nobody waits.
@@ -106,7 +113,7 @@ fn has_room(output: &impl AsFd) -> bool {
     poll(&mut output, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
-fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+fn parse(filter: &str, quiet: Quiet) -> Result<EnvFilter, LogError> {
     let refused = |reason| LogError::Filter { filter: filter.to_owned(), reason };
     // To EnvFilter a lone word is a module, so a mistyped level would silence everything else.
     if let Some(word) =
@@ -114,27 +121,41 @@ fn parse(filter: &str) -> Result<EnvFilter, LogError> {
     {
         return Err(refused(format!("{word:?} is no level")));
     }
-    EnvFilter::try_new(filter).map_err(|error| refused(error.to_string()))
+    EnvFilter::try_new(with_quiet(filter, quiet)).map_err(|error| refused(error.to_string()))
+}
+
+/// The filter, and what libraries may say of which it says nothing.
+fn with_quiet(filter: &str, quiet: Quiet) -> String {
+    let names = |library: &str| filter.split(',').any(|part| part.trim_start().starts_with(library));
+    let library = |directive: &'static str| directive.split([':', '=']).next().unwrap_or(directive);
+    let added = quiet.iter().filter(|directive| !names(library(directive)));
+    added.fold(filter.to_owned(), |filter, directive| format!("{filter},{directive}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, with_quiet};
 
     #[test]
     fn levels_and_directives_are_filters() {
         for good in
             ["info", "OFF", "proxy=debug", "warn,injector::webhook=trace", "info,proxy[span{field=1}]=debug"]
         {
-            assert!(parse(good).is_ok(), "{good}");
+            assert!(parse(good, &["kube_client::client=off"]).is_ok(), "{good}");
         }
     }
 
     #[test]
     fn a_bad_filter_is_named() {
         for bad in ["proxy=loud", "loud", "warning", "info,proxy"] {
-            let error = parse(bad).err().map(|error| error.to_string()).unwrap_or_default();
+            let error = parse(bad, &[]).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains(&format!("{bad:?}")) && error.contains("allowed are"), "{bad:?}: {error}");
         }
+    }
+    #[test]
+    fn a_library_is_quiet_until_it_is_named() {
+        let quiet = &["kube_client::client=off", "kube_runtime=off"];
+        assert_eq!(with_quiet("debug", quiet), "debug,kube_client::client=off,kube_runtime=off");
+        assert_eq!(with_quiet("info,kube_client=debug", quiet), "info,kube_client=debug,kube_runtime=off");
     }
 }

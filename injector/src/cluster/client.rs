@@ -20,6 +20,10 @@ pub struct ClusterArgs {
     pub kubeconfig: Option<PathBuf>,
 }
 
+/// The client's own lines about failures. Each is returned, too, and told once as long as it lasts.
+pub const QUIET: runtime::log::Quiet =
+    &["kube_client::client=off", "kube_client::client::tls=warn", "kube_runtime::watcher=off"];
+
 /// A call that takes longer is given up and tried again, so that one that hangs holds up nothing else for long.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

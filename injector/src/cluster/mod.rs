@@ -9,7 +9,7 @@ mod survey;
 mod told;
 mod webhook_config;
 
-pub use client::{Clients, ClusterArgs, connect};
+pub use client::{Clients, ClusterArgs, QUIET, connect};
 pub use clock::ApiClock;
 pub use namespaces::Namespaces;
 pub use secret::{AuthorityStore, Stored};
