@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::StepError;
 use super::metrics::CertificateMetrics;
-use crate::pki::{Bundle, FilesError, Leaf, Named, Provided, Validity};
+use crate::pki::{Bundle, FilesError, Leaf, Named, Provided, Publication, Validity};
 
 /// Certificates that somebody else makes; flatten them into a subcommand's arguments.
 #[derive(Args, Clone, Debug)]
@@ -113,9 +113,13 @@ impl Files {
         authorities.fold(Bundle::default(), |all, each| all.or(each))
     }
 
-    /// What to serve from now on: another one than is served, when the API server knows its authority or there is no
-    /// choice.
-    pub(super) fn renew(&mut self, now: SystemTime, settled: &Bundle) -> Result<Option<Leaf>, StepError> {
+    /// What to serve from now on: another one than is served, when every API server knows its authority, or the served one
+    /// is of no use.
+    pub(super) fn renew(
+        &mut self,
+        now: SystemTime,
+        publication: &Publication,
+    ) -> Result<Option<Leaf>, StepError> {
         let Some((_, good)) = &self.good else { return Ok(None) };
         if let Some(serving) = &self.serving {
             if serving.leaf.chain() == good.leaf.chain() {
@@ -124,8 +128,13 @@ impl Files {
                 current.map_err(|source| FilesError::NotValidNow { path, source })?;
                 return Ok(None);
             }
-            if !ends_soon(&serving.leaf, now) && settled.verifies(good.leaf.chain(), &self.name, now).is_err()
-            {
+            let is_verified =
+                |bundle: Bundle, leaf: &Leaf| bundle.verifies(leaf.chain(), &self.name, now).is_ok();
+            let published = publication.bundle();
+            let is_better =
+                !is_verified(published.clone(), &serving.leaf) && is_verified(published, &good.leaf);
+            let has_settled = is_verified(publication.settled(now), &good.leaf);
+            if !is_better && !has_settled && !ends_soon(&serving.leaf, now) {
                 return Ok(None);
             }
         }

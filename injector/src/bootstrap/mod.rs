@@ -197,10 +197,9 @@ impl Bootstrap {
 
     fn renew(&mut self) -> Result<(), StepError> {
         let now = self.clock.now();
-        let settled = self.publication.settled(now);
         let renewed = match &mut self.source {
-            Source::BuiltIn(built_in) => built_in.renew(now, &settled)?,
-            Source::Files(files) => files.renew(now, &settled)?,
+            Source::BuiltIn(built_in) => built_in.renew(now, &self.publication.settled(now))?,
+            Source::Files(files) => files.renew(now, &self.publication)?,
         };
         if let Some(leaf) = renewed {
             let end = leaf.validity().not_after;

@@ -25,13 +25,15 @@ async fn replicas_that_start_at_once_share_one_authority() {
     }
 }
 
-/// Only the field of the entry that is ours, and the object of that uid.
+/// Only that field of the entries that are ours, and the object of that uid.
 #[tokio::test]
 async fn publishing_changes_one_field() {
     let api = api_server();
     let _injector = Injector::ready(&api).await;
     let mut published = api.get(&configuration_path()).unwrap();
-    published["webhooks"][0]["clientConfig"].as_object_mut().unwrap().remove("caBundle").unwrap();
+    for entry in published["webhooks"].as_array_mut().unwrap() {
+        entry["clientConfig"].as_object_mut().unwrap().remove("caBundle").unwrap();
+    }
     let metadata = published["metadata"].as_object_mut().unwrap();
     metadata.retain(|key, _| key == "name");
     assert_eq!(published, configuration());
@@ -136,7 +138,9 @@ async fn a_missing_configuration_is_waited_for_and_never_created() {
     assert!(reasons.contains("manifests/webhook.yaml"), "{reasons}");
     assert!(api.get(&configuration_path()).is_none());
     let mut foreign = configuration();
-    foreign["webhooks"][0]["name"] = json!("other.example.com");
+    for (index, entry) in foreign["webhooks"].as_array_mut().unwrap().iter_mut().enumerate() {
+        entry["name"] = json!(format!("{index}.example.com"));
+    }
     api.put(&configuration_path(), foreign);
     injector
         .admin_until("/healthz/ready", |status, body| status == 503 && body.contains("has no entry"))

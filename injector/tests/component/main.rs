@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod admitted;
 #[cfg(test)]
+mod certificate_files;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod common;
@@ -23,7 +25,11 @@ mod invariants;
 #[cfg(test)]
 mod judge;
 #[cfg(test)]
+mod namespaces;
+#[cfg(test)]
 mod reviews;
+#[cfg(test)]
+mod rotation;
 #[cfg(test)]
 mod running;
 #[cfg(test)]

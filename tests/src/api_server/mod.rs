@@ -1,26 +1,31 @@
-//! A scripted Kubernetes API server on loopback, plain HTTP: it keeps Secrets and MutatingWebhookConfigurations in memory
-//! and answers as the real one does where the injector looks (404, 409, resourceVersion, merge, apply by entry name).
+//! A scripted Kubernetes API server on loopback, plain HTTP: it keeps Secrets, MutatingWebhookConfigurations and Namespaces
+//! in memory and answers as the real one does where the injector looks (404, 409, resourceVersion, merge, apply by entry
+//! name, lists and watches of metadata).
 //!
-//! It deliberately validates nothing, knows neither users nor field ownership (every apply is forced), and has no watch.
+//! It deliberately validates nothing, and knows neither users nor field ownership (every apply is forced).
 //! It runs on a thread of its own, so that a test of any kind can use it, and ends when it is dropped.
 //!
 //! Invariant: an object changes only by a request or by [`ApiServer::put`], [`ApiServer::edit`] and
 //! [`ApiServer::remove`], and every change bumps its resourceVersion.
 
+mod watch_body;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+
+use self::watch_body::Answer;
 
 /// Path of a MutatingWebhookConfiguration.
 pub fn webhook_configuration_path(name: &str) -> String {
@@ -31,6 +36,13 @@ pub fn webhook_configuration_path(name: &str) -> String {
 pub fn secret_path(namespace: &str, name: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/secrets/{name}")
 }
+
+/// Path of a Namespace.
+pub fn namespace_path(name: &str) -> String {
+    format!("{NAMESPACES}/{name}")
+}
+
+const NAMESPACES: &str = "/api/v1/namespaces";
 
 /// The running server.
 pub struct ApiServer {
@@ -50,8 +62,12 @@ struct Shared {
 struct State {
     objects: BTreeMap<String, Value>,
     version: u64,
+    /// Every change, by its version.
+    events: Vec<(u64, &'static str, String, Value)>,
     fail_next: usize,
     down: bool,
+    /// What is answered as the time, for a clock that is off.
+    date: Option<String>,
     requests: Vec<String>,
 }
 
@@ -115,7 +131,7 @@ impl ApiServer {
 
     /// Deletes an object.
     pub fn remove(&self, path: &str) {
-        self.state().objects.remove(path);
+        self.state().delete(path);
         self.notify();
     }
 
@@ -132,6 +148,12 @@ impl ApiServer {
     /// While down, every connection is closed without an answer.
     pub fn set_down(&self, down: bool) {
         self.state().down = down;
+        self.notify();
+    }
+
+    /// Answers come with this time from now on, which stands still.
+    pub fn set_date(&self, time: SystemTime) {
+        self.state().date = Some(httpdate::fmt_http_date(time));
     }
 
     /// `METHOD /path` of every request so far.
@@ -210,9 +232,49 @@ impl State {
                 metadata.insert("resourceVersion".to_owned(), Value::String(version.to_string()));
             }
         }
+        let kind = if self.objects.contains_key(path) { "MODIFIED" } else { "ADDED" };
         self.objects.insert(path.to_owned(), object.clone());
+        self.events.push((version, kind, path.to_owned(), object.clone()));
         object
     }
+
+    fn delete(&mut self, path: &str) -> Option<Value> {
+        let mut object = self.objects.remove(path)?;
+        self.version += 1;
+        if let Some(metadata) = object.get_mut("metadata") {
+            metadata["resourceVersion"] = Value::String(self.version.to_string());
+        }
+        self.events.push((self.version, "DELETED", path.to_owned(), object.clone()));
+        Some(object)
+    }
+
+    /// The metadata of all namespaces, as a list has it.
+    fn namespaces(&self) -> Value {
+        let items = self.objects.iter().filter(|(path, _)| is_namespace(path));
+        json!({
+            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList",
+            "metadata": {"resourceVersion": self.version.to_string()},
+            "items": items.map(|(_, object)| partial(object)).collect::<Vec<_>>(),
+        })
+    }
+
+    /// What happened to namespaces after a version: the last version and the lines of a watch.
+    fn events_after(&self, version: u64) -> (u64, Vec<String>) {
+        let events = self.events.iter().filter(|(at, _, path, _)| *at > version && is_namespace(path));
+        let line =
+            |kind: &str, object: &Value| json!({"type": kind, "object": partial(object)}).to_string() + "\n";
+        (self.version, events.map(|(_, kind, _, object)| line(kind, object)).collect())
+    }
+}
+
+fn is_namespace(path: &str) -> bool {
+    path.strip_prefix(NAMESPACES)
+        .and_then(|name| name.strip_prefix('/'))
+        .is_some_and(|name| !name.contains('/'))
+}
+
+fn partial(object: &Value) -> Value {
+    json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": object["metadata"]})
 }
 
 async fn accept(listener: std::net::TcpListener, shared: Arc<Shared>) {
@@ -230,30 +292,46 @@ async fn accept(listener: std::net::TcpListener, shared: Arc<Shared>) {
 }
 
 /// An error closes the connection without an answer.
-async fn answer(
-    shared: Arc<Shared>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, std::io::Error> {
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Answer>, std::io::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
     let path = parts.uri.path().to_owned();
     let mut state = shared.state();
     state.requests.push(format!("{} {path}", parts.method));
+    let watched = watched_from(&parts);
     let answer = if state.down {
         Err(std::io::Error::other("scripted outage"))
     } else if state.fail_next > 0 {
         state.fail_next -= 1;
         Ok(failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "scripted failure"))
+    } else if watched.is_some() {
+        Ok((StatusCode::OK, Value::Null))
     } else {
         Ok(respond(&mut state, (&parts.method, &path), &parts.headers, &body))
     };
+    let date = state.date.clone();
     drop(state);
     shared.notify();
     let (status, value) = answer?;
-    let mut response = Response::new(Full::from(value.to_string()));
+    let body = match watched {
+        Some(version) if status == StatusCode::OK => Answer::watch(shared, version),
+        Some(_) | None => Answer::from(value.to_string()),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(date) = date {
+        response.headers_mut().insert(DATE, HeaderValue::try_from(date).map_err(std::io::Error::other)?);
+    }
     Ok(response)
+}
+
+/// The version after which a request watches namespaces, if it does.
+fn watched_from(parts: &hyper::http::request::Parts) -> Option<u64> {
+    let query = parts.uri.query().filter(|_| parts.uri.path() == NAMESPACES)?;
+    let value = |key: &str| query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
+    value("watch").filter(|watch| *watch == "true")?;
+    value("resourceVersion")?.parse().ok()
 }
 
 fn respond(
@@ -263,11 +341,15 @@ fn respond(
     body: &[u8],
 ) -> (StatusCode, Value) {
     let old = state.objects.get(path).cloned();
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if method == Method::GET && path == NAMESPACES && accept.contains("as=PartialObjectMetadataList") {
+        return (StatusCode::OK, state.namespaces());
+    }
     if method == Method::GET {
         return old.map_or_else(|| not_found(path), |object| (StatusCode::OK, object));
     }
     if method == Method::DELETE {
-        return state.objects.remove(path).map_or_else(|| not_found(path), |object| (StatusCode::OK, object));
+        return state.delete(path).map_or_else(|| not_found(path), |object| (StatusCode::OK, object));
     }
     let Ok(sent) = serde_json::from_slice::<Value>(body) else {
         return failure(StatusCode::BAD_REQUEST, "BadRequest", "the body is not JSON");
