@@ -13,7 +13,7 @@ use super::ClusterError;
 /// Owner of the field in server-side apply.
 const FIELD_MANAGER: &str = api::control::INJECTOR;
 
-/// Names of the entries whose bundle we keep.
+/// Entries that are always there. A configuration may add others of ours, which are known by how their names end.
 const ENTRIES: [&str; 2] = [api::control::WEBHOOK_NAMESPACE_ENTRY, api::control::WEBHOOK_OBJECT_ENTRY];
 
 /// The configuration of a name.
@@ -46,7 +46,7 @@ impl WebhookConfiguration {
         let Some(configuration) = found else {
             return Err(ClusterError::NoConfiguration { name: self.name.clone() });
         };
-        let is_ours = |entry: &MutatingWebhook| ENTRIES.contains(&entry.name.as_str());
+        let is_ours = |entry: &MutatingWebhook| entry.name.ends_with(api::control::WEBHOOK_ENTRY_SUFFIX);
         let entries = configuration.webhooks.unwrap_or_default();
         let ours: Vec<_> = entries.into_iter().filter(is_ours).collect();
         if ours.is_empty() {
