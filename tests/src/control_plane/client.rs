@@ -23,6 +23,8 @@ pub struct Client {
     authorization: String,
     tls: TlsConnector,
     connection: Option<SendRequest<Full<Bytes>>>,
+    /// `Impersonate-*` headers of every request.
+    impersonated: Vec<(&'static str, String)>,
 }
 
 /// What the API server answered.
@@ -68,7 +70,20 @@ impl Client {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let tls = TlsConnector::from(Arc::new(config));
-        Ok(Self { address, authorization: format!("Bearer {token}"), tls, connection: None })
+        Ok(Self {
+            address,
+            authorization: format!("Bearer {token}"),
+            tls,
+            connection: None,
+            impersonated: Vec::new(),
+        })
+    }
+
+    /// The same client as somebody else; only who may do everything may.
+    pub fn impersonating(mut self, user: &str, groups: &[String]) -> Self {
+        let groups = groups.iter().map(|group| ("impersonate-group", group.clone()));
+        self.impersonated = [("impersonate-user", user.to_owned())].into_iter().chain(groups).collect();
+        self
     }
 
     /// Reads an object, a list, or what else is at a path.
@@ -110,6 +125,9 @@ impl Client {
             .uri(path)
             .header(HOST, self.address.to_string())
             .header(AUTHORIZATION, self.authorization.as_str());
+        for (name, value) in &self.impersonated {
+            request = request.header(*name, value);
+        }
         if let Some((media, _)) = body {
             request = request.header(CONTENT_TYPE, media);
         }
