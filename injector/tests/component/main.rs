@@ -33,6 +33,11 @@ mod rotation;
 #[cfg(test)]
 mod running;
 #[cfg(test)]
+mod selection;
+#[cfg(test)]
 mod stop;
 #[cfg(test)]
 mod targets;
+#[cfg(test)]
+#[path = "../truth/mod.rs"]
+mod truth;

@@ -1,0 +1,77 @@
+//! Labels that change while pods come. The API server alone decides about them, so that no cache of ours can be late. Its own can:
+//! it looks a namespace up that it does not know, and goes by its watch for one that it does, which is milliseconds behind.
+
+use std::time::{Duration, Instant};
+
+use injector::inject::Settings;
+use serde_json::{Value, json};
+use tests::control_plane::{Client, pods_path};
+
+use crate::mesh::Mesh;
+
+/// Namespaces, and with each several changes of its label.
+const NAMESPACES: usize = 100;
+
+/// A label that is set in the same second as the pod is created counts.
+const SAME_SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn a_new_namespaces_label_counts_for_its_first_pod() {
+    let mesh = Mesh::start(&Settings::default(), &[]).await;
+    let mut client = mesh.client();
+    for index in 0..NAMESPACES {
+        for (value, injected) in [("enabled", true), ("disabled", false)] {
+            let namespace = format!("{value}-{index}");
+            let labels = json!({ "istio-injection": value });
+            mesh.control_plane.create_namespace(&namespace, &labels).await.unwrap();
+            assert_eq!(is_injected(&mut client, &namespace).await, injected, "{namespace}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_changed_label_counts_within_the_same_second() {
+    let mesh = Mesh::start(&Settings::default(), &[]).await;
+    let mut client = mesh.client();
+    let (mut at_once, mut slowest) = (0, Duration::ZERO);
+    for index in 0..NAMESPACES {
+        let namespace = format!("labelled-{index}");
+        mesh.control_plane.create_namespace(&namespace, &json!({})).await.unwrap();
+        assert!(!is_injected(&mut client, &namespace).await, "{namespace} without a label");
+        for (value, injected) in [
+            (json!("enabled"), true),
+            (json!("disabled"), false),
+            (json!("enabled"), true),
+            (Value::Null, false),
+        ] {
+            let labels = json!({"metadata": {"labels": {"istio-injection": value}}});
+            client
+                .merge(&format!("/api/v1/namespaces/{namespace}"), &labels)
+                .await
+                .unwrap()
+                .object()
+                .unwrap();
+            let changed = Instant::now();
+            let mut tries = 1;
+            while is_injected(&mut client, &namespace).await != injected {
+                assert!(changed.elapsed() < SAME_SECOND, "{namespace} with {value}, after {tries} pods");
+                tries += 1;
+            }
+            at_once += usize::from(tries == 1);
+            slowest = slowest.max(changed.elapsed());
+        }
+    }
+    println!(
+        "{at_once} of {} changes counted for the next pod, the slowest after {slowest:?}",
+        4 * NAMESPACES
+    );
+}
+
+async fn is_injected(client: &mut Client, namespace: &str) -> bool {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app"},
+        "spec": {"containers": [{"name": "app", "image": "example.com/app"}]},
+    });
+    let created = client.create(&format!("{}?dryRun=All", pods_path(namespace)), &pod).await.unwrap();
+    created["spec"]["initContainers"].as_array().is_some_and(|containers| !containers.is_empty())
+}

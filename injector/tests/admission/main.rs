@@ -1,0 +1,16 @@
+//! Admission through a real API server: what it sends us, by which entry, and what we answer. Etcd and kube-apiserver run on
+//! loopback (`tests::control_plane`), the injector in this process with the rights that the manifests give it.
+//!
+//! `cfg(test)` is always true here; it tells clippy that helpers, too, may unwrap.
+
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod labels;
+#[cfg(test)]
+mod mesh;
+#[cfg(test)]
+mod table;
+#[cfg(test)]
+#[path = "../truth/mod.rs"]
+mod truth;
