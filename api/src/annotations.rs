@@ -95,3 +95,6 @@ pub const LINKERD_INJECT: &str = "linkerd.io/inject";
 
 /// Prefix of Linkerd's other annotations.
 pub const LINKERD_PREFIX: &str = "linkerd.io/";
+
+/// Set by OpenShift on the pods of a DeploymentConfig: its name.
+pub const DEPLOYMENT_CONFIG: &str = "openshift.io/deployment-config.name";

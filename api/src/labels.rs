@@ -36,6 +36,9 @@ pub const NODE_OS: &str = "kubernetes.io/os";
 /// Set by the Deployment controller on the pods of a ReplicaSet; the ReplicaSet's name ends with its value.
 pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 
+/// Set by Argo Rollouts in place of [`POD_TEMPLATE_HASH`].
+pub const ROLLOUTS_POD_TEMPLATE_HASH: &str = "rollouts-pod-template-hash";
+
 /// The name under which telemetry shows a workload; written on injection where the user did not.
 pub const CANONICAL_NAME: &str = "service.istio.io/canonical-name";
 

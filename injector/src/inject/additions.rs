@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, Volume};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
 use serde_json::Value;
 
 use super::edit::{Edit, Place};
@@ -13,7 +13,7 @@ use super::options::{Mode, Options};
 use super::pod::{Part, name_of};
 use super::reason::Reason;
 use super::status::{Entries, Status};
-use super::{init, proxy, volumes};
+use super::{init, probes, prometheus, proxy, volumes};
 
 /// Everything that is added.
 pub(super) struct Additions {
@@ -55,18 +55,21 @@ impl Additions {
         warnings: &mut Vec<String>,
     ) -> (Self, Status) {
         let names = Names::of(facts);
+        let probes = probes::plan(facts.pod, options, warnings);
+        let scrape = prometheus::plan(facts.pod, options, warnings);
+        let mut proxy = proxy::container(options, &names, facts.settings, warnings);
+        tell(&mut proxy, api::env::APP_PROBERS, probes.table);
+        tell(&mut proxy, api::env::PROMETHEUS_ANNOTATIONS, scrape.application);
+        let mut annotations = metadata::annotations(facts.pod);
+        annotations.extend(scrape.annotations);
         let additions = Self {
             mode: *options.mode,
-            containers: placed(
-                options,
-                init::container(&options.traffic, facts.settings),
-                proxy::container(options, &names, facts.settings, warnings),
-            ),
+            containers: placed(options, init::container(&options.traffic, facts.settings), proxy),
             volumes: volumes::volumes(),
             pull_secrets: pull_secrets(facts),
             labels: names.labels(facts.pod),
-            annotations: metadata::annotations(facts.pod),
-            edits: Vec::new(),
+            annotations: annotations.added,
+            edits: probes.edits.into_iter().chain(annotations.edits).collect(),
         };
         additions.with_status(facts, reasons)
     }
@@ -114,6 +117,17 @@ fn placed(options: &Options, init: Container, proxy: Container) -> Vec<Placed> {
     let init = Placed { name, list, position: init_position, container: init };
     let (name, list) = (api::pod::PROXY_CONTAINER, proxy_list);
     vec![init, Placed { name, list, position: proxy_position, container: proxy }]
+}
+
+/// What the proxy learns of this pod alone.
+fn tell(proxy: &mut Container, name: &str, value: Option<String>) {
+    // The kubelet expands $(NAME) in values; a doubled dollar is a dollar.
+    let variable = |value: String| EnvVar {
+        name: name.to_owned(),
+        value: Some(value.replace('$', "$$")),
+        ..EnvVar::default()
+    };
+    proxy.env.get_or_insert_default().extend(value.map(variable));
 }
 
 /// The mesh's pull secrets that the pod has not yet.

@@ -23,6 +23,8 @@ mod namespace;
 mod options;
 mod patch;
 mod pod;
+mod probes;
+mod prometheus;
 mod proxy;
 mod reason;
 mod requester;

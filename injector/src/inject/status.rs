@@ -70,7 +70,7 @@ pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A status that somebody copied along with a pod's metadata describes nothing, but it is theirs and comes back; one that
 /// is longer than any of ours does not.
-const LONGEST_LEFTOVER: usize = 1024;
+const LONGEST_LEFTOVER: usize = 16 * 1024;
 
 /// Nobody's time is spent on a text or a list that is longer than any of ours.
 const LONGEST: usize = 128 * 1024;

@@ -199,21 +199,25 @@ fn what_was_changed_since_stays_and_is_told() {
     assert_eq!(warnings.len(), 3);
 }
 
-/// What another option edits no more is as it was, and the rest of the injection stays.
-#[test]
-fn an_edit_that_is_wanted_no_more_is_undone_by_the_next_review() {
-    let changed = injected();
+/// As [`crate::inject::decide`] does it.
+fn reviewed(pod: &Value) -> Value {
     let request = Request {
-        pod: &changed,
+        pod,
         matched: Matched::Namespace,
         namespace: "shop".into(),
         requester: None,
         workload: None,
     };
     let decision = crate::inject::decide(&request, &settings());
-    let mut result = changed.clone();
+    let mut result = pod.clone();
     apply(&mut result, &decision.operations).unwrap();
-    assert_eq!(result, injected_with(&pod(), Vec::new()));
+    result
+}
+
+/// What is edited no more is as it was, what is edited instead is so, and the rest of the injection stays.
+#[test]
+fn an_edit_that_is_wanted_no_more_is_undone_by_the_next_review() {
+    assert_eq!(reviewed(&injected()), reviewed(&pod()));
 }
 
 /// The form of the status before values and originals were recorded.

@@ -45,10 +45,18 @@ fn hostile() -> Vec<String> {
     values
 }
 
-/// The pod without what was set, and without what names it: what the value must not reach.
+/// The pod without what was set, and without what tells of it, so that it can be put back: what the value must not reach.
 fn beyond(patched: &Value, key: &str) -> String {
     let mut rest = patched.clone();
-    rest["metadata"]["annotations"].as_object_mut().unwrap().remove(key);
+    let annotations = rest["metadata"]["annotations"].as_object_mut().unwrap();
+    annotations.remove(key);
+    if let Some(status) = annotations.get_mut(api::annotations::STATUS) {
+        let mut told: Value = serde_json::from_str(status.as_str().unwrap()).unwrap();
+        for entries in ["annotations", "replaced"] {
+            told[entries].as_object_mut().map(|entries| entries.remove(key));
+        }
+        *status = json!(told.to_string());
+    }
     rest.to_string()
 }
 
