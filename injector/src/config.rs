@@ -8,7 +8,7 @@ use runtime::log::LogArgs;
 use crate::bootstrap::{FileArgs, LifetimeArgs};
 use crate::cluster::ClusterArgs;
 use crate::command;
-use crate::inject::InjectArgs;
+use crate::configuration::ConfigurationArgs;
 
 /// Adds the mesh's containers to pods: as the cluster's admission webhook, or to manifests in files
 #[derive(Clone, Debug, Parser)]
@@ -74,7 +74,7 @@ pub struct ServeArgs {
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub inject: InjectArgs,
+    pub configuration: ConfigurationArgs,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]

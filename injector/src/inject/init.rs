@@ -105,10 +105,10 @@ mod tests {
 
     fn init(redirect_backend: RedirectBackend) -> (String, Vec<String>, Vec<String>) {
         let args = InjectArgs {
-            proxy_image: "proxy:1".to_owned(),
-            init_image: "init:1".to_owned(),
-            init_iptables_image: "init-iptables:1".to_owned(),
-            redirect_backend,
+            init_image: Some("init:1".to_owned()),
+            init_iptables_image: Some("init-iptables:1".to_owned()),
+            redirect_backend: Some(redirect_backend),
+            ..InjectArgs::default()
         };
         let container = container(&Default::default(), &Settings::new(&args, "remora-system"));
         let granted =

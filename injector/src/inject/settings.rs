@@ -9,24 +9,26 @@ use sha2::{Digest, Sha256};
 
 use super::selection::Selection;
 
-/// Options of injection; flatten them into a subcommand's arguments.
-#[derive(Args, Clone, Debug)]
+/// Options that take the place of what the configuration file says; flatten them into a subcommand's arguments.
+#[derive(Args, Clone, Debug, Default)]
 pub struct InjectArgs {
-    /// Image of the sidecar
-    #[arg(long, env = "REMORA_PROXY_IMAGE", default_value = api::pod::PROXY_IMAGE, value_name = "IMAGE", value_parser = NonEmptyStringValueParser::new())]
-    pub proxy_image: String,
+    /// Image of the sidecar, in place of the configuration's
+    #[arg(long, env = "REMORA_PROXY_IMAGE", value_name = "IMAGE", value_parser = NonEmptyStringValueParser::new())]
+    pub proxy_image: Option<String>,
 
-    /// Image of the init container that installs the redirect rules
-    #[arg(long, env = "REMORA_INIT_IMAGE", default_value = api::pod::INIT_IMAGE, value_name = "IMAGE", value_parser = NonEmptyStringValueParser::new())]
-    pub init_image: String,
+    /// Image of the init container that installs the redirect rules, in place of the configuration's
+    #[arg(long, env = "REMORA_INIT_IMAGE", value_name = "IMAGE", value_parser = NonEmptyStringValueParser::new())]
+    pub init_image: Option<String>,
 
-    /// Image of the init container for the two iptables backends: the same program, with iptables' own beside it
-    #[arg(long, env = "REMORA_INIT_IPTABLES_IMAGE", default_value = api::pod::INIT_IPTABLES_IMAGE, value_name = "IMAGE", value_parser = NonEmptyStringValueParser::new())]
-    pub init_iptables_image: String,
+    /// Image of the init container for the two iptables backends, in place of the configuration's: the same program, with
+    /// iptables' own beside it
+    #[arg(long, env = "REMORA_INIT_IPTABLES_IMAGE", value_name = "IMAGE", value_parser = NonEmptyStringValueParser::new())]
+    pub init_iptables_image: Option<String>,
 
-    /// How the redirect rules are installed; what this names decides which of the two images is taken
-    #[arg(long, env = api::env::REDIRECT_BACKEND, default_value = "auto", value_enum, value_name = "BACKEND")]
-    pub redirect_backend: RedirectBackend,
+    /// How the redirect rules are installed, in place of the configuration's; what this names decides which of the two
+    /// images is taken
+    #[arg(long, env = api::env::REDIRECT_BACKEND, value_enum, value_name = "BACKEND")]
+    pub redirect_backend: Option<RedirectBackend>,
 }
 
 /// How the init container installs the redirect rules.
@@ -92,19 +94,29 @@ pub struct Images {
 }
 
 impl Settings {
-    /// Settings of an installation whose own namespace is `own_namespace`.
+    /// Settings of an installation without a configuration file.
     pub fn new(args: &InjectArgs, own_namespace: &str) -> Self {
-        let settings = Self {
-            images: Images {
-                proxy: args.proxy_image.clone(),
-                init_redirect: args.init_image.clone(),
-                init_redirect_iptables: args.init_iptables_image.clone(),
-                pull_secrets: Vec::new(),
-            },
-            redirect_backend: args.redirect_backend,
-            ..Self::unhashed(own_namespace)
+        Self::default().installed(args, own_namespace)
+    }
+
+    /// The settings of a configuration file as an installation in `own_namespace` runs them: options win.
+    pub fn installed(mut self, args: &InjectArgs, own_namespace: &str) -> Self {
+        let replace = |image: &mut String, by: &Option<String>| {
+            if let Some(by) = by {
+                image.clone_from(by);
+            }
         };
-        settings.hashed()
+        replace(&mut self.images.proxy, &args.proxy_image);
+        replace(&mut self.images.init_redirect, &args.init_image);
+        replace(&mut self.images.init_redirect_iptables, &args.init_iptables_image);
+        self.redirect_backend = args.redirect_backend.unwrap_or(self.redirect_backend);
+        own_namespace.clone_into(&mut self.own_namespace);
+        self.hashed()
+    }
+
+    /// Tells apart whatever pods would see of two configurations.
+    pub fn hash(&self) -> &str {
+        &self.hash
     }
 
     fn unhashed(own_namespace: &str) -> Self {
@@ -150,6 +162,11 @@ impl Settings {
         &self.own_namespace
     }
 
+    /// Everything that is wrong; empty where it can be used.
+    pub fn problems(&self) -> Vec<String> {
+        self.images.problems()
+    }
+
     /// The image of the init container.
     pub(super) fn redirect_image(&self) -> &str {
         match self.redirect_backend {
@@ -165,6 +182,26 @@ impl Default for Settings {
     /// The settings of the manifests: images and namespace of the contract.
     fn default() -> Self {
         Self::unhashed(api::control::NAMESPACE).hashed()
+    }
+}
+
+impl Images {
+    /// A pod with an image of no name would be refused by the API server, and so would all pods.
+    fn problems(&self) -> Vec<String> {
+        let named = [
+            ("proxy", &self.proxy),
+            ("initRedirect", &self.init_redirect),
+            ("initRedirectIptables", &self.init_redirect_iptables),
+        ];
+        let bad = |image: &str| image.is_empty() || image.contains(char::is_whitespace);
+        let images = named.into_iter().filter(|(_, image)| bad(image)).map(|(field, image)| {
+            let allowed = "allowed is the name of an image, such as registry.example.com/proxy:1.0";
+            format!("images.{field} is {image:?}; {allowed}")
+        });
+        let secrets = self.pull_secrets.iter().filter(|name| bad(name)).map(|name| {
+            format!("images.pullSecrets has {name:?}; allowed are names of Secrets")
+        });
+        images.chain(secrets).collect()
     }
 }
 
