@@ -1,22 +1,23 @@
 //! The only wiring: listeners, webhook, certificates and administration of a running injector.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
 use runtime::listen::{Listen, ListenError, Scope};
 use runtime::metrics::Metrics;
 use runtime::readiness::{Condition, Readiness};
 use runtime::shutdown::{self, Shutdown};
 use rustls::ServerConfig;
+use tokio::task::JoinSet;
 
 use crate::bootstrap::{Bootstrap, Identity, LifetimesError, Places};
 use crate::cluster::{self, AuthorityStore, ClusterError, Namespaces, WebhookConfiguration};
 use crate::config::ServeArgs;
-use crate::inject::Settings;
+use crate::configuration::{self, ConfigurationError, ConfigurationMetrics, Current};
 use crate::pki::CurrentLeaf;
-use crate::webhook::{self, ServerTiming, WebhookMetrics};
+use crate::webhook::{self, Reviewer, ServerTiming, WebhookMetrics};
 
 /// A connection lives for a minute: often enough that a new replica soon has its share, seldom enough that handshakes
 /// cost nothing.
@@ -31,6 +32,9 @@ pub enum AppError {
     /// A port.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The configuration file.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
     /// The way to the API server.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -45,6 +49,9 @@ pub enum AppError {
     Serve(#[from] std::io::Error),
 }
 
+/// What goes on beside the reviews, for as long as the program runs.
+type Background = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// An injector whose ports are open.
 pub struct App {
     webhook: Vec<TcpListener>,
@@ -52,9 +59,7 @@ pub struct App {
     tls: Arc<ServerConfig>,
     router: axum::Router,
     timing: ServerTiming,
-    bootstrap: Bootstrap,
-    namespaces: Namespaces,
-    watches: Client,
+    background: Vec<Background>,
     readiness: Readiness,
     serving: Condition,
     metrics: Metrics,
@@ -63,6 +68,7 @@ pub struct App {
 impl App {
     /// Opens the ports. The API server may still be away.
     pub async fn start(args: &ServeArgs) -> Result<Self, AppError> {
+        let configuration = args.configuration.load(&args.namespace)?;
         let webhook = listen("webhook", "--webhook-port", args.webhook_port)?;
         let admin = listen("administration", "--admin-port", args.admin_port)?;
         let clients = cluster::connect(&args.cluster).await?;
@@ -70,8 +76,8 @@ impl App {
         let webhook_metrics = WebhookMetrics::new(&metrics);
         let served = CurrentLeaf::default();
         let store = AuthorityStore::new(clients.calls.clone(), &args.namespace, &args.ca_secret);
-        let configuration = WebhookConfiguration::new(clients.calls, &args.webhook_configuration);
-        let places = Places { store, configuration, clock: clients.clock };
+        let published = WebhookConfiguration::new(clients.calls, &args.webhook_configuration);
+        let places = Places { store, configuration: published, clock: clients.clock };
         let identity = Identity {
             namespace: args.namespace.clone(),
             service: args.service.clone(),
@@ -81,19 +87,31 @@ impl App {
         let bootstrap = Bootstrap::new(places, &identity, &args.tls, port, (&readiness, &metrics));
         let serving = readiness.condition("serving");
         serving.holds();
+        let configuration_metrics = ConfigurationMetrics::new(&metrics);
+        configuration_metrics.started(configuration.settings.hash());
+        let reviewer =
+            Reviewer { configuration: Current::new(configuration), namespaces: Namespaces::default() };
+        let background: Vec<Background> = vec![
+            Box::pin(bootstrap.run()),
+            Box::pin(reviewer.namespaces.clone().watch(clients.watches)),
+            Box::pin(configuration::watch(
+                args.configuration.clone(),
+                args.namespace.clone(),
+                reviewer.configuration.clone(),
+                configuration_metrics,
+            )),
+        ];
         Ok(Self {
             webhook,
             admin,
             tls: webhook::server_config(Arc::new(served))?,
-            router: webhook::router(Settings::new(&args.inject, &args.namespace), webhook_metrics),
+            router: webhook::router(reviewer, webhook_metrics),
             timing: ServerTiming {
                 connection_age: CONNECTION_AGE,
                 shutdown_delay: args.shutdown_delay,
                 finish: FINISH,
             },
-            bootstrap,
-            namespaces: Namespaces::default(),
-            watches: clients.watches,
+            background,
             readiness,
             serving,
             metrics,
@@ -129,14 +147,12 @@ impl App {
             admin_stop.request();
             served
         };
-        let caretaker = tokio::spawn(self.bootstrap.run());
-        let watcher = tokio::spawn(self.namespaces.watch(self.watches));
+        // It ends with this function.
+        let _background: JoinSet<()> = self.background.into_iter().collect();
         let ended = tokio::try_join!(webhook, admin, async {
             unready.await;
             Ok(())
         });
-        caretaker.abort();
-        watcher.abort();
         ended.map(|_| ()).map_err(AppError::Serve)
     }
 }

@@ -66,13 +66,11 @@ fn head(text: &str) -> Result<Result<(), Problems>, Error> {
         };
         (found != expected).then_some(Problem { line: None, text })
     };
-    let problems: Vec<_> = [
-        wrong(API_VERSION_FIELD, &api_version, API_VERSION),
-        wrong(KIND_FIELD, &kind, KIND),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let problems: Vec<_> =
+        [wrong(API_VERSION_FIELD, &api_version, API_VERSION), wrong(KIND_FIELD, &kind, KIND)]
+            .into_iter()
+            .flatten()
+            .collect();
     Ok(if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) })
 }
 
@@ -99,6 +97,12 @@ fn said(error: &Error) -> String {
     }
     if let Error::SerdeUnknownVariant { variant, expected, .. } = error {
         return format!("{variant:?} is not allowed; allowed are {}", listed(expected));
+    }
+    if let Error::Unexpected { expected: "mapping start", .. } = error {
+        return "this has no fields; allowed are lines `field: value`".to_owned();
+    }
+    if let Error::Unexpected { expected: "sequence start", .. } = error {
+        return "this is no list; allowed are lines `- value`, or [value, value]".to_owned();
     }
     let text = error.to_string();
     // The line is told already.
@@ -270,10 +274,11 @@ mod tests {
             ("images:\n  xyzzyxyzzy: x\n", 4, ["xyzzyxyzzy", "Allowed are proxy, initRedirect"]),
             ("redirectBackend: fast\n", 3, ["redirectBackend: fast", "auto, nft, iptables-nft"]),
             ("events: maybe\n", 3, ["events: maybe", "bool"]),
-            ("images: []\n", 3, ["images: []", "Images"]),
+            ("images: []\n", 3, ["images: []", "`field: value`"]),
+            ("workloadOverrides: all\n", 3, ["workloadOverrides: all", "- value"]),
             ("events: true\nevents: true\n", 4, ["events: true", "duplicate"]),
             ("images: {}\nimages: {}\n", 4, ["images: {}", "duplicate"]),
-            ("images: {\n", 4, ["", ""]),
+            ("images: {\n", 3, ["images: {", "unclosed"]),
             (&deep, 3, ["", ""]),
             (bomb, 3, ["", ""]),
         ] {

@@ -21,7 +21,7 @@ impl ConfigurationMetrics {
         let ours = Self { info: Family::default(), reloads: Family::default(), good: Gauge::default() };
         for result in ["applied", "failed"] {
             // There before the first one, so that a rate sees it.
-            ours.reloads.get_or_create(&[("result", result)]);
+            ours.reloads.get_or_create(&[("result", result)]).inc_by(0);
         }
         metrics.register(|registry| {
             registry.register(

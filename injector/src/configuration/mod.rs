@@ -54,7 +54,9 @@ pub struct Configuration {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigurationError {
     /// The file cannot be read.
-    #[error("configuration {file}: {source}; give --config a file that can be read, or leave the option away")]
+    #[error(
+        "configuration {file}: {source}; give --config a file that can be read, or leave the option away"
+    )]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -86,8 +88,7 @@ impl ConfigurationArgs {
         let bytes = read(file).map_err(unreadable)?;
         let checked = std::str::from_utf8(&bytes).map_err(|error| Problems::from(error.to_string()));
         let checked = checked.and_then(check);
-        let checked =
-            checked.map_err(|problems| ConfigurationError::Bad { file: file.clone(), problems })?;
+        let checked = checked.map_err(|problems| ConfigurationError::Bad { file: file.clone(), problems })?;
         Ok(self.complete(checked, own_namespace))
     }
 

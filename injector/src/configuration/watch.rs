@@ -64,7 +64,11 @@ impl Watcher {
             return;
         }
         self.metrics.failed();
-        tracing::warn!(failure, hash = self.current.load().settings.hash(), "the last good configuration is kept");
+        tracing::warn!(
+            failure,
+            hash = self.current.load().settings.hash(),
+            "the last good configuration is kept"
+        );
         self.failure = Some(failure);
     }
 }

@@ -198,9 +198,11 @@ impl Images {
             let allowed = "allowed is the name of an image, such as registry.example.com/proxy:1.0";
             format!("images.{field} is {image:?}; {allowed}")
         });
-        let secrets = self.pull_secrets.iter().filter(|name| bad(name)).map(|name| {
-            format!("images.pullSecrets has {name:?}; allowed are names of Secrets")
-        });
+        let secrets = self
+            .pull_secrets
+            .iter()
+            .filter(|name| bad(name))
+            .map(|name| format!("images.pullSecrets has {name:?}; allowed are names of Secrets"));
         images.chain(secrets).collect()
     }
 }

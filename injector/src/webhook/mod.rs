@@ -10,6 +10,7 @@ mod server;
 mod tls;
 
 pub use metrics::WebhookMetrics;
+pub use review::Reviewer;
 pub use router::router;
 pub use server::{ServerTiming, serve};
 pub use tls::{ProbeError, probe, server_config};

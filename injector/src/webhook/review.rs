@@ -7,7 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::inject::{self, Decision, Matched, Requester, Settings, Verdict};
+use crate::cluster::Namespaces;
+use crate::configuration::Current;
+use crate::inject::{self, Decision, Matched, Namespace, Requester, Verdict};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
@@ -126,27 +128,39 @@ struct Status {
     message: String,
 }
 
-/// Answers one review.
-pub(super) fn answer(body: &[u8], matched: Matched, settings: &Settings) -> Result<Answer, BadReview> {
-    let request = parse(body)?;
-    if request.operation != "CREATE" || !request.sub_resource.is_empty() {
-        // Containers of a pod that exists cannot be changed; the rules do not send this.
-        let body = written(&Response::allowed(&request.uid))?;
-        return Ok(Answer { body, result: "skipped", reason: "not-a-creation" });
+/// What reviews are answered by; clones share it.
+#[derive(Clone, Debug)]
+pub struct Reviewer {
+    /// The configuration that is in force.
+    pub configuration: Current,
+    /// What is known about namespaces.
+    pub namespaces: Namespaces,
+}
+
+impl Reviewer {
+    /// Answers one review.
+    pub(super) fn answer(&self, body: &[u8], matched: Matched) -> Result<Answer, BadReview> {
+        let request = parse(body)?;
+        if request.operation != "CREATE" || !request.sub_resource.is_empty() {
+            // Containers of a pod that exists cannot be changed; the rules do not send this.
+            let body = written(&Response::allowed(&request.uid))?;
+            return Ok(Answer { body, result: "skipped", reason: "not-a-creation" });
+        }
+        let metadata = self.namespaces.get(&request.namespace);
+        let decision = inject::decide(
+            &inject::Request {
+                pod: &request.object,
+                matched,
+                namespace: Namespace { name: &request.namespace, metadata: metadata.as_deref() },
+                requester: request.user_info.as_ref(),
+                workload: None,
+            },
+            &self.configuration.load().settings,
+        );
+        tracing::debug!(namespace = request.namespace, verdict = ?decision.verdict, "reviewed");
+        let reason = decision.reasons.first().map_or("none", |reason| reason.code.as_str());
+        Ok(Answer { body: decided(&request.uid, &decision)?, result: result(decision.verdict), reason })
     }
-    let decision = inject::decide(
-        &inject::Request {
-            pod: &request.object,
-            matched,
-            namespace: request.namespace.as_str().into(),
-            requester: request.user_info.as_ref(),
-            workload: None,
-        },
-        settings,
-    );
-    tracing::debug!(namespace = request.namespace, verdict = ?decision.verdict, "reviewed");
-    let reason = decision.reasons.first().map_or("none", |reason| reason.code.as_str());
-    Ok(Answer { body: decided(&request.uid, &decision)?, result: result(decision.verdict), reason })
 }
 
 fn parse(body: &[u8]) -> Result<Request, BadReview> {

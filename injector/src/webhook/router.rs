@@ -13,8 +13,8 @@ use axum::routing::post;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::metrics::WebhookMetrics;
-use super::review;
-use crate::inject::{Matched, Settings};
+use super::review::Reviewer;
+use crate::inject::Matched;
 
 /// The longest body. An object in etcd has at most 1.5 MiB; a review holds it once, with room for escapes.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -23,13 +23,13 @@ const MAX_BODY: usize = 3 * 1024 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(api::control::WEBHOOK_TIMEOUT_SECONDS as u64);
 
 struct Shared {
-    settings: Settings,
+    reviewer: Reviewer,
     metrics: WebhookMetrics,
 }
 
 /// All paths of the webhook.
-pub fn router(settings: Settings, metrics: WebhookMetrics) -> Router {
-    let shared = Arc::new(Shared { settings, metrics });
+pub fn router(reviewer: Reviewer, metrics: WebhookMetrics) -> Router {
+    let shared = Arc::new(Shared { reviewer, metrics });
     Router::new()
         .route(
             api::control::WEBHOOK_NAMESPACE_PATH,
@@ -67,7 +67,7 @@ async fn answer(shared: &Shared, matched: Matched, request: Request<Body>) -> Re
         Err((status, reason, text)) => return refused(status, reason, text),
     };
     let start = Instant::now();
-    match review::answer(&body, matched, &shared.settings) {
+    match shared.reviewer.answer(&body, matched) {
         Ok(answer) => {
             shared.metrics.answered(answer.result, answer.reason, start.elapsed());
             ([(header::CONTENT_TYPE, "application/json")], answer.body).into_response()

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use injector::inject::Settings;
+use injector::cluster::Namespaces;
+use injector::configuration::{Configuration, Current};
 use injector::pki::{Ca, CurrentLeaf};
-use injector::webhook::{self, ServerTiming, WebhookMetrics};
+use injector::webhook::{self, Reviewer, ServerTiming, WebhookMetrics};
 use runtime::metrics::Metrics;
 use tests::webhook::{Connection, admission_review, review, server_name};
 
@@ -62,10 +63,12 @@ async fn an_old_connection_says_close() {
         finish: Duration::from_secs(5),
     };
     let (trigger, shutdown) = runtime::shutdown::channel();
+    let configuration = Current::new(Configuration::default());
+    let reviewer = Reviewer { configuration, namespaces: Namespaces::default() };
     let server = tokio::spawn(webhook::serve(
         vec![listener],
         webhook::server_config(Arc::new(served)).unwrap(),
-        webhook::router(Settings::default(), metrics),
+        webhook::router(reviewer, metrics),
         timing,
         shutdown,
     ));
