@@ -20,5 +20,6 @@ use crate::inject::{Matched, Settings};
 /// The answer to a review that somebody has in a file: the very bytes that the API server would get, or what is wrong with the
 /// review.
 pub fn replay(body: &[u8], matched: Matched, settings: &Settings) -> Result<Vec<u8>, String> {
-    review::answer(body, matched, settings).map(|answer| answer.body).map_err(|error| error.to_string())
+    let answer = Reviewer::fixed(settings.clone()).answer(body, matched);
+    answer.map(|answer| answer.body).map_err(|error| error.to_string())
 }

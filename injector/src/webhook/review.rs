@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cluster::Namespaces;
-use crate::configuration::Current;
-use crate::inject::{self, Decision, Matched, Namespace, Requester, Verdict};
+use crate::configuration::{Configuration, Current};
+use crate::inject::{self, Decision, Matched, Namespace, Requester, Settings, Verdict};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
@@ -138,6 +138,12 @@ pub struct Reviewer {
 }
 
 impl Reviewer {
+    /// One whose settings never change, and that knows nothing about namespaces but their names.
+    pub fn fixed(settings: Settings) -> Self {
+        let configuration = Current::new(Configuration { settings, ..Configuration::default() });
+        Self { configuration, namespaces: Namespaces::default() }
+    }
+
     /// Answers one review.
     pub(super) fn answer(&self, body: &[u8], matched: Matched) -> Result<Answer, BadReview> {
         let request = parse(body)?;

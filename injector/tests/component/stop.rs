@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use injector::cluster::Namespaces;
-use injector::configuration::{Configuration, Current};
+use injector::inject::Settings;
 use injector::pki::{Ca, CurrentLeaf};
 use injector::webhook::{self, Reviewer, ServerTiming, WebhookMetrics};
 use runtime::metrics::Metrics;
@@ -63,8 +62,7 @@ async fn an_old_connection_says_close() {
         finish: Duration::from_secs(5),
     };
     let (trigger, shutdown) = runtime::shutdown::channel();
-    let configuration = Current::new(Configuration::default());
-    let reviewer = Reviewer { configuration, namespaces: Namespaces::default() };
+    let reviewer = Reviewer::fixed(Settings::default());
     let server = tokio::spawn(webhook::serve(
         vec![listener],
         webhook::server_config(Arc::new(served)).unwrap(),

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
 use injector::inject::Settings;
-use injector::webhook::{WebhookMetrics, router};
+use injector::webhook::{Reviewer, WebhookMetrics, router};
 use runtime::metrics::Metrics;
 use tower::ServiceExt;
 
@@ -37,7 +37,7 @@ pub(crate) async fn print() -> Result<()> {
 }
 
 async fn measure(body: &Bytes) -> Result<(Times, usize)> {
-    let webhook = router(Settings::default(), WebhookMetrics::new(&Metrics::default()));
+    let webhook = router(Reviewer::fixed(Settings::default()), WebhookMetrics::new(&Metrics::default()));
     let mut times = Vec::with_capacity(RUNS);
     let mut length = 0;
     for run in 0..2 * RUNS {
