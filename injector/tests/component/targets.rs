@@ -9,7 +9,7 @@ use base64::Engine as _;
 use http_body_util::BodyExt;
 use hyper::Request;
 use injector::inject::{Settings, Verdict};
-use injector::webhook::{WebhookMetrics, router};
+use injector::webhook::{Reviewer, WebhookMetrics, router};
 use runtime::metrics::Metrics;
 use serde_json::{Value, json};
 use tests::webhook::admission_review;
@@ -104,7 +104,7 @@ fn answered(bytes: &[u8]) -> Option<(Value, Value)> {
     thread_local! {
         static WEBHOOK: LazyCell<(Runtime, Router)> = LazyCell::new(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
-            (runtime, router(Settings::default(), WebhookMetrics::new(&Metrics::default())))
+            (runtime, router(Reviewer::fixed(Settings::default()), WebhookMetrics::new(&Metrics::default())))
         });
     }
     let request = Request::post(api::control::WEBHOOK_NAMESPACE_PATH)
