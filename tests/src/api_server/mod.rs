@@ -1,6 +1,6 @@
-//! A scripted Kubernetes API server on loopback, plain HTTP: it keeps Secrets, MutatingWebhookConfigurations and Namespaces
-//! in memory and answers as the real one does where the injector looks (404, 409, resourceVersion, merge, apply by entry
-//! name, lists and watches of metadata).
+//! A scripted Kubernetes API server on loopback, plain HTTP: it keeps objects in memory and answers as the real one does where
+//! the injector and its commands look (404, 409, resourceVersion, merge, apply by entry name, lists page by page, dry runs,
+//! lists and watches of the metadata of namespaces).
 //!
 //! It deliberately validates nothing, and knows neither users nor field ownership (every apply is forced).
 //! It runs on a thread of its own, so that a test of any kind can use it, and ends when it is dropped.
@@ -8,6 +8,7 @@
 //! Invariant: an object changes only by a request or by [`ApiServer::put`], [`ApiServer::edit`] and
 //! [`ApiServer::remove`], and every change bumps its resourceVersion.
 
+mod respond;
 mod watch_body;
 
 use std::collections::BTreeMap;
@@ -19,12 +20,13 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::{CONTENT_TYPE, DATE, HeaderValue};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use self::respond::{failure, respond};
 use self::watch_body::Answer;
 
 /// Path of a MutatingWebhookConfiguration.
@@ -43,6 +45,20 @@ pub fn namespace_path(name: &str) -> String {
 }
 
 const NAMESPACES: &str = "/api/v1/namespaces";
+
+/// Path of a Pod.
+pub fn pod_path(namespace: &str, name: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/pods/{name}")
+}
+
+/// Path of a Deployment.
+pub fn deployment_path(namespace: &str, name: &str) -> String {
+    format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
+}
+
+/// What stands in for admission: the path of a collection and the object in, the object as it is admitted out, or the code
+/// and the message of a refusal.
+pub type Admission = dyn Fn(&str, Value) -> Result<Value, (u16, String)> + Send;
 
 /// The running server.
 pub struct ApiServer {
@@ -68,6 +84,8 @@ struct State {
     down: bool,
     /// What is answered as the time, for a clock that is off.
     date: Option<String>,
+    forbidden: Vec<String>,
+    admission: Option<Box<Admission>>,
     requests: Vec<String>,
 }
 
@@ -154,6 +172,16 @@ impl ApiServer {
     /// Answers come with this time from now on, which stands still.
     pub fn set_date(&self, time: SystemTime) {
         self.state().date = Some(httpdate::fmt_http_date(time));
+    }
+
+    /// Requests whose `METHOD /path` begins so are forbidden from now on.
+    pub fn forbid(&self, beginning: &str) {
+        self.state().forbidden.push(beginning.to_owned());
+    }
+
+    /// What is created passes through this from now on.
+    pub fn admit(&self, admission: Box<Admission>) {
+        self.state().admission = Some(admission);
     }
 
     /// `METHOD /path` of every request so far.
@@ -307,7 +335,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     } else if watched.is_some() {
         Ok((StatusCode::OK, Value::Null))
     } else {
-        Ok(respond(&mut state, (&parts.method, &path), &parts.headers, &body))
+        let query = parts.uri.query().unwrap_or_default();
+        Ok(respond(&mut state, (&parts.method, &path, query), &parts.headers, &body))
     };
     let date = state.date.clone();
     drop(state);
@@ -332,116 +361,4 @@ fn watched_from(parts: &hyper::http::request::Parts) -> Option<u64> {
     let value = |key: &str| query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
     value("watch").filter(|watch| *watch == "true")?;
     value("resourceVersion")?.parse().ok()
-}
-
-fn respond(
-    state: &mut State,
-    (method, path): (&Method, &str),
-    headers: &HeaderMap,
-    body: &[u8],
-) -> (StatusCode, Value) {
-    let old = state.objects.get(path).cloned();
-    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if method == Method::GET && path == NAMESPACES && accept.contains("as=PartialObjectMetadataList") {
-        return (StatusCode::OK, state.namespaces());
-    }
-    if method == Method::GET {
-        return old.map_or_else(|| not_found(path), |object| (StatusCode::OK, object));
-    }
-    if method == Method::DELETE {
-        return state.delete(path).map_or_else(|| not_found(path), |object| (StatusCode::OK, object));
-    }
-    let Ok(sent) = serde_json::from_slice::<Value>(body) else {
-        return failure(StatusCode::BAD_REQUEST, "BadRequest", "the body is not JSON");
-    };
-    if method == Method::POST {
-        return create(state, path, sent);
-    }
-    if method == Method::PUT {
-        let Some(old) = old else { return not_found(path) };
-        if let Some(conflict) = precondition(Some(&old), &sent) {
-            return conflict;
-        }
-        return (StatusCode::OK, state.store(path, sent));
-    }
-    if method == Method::PATCH {
-        return patch(state, path, headers, &sent);
-    }
-    failure(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "not scripted")
-}
-
-fn create(state: &mut State, collection: &str, object: Value) -> (StatusCode, Value) {
-    let Some(name) = object.pointer("/metadata/name").and_then(Value::as_str) else {
-        return failure(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "metadata.name is missing");
-    };
-    let path = format!("{collection}/{name}");
-    if state.objects.contains_key(&path) {
-        return failure(StatusCode::CONFLICT, "AlreadyExists", &format!("{path} already exists"));
-    }
-    (StatusCode::CREATED, state.store(&path, object))
-}
-
-fn patch(state: &mut State, path: &str, headers: &HeaderMap, sent: &Value) -> (StatusCode, Value) {
-    let old = state.objects.get(path).cloned();
-    if let Some(conflict) = precondition(old.as_ref(), sent) {
-        return conflict;
-    }
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let apply = kind.starts_with("application/apply-patch");
-    let mut object = match (old, apply) {
-        (Some(old), _) => old,
-        (None, true) => json!({}),
-        (None, false) => return not_found(path),
-    };
-    if apply || kind.starts_with("application/strategic-merge-patch") {
-        merge_by_name(&mut object, sent);
-    } else if kind.starts_with("application/merge-patch") {
-        json_patch::merge(&mut object, sent);
-    } else {
-        return failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", kind);
-    }
-    (StatusCode::OK, state.store(path, object))
-}
-
-/// Writes that name a uid or a resourceVersion apply to that very object only.
-fn precondition(old: Option<&Value>, sent: &Value) -> Option<(StatusCode, Value)> {
-    ["/metadata/uid", "/metadata/resourceVersion"].into_iter().find_map(|field| {
-        let expected = sent.pointer(field)?;
-        let found = old.and_then(|old| old.pointer(field));
-        (found != Some(expected)).then(|| {
-            failure(StatusCode::CONFLICT, "Conflict", &format!("{field} is {found:?}, not {expected}"))
-        })
-    })
-}
-
-/// Merges objects key by key, and lists of named objects by name; other lists are replaced.
-fn merge_by_name(into: &mut Value, from: &Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (key, value) in from {
-                merge_by_name(into.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-        (Value::Array(into), Value::Array(from)) if from.iter().all(|item| item.get("name").is_some()) => {
-            for item in from {
-                match into.iter_mut().find(|old| old.get("name") == item.get("name")) {
-                    Some(old) => merge_by_name(old, item),
-                    None => into.push(item.clone()),
-                }
-            }
-        }
-        (into, from) => *into = from.clone(),
-    }
-}
-
-fn not_found(path: &str) -> (StatusCode, Value) {
-    failure(StatusCode::NOT_FOUND, "NotFound", &format!("{path} not found"))
-}
-
-fn failure(code: StatusCode, reason: &str, message: &str) -> (StatusCode, Value) {
-    let status = json!({
-        "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
-        "code": code.as_u16(), "reason": reason, "message": message,
-    });
-    (code, status)
 }
