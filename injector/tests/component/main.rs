@@ -9,6 +9,8 @@ mod certificate_files;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod common;
 #[cfg(test)]
 mod corpus;

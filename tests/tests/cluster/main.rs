@@ -7,6 +7,7 @@
 
 mod availability;
 mod backend;
+mod commands;
 mod injection;
 mod load;
 mod probes;

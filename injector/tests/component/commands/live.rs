@@ -1,0 +1,148 @@
+//! `injector verify` and `injector explain pod/NAME`: what runs in a cluster, and why it is as it is.
+
+use injector::command::Exit;
+use injector::inject::{Matched, Request, Settings, apply, decide};
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, steady};
+use crate::golden::same;
+use crate::running::configuration_path;
+
+/// As by an injection with these settings.
+fn injected(pod: &mut Value, config: Option<&str>) {
+    let request = Request {
+        pod,
+        matched: Matched::Namespace,
+        namespace: "shop".into(),
+        requester: None,
+        workload: None,
+    };
+    let operations = decide(&request, &Settings::default()).operations;
+    apply(pod, &operations).unwrap();
+    if let Some(config) = config {
+        let status = &mut pod["metadata"]["annotations"][api::annotations::STATUS];
+        let mut value: Value = serde_json::from_str(status.as_str().unwrap()).unwrap();
+        value["config"] = json!(config);
+        *status = json!(value.to_string());
+    }
+}
+
+fn with_pods() -> Cluster {
+    let cluster = Cluster::new();
+    let owned = |pod: &mut Value| {
+        pod["metadata"]["labels"] = json!({"pod-template-hash": "6b7"});
+        pod["metadata"]["ownerReferences"] =
+            json!([{"kind": "ReplicaSet", "name": "web-6b7", "controller": true}]);
+    };
+    cluster.pod("shop", "web-6b7-a", owned);
+    cluster.pod("shop", "web-6b7-b", |pod| {
+        owned(pod);
+        injected(pod, None);
+    });
+    cluster.pod("shop", "old", |pod| injected(pod, Some("0123456789abcdef")));
+    cluster.pod("shop", "out", |pod| pod["metadata"]["labels"] = json!({"sidecar.istio.io/inject": "false"}));
+    cluster.pod("shop", "done", |pod| pod["status"]["phase"] = json!("Succeeded"));
+    cluster.pod("default", "elsewhere", |_| {});
+    cluster
+}
+
+#[test]
+fn unmeshed_and_outdated_pods_are_listed_with_what_restarts_them() {
+    let cluster = with_pods();
+    let outcome = cluster.run(&["verify"]);
+    assert_eq!(outcome.exit, Exit::Found);
+    same("commands/verify.txt", &steady(&outcome.output));
+    let found: Value = serde_json::from_str(&cluster.run(&["verify", "-o", "json"]).output).unwrap();
+    let states: Vec<_> =
+        found["findings"].as_array().unwrap().iter().map(|one| (&one["pod"], &one["state"])).collect();
+    assert_eq!(states, [(&json!("old"), &json!("outdated")), (&json!("web-6b7-a"), &json!("unmeshed"))]);
+    assert_eq!((&found["pods"], &found["current"]), (&json!(4), &json!(1)));
+    assert_eq!(cluster.run(&["verify", "--namespace=default"]).exit, Exit::Ok);
+    assert_eq!(cluster.run(&["verify", "--namespace=nowhere"]).exit, Exit::Unreadable);
+}
+
+/// More pods than a page holds.
+#[test]
+fn long_lists_are_read_to_their_end() {
+    let cluster = Cluster::new();
+    for number in 0..1203 {
+        cluster.pod("shop", &format!("p{number:04}"), |_| {});
+    }
+    let found: Value = serde_json::from_str(&cluster.run(&["verify", "-o", "json"]).output).unwrap();
+    assert_eq!(found["findings"].as_array().unwrap().len(), 1203);
+}
+
+#[test]
+fn what_is_outdated_is_not_guessed() {
+    let cluster = with_pods();
+    cluster.api.forbid("POST ");
+    let outcome = cluster.run(&["verify"]);
+    assert!(
+        outcome.output.contains("what is outdated is not known: could not look at"),
+        "{}",
+        outcome.output
+    );
+    assert!(
+        outcome.output.contains("web-6b7-a") && !outcome.output.contains("outdated  "),
+        "{}",
+        outcome.output
+    );
+}
+
+#[test]
+fn a_pod_from_before_the_label_is_explained_by_it() {
+    let cluster = with_pods();
+    cluster.api.edit("/api/v1/namespaces/shop", |namespace| {
+        namespace["metadata"]["managedFields"] = json!([{
+            "manager": "kubectl-label", "time": "2026-01-03T00:00:00Z",
+            "fieldsV1": {"f:metadata": {"f:labels": {"f:istio-injection": {}}}},
+        }]);
+    });
+    let outcome = cluster.run(&["explain", "pod/web-6b7-a", "-n", "shop"]);
+    assert_eq!(outcome.exit, Exit::Ok, "{:?}", outcome.notes);
+    for part in [
+        "Pod/web-6b7-a in namespace shop",
+        "not injected  it was created before the namespace's label istio-injection was set (2026-01-03T00:00:00Z, by kubectl-label)",
+        "kubectl -n shop rollout restart deployment/web",
+        "created now: inject",
+    ] {
+        assert!(outcome.output.contains(part), "{part} in {}", outcome.output);
+    }
+}
+
+#[test]
+fn pods_of_a_cluster_are_explained_by_what_decides_there() {
+    let cluster = with_pods();
+    for (pod, namespace, parts) in [
+        ("pod/web-6b7-b", "shop", ["injected      by version", "created now: inject"]),
+        ("pod/out", "shop", ["neither was it injected", "created now: skip"]),
+        ("pod/elsewhere", "default", ["neither was it injected", "no label asks for injection"]),
+    ] {
+        let outcome = cluster.run(&["explain", pod, "-n", namespace]);
+        for part in parts {
+            let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(squeezed(&outcome.output).contains(&squeezed(part)), "{part} in {}", outcome.output);
+        }
+    }
+    let absent = cluster.run(&["explain", "pod/nobody", "-n", "shop"]);
+    assert!(
+        absent.exit == Exit::Unreadable && absent.notes[0].contains("no pod nobody"),
+        "{:?}",
+        absent.notes
+    );
+}
+
+/// A selector that somebody changed in the cluster decides there, not the one that this version exports.
+#[test]
+fn a_changed_selector_is_why_a_pod_is_not_injected() {
+    let cluster = with_pods();
+    cluster.api.edit(&configuration_path(), |object| {
+        for entry in object["webhooks"].as_array_mut().unwrap() {
+            entry["namespaceSelector"] = json!({"matchLabels": {"mesh": "yes"}});
+        }
+    });
+    let outcome = cluster.run(&["explain", "pod/web-6b7-a", "-n", "shop"]);
+    for part in ["is not as this version exports it", "the namespace has no label mesh; it must be \"yes\""] {
+        assert!(outcome.output.contains(part), "{part} in {}", outcome.output);
+    }
+}
