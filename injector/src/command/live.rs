@@ -1,5 +1,7 @@
 //! What commands that ask a cluster share.
 
+use std::path::PathBuf;
+
 use crate::cluster::{self, ClusterArgs, ClusterError, Survey, SurveyError};
 
 /// A cluster cannot be asked at all.
@@ -15,6 +17,14 @@ pub(super) enum LiveError {
     Absent(String),
 }
 
+/// As `kubectl`: outside of a pod there is a file that everybody has, where neither the flag nor the variable names another.
+fn as_kubectl(args: &ClusterArgs) -> ClusterArgs {
+    let in_a_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
+    let usual = || home().filter(|file| !in_a_pod && file.is_file());
+    ClusterArgs { kubeconfig: args.kubeconfig.clone().or_else(usual) }
+}
+
 /// Does something with a cluster.
 pub(super) fn look<T>(
     args: &ClusterArgs,
@@ -22,7 +32,7 @@ pub(super) fn look<T>(
 ) -> Result<T, LiveError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let clients = cluster::connect(args).await?;
+        let clients = cluster::connect(&as_kubectl(args)).await?;
         work(&Survey::new(clients.calls)).await
     })
 }

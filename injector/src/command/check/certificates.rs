@@ -86,7 +86,7 @@ fn published(bundles: &[(&str, Vec<u8>)], now: SystemTime) -> Check {
     match valid.iter().map(|times| times.end).max() {
         Some(end) => {
             let found = format!(
-                "{} valid authorities, the last until {}",
+                "valid authorities: {}, the last until {}",
                 valid.len(),
                 humantime::format_rfc3339_seconds(end)
             );

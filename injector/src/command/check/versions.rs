@@ -46,7 +46,7 @@ fn nodes(seen: &Seen) -> Check {
         .map(|node| format!("{} ({})", name(node), version(node)))
         .collect();
     if old.is_empty() {
-        return Check::ok("nodes", format!("{} nodes, all with native sidecars", nodes.len()));
+        return Check::ok("nodes", format!("{}, all with native sidecars", nodes.len()));
     }
     Check::fail(
         "nodes",

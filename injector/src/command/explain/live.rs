@@ -130,7 +130,8 @@ impl Surroundings {
         let mut found = Vec::new();
         let label = api::labels::NAMESPACE_INJECTION;
         if let Some((time, manager)) = self.object.as_ref().and_then(|object| label_set(object, label))
-            && time > created
+            // Both are whole seconds, and within one the label was late, since the pod is not injected.
+            && time >= created
         {
             found.push(format!(
                 "it was created before the namespace's label {label} was set ({time}, by {manager})"
@@ -140,7 +141,7 @@ impl Surroundings {
             .configuration
             .as_ref()
             .and_then(|object| object.pointer("/metadata/creationTimestamp").and_then(Value::as_str));
-        if let Some(time) = configuration.filter(|time| *time > created) {
+        if let Some(time) = configuration.filter(|time| *time >= created) {
             found.push(format!("it was created before the webhook configuration was ({time})"));
         }
         if found.is_empty() {

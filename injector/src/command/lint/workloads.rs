@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Finding;
 use crate::command::review::{Review, request, review};
-use crate::inject::{self, Matched, Namespace, Settings, Verdict};
+use crate::inject::{self, Code, Explanation, Matched, Namespace, Reason, Settings, Verdict};
 use crate::manifest::{Workload, metadata_of};
 
 /// Families of annotations that count on pods only.
@@ -29,7 +29,6 @@ pub(super) fn findings(
     found.extend(misplaced(workload));
     found.extend(inject_annotation(workload));
     found.extend(asked_in_vain(workload, &reviewed));
-    found.extend(proxy_user(workload));
     found.extend(said_by_the_webhook(workload, namespace, &reviewed, settings));
     found
 }
@@ -42,7 +41,8 @@ fn said_by_the_webhook(
 ) -> Vec<Finding> {
     // A pod that nobody sends today may be sent tomorrow, and has its annotations for that.
     let matched = reviewed.sent.as_ref().map_or(Matched::Object, |sent| sent.matched);
-    let decision = inject::decide(&request(workload, namespace, matched), settings);
+    let Explanation { decision, rules, .. } =
+        inject::explain(&request(workload, namespace, matched), settings);
     let refused = decision.reasons.iter().filter(|_| decision.verdict == Verdict::Reject);
     let refused = refused.map(|reason| match &reviewed.sent {
         Some(_) => Finding::error(reason.code.as_str(), reason.text.clone()),
@@ -50,10 +50,20 @@ fn said_by_the_webhook(
             Finding::warning(reason.code.as_str(), format!("{}; as soon as it is in the mesh", reason.text))
         }
     });
-    // This one is found here, whether the pod is sent or not.
-    let own = format!("annotation {POD_INJECT} ");
-    let warned = decision.warnings.iter().filter(|warning| !warning.contains(&own));
-    refused.chain(warned.map(|warning| Finding::warning("webhook", warning.clone()))).collect()
+    let told: Vec<&Reason> = rules.iter().flat_map(|rule| &rule.reasons).collect();
+    let code = |warning: &str| {
+        told.iter()
+            .find(|reason| reason.text == warning)
+            .map_or(Code::InvalidAnnotation, |reason| reason.code)
+    };
+    // Annotations that select nothing are found here, whether the pod is sent or not.
+    let warned = decision.warnings.iter().filter(|warning| code(warning) != Code::IneffectiveAnnotation);
+    refused.chain(warned.map(|warning| Finding::warning(told_as(code(warning)), warning.clone()))).collect()
+}
+
+/// Warnings that no rule of the table has are about annotations, which are allowed as they are.
+fn told_as(code: Code) -> &'static str {
+    if code == Code::InvalidAnnotation { "annotation" } else { code.as_str() }
 }
 
 /// What stands on a workload and belongs to its template.
@@ -118,33 +128,4 @@ fn asked_in_vain(workload: &Workload<'_>, reviewed: &Review) -> Option<Finding> 
         "label-in-vain",
         format!("label {POD_INJECT} asks for injection, but the pod is left alone: {}", reason.text),
     ))
-}
-
-/// Half of the proxy's identity is no clash, but looks like a leftover of another mesh's exemption.
-fn proxy_user(workload: &Workload<'_>) -> Vec<Finding> {
-    let spec = workload.pod.get("spec").unwrap_or(&Value::Null);
-    let id = |context: Option<&Value>, field: &str| {
-        context.and_then(|context| context.get(field)).and_then(Value::as_u64)
-    };
-    let of_pod = spec.get("securityContext");
-    let (uid, gid) = (u64::from(api::pod::PROXY_UID), u64::from(api::pod::PROXY_GID));
-    let containers = ["initContainers", "containers"]
-        .into_iter()
-        .flat_map(|list| spec.get(list).and_then(Value::as_array).into_iter().flatten());
-    containers
-        .filter(|container| {
-            let own = container.get("securityContext");
-            let either = |field| id(own, field).or_else(|| id(of_pod, field));
-            let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
-            either("runAsUser") == Some(uid) && either("runAsGroup") != Some(gid) && name != api::pod::PROXY_CONTAINER
-        })
-        .map(|container| {
-            let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
-            Finding::warning(
-                "proxy-user",
-                format!("container {name} runs as user {uid}, which is the proxy's; only with group {gid} too would its traffic pass the mesh by"),
-            )
-            .remedy("choose another runAsUser")
-        })
-        .collect()
 }
