@@ -1,6 +1,6 @@
 //! The invariants as properties of random pods. A failure prints the pod, shrunk, and how to run it again.
 
-use injector::inject::{Decision, Verdict};
+use injector::inject::{Decision, Verdict, apply, uninject};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -26,13 +26,18 @@ fn holds(pod: &Value) -> Result<(), TestCaseError> {
     prop_assert_eq!(judge::injection(pod, &patched), Vec::<String>::new());
     let second = decision(&patched);
     prop_assert_eq!(second.verdict, Verdict::Unchanged, "{:?}", second.reasons);
-    consistent(&second)
+    consistent(&second)?;
+    let back = uninject(&patched).map_err(|reason| TestCaseError::fail(reason.text))?;
+    let mut restored = patched;
+    apply(&mut restored, &back.operations).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
+    prop_assert_eq!(&restored, pod);
+    Ok(())
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// I1 to I3, I5 to I8, of pods that users could have written.
+    /// I1 to I8 of pods that users could have written.
     #[test]
     fn invariants_hold_for_every_pod(pod in mutations::pod()) {
         holds(&pod)?;

@@ -24,10 +24,27 @@ pub(crate) fn injection(original: &Value, patched: &Value) -> Vec<String> {
     found.extend(unrecoverable(original, patched));
     // Whoever sends what no API server would take gets what no API server will take.
     if faults(original).is_empty() {
-        found.extend(faults(patched));
+        // Who asks for more than the pod has gets what was asked for, and the API server's refusal.
+        found.extend(
+            faults(patched)
+                .into_iter()
+                .filter(|fault| !(asks(original) && fault.starts_with(valid::POD_LEVEL))),
+        );
         found.extend(valid::lost(original, patched));
     }
     found
+}
+
+/// Whether annotations say what the proxy requests or may use.
+fn asks(pod: &Value) -> bool {
+    let keys = pod["metadata"]["annotations"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key.to_ascii_lowercase());
+    keys.into_iter().any(|key| {
+        key.contains("/proxy") && ["cpu", "memory", "storage"].iter().any(|word| key.contains(word))
+    })
 }
 
 /// A list of the pod's spec; absent and null are empty.

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 use super::quantity::parse;
 use super::{list, name};
 
+/// What the faults of a pod's own resources begin with.
+pub(super) const POD_LEVEL: &str = "resources of the pod";
+
 /// What is wrong with it.
 pub(crate) fn faults(pod: &Value) -> Vec<String> {
     let mut found = Vec::new();
@@ -177,14 +180,14 @@ fn pod_resources(pod: &Value, containers: &[&Value], found: &mut Vec<String>) {
     for (resource, request) in own["requests"].as_object().into_iter().flatten() {
         let sum = sums.get(resource.as_str()).copied().unwrap_or_default();
         if parse(request).is_ok_and(|request| sum > request * (1.0 + 1e-9)) {
-            found.push(format!("the containers request {sum} of {resource}, the pod {request}"));
+            found.push(format!("{POD_LEVEL}: the containers request {sum} of {resource}, the pod {request}"));
         }
     }
     for (resource, limit) in own["limits"].as_object().into_iter().flatten() {
         let largest =
             all.iter().filter_map(|container| parse(&container["resources"]["limits"][resource]).ok());
         if parse(limit).is_ok_and(|limit| largest.into_iter().any(|container| container > limit)) {
-            found.push(format!("a container's limit of {resource} is above the pod's, {limit}"));
+            found.push(format!("{POD_LEVEL}: a container's limit of {resource} is above the pod's, {limit}"));
         }
     }
 }
