@@ -1,5 +1,5 @@
-//! The webhook to compare with: it allows everything at once. The TLS and HTTP libraries, their settings, and the single thread
-//! are the injector's.
+//! The webhook to compare with: it allows everything at once, with a patch that was made before or without one. The TLS and HTTP
+//! libraries, their settings, and the single thread are the injector's.
 
 use std::convert::Infallible;
 use std::net::Ipv6Addr;
@@ -17,11 +17,20 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
+/// Files in its directory.
+pub(crate) const CERTIFICATE: &str = "serving.crt";
+/// Its key.
+pub(crate) const KEY: &str = "serving.key";
+/// What follows the uid in its answers.
+pub(crate) const REST: &str = "rest.json";
+
 /// By this argument we are it.
 pub(crate) const COMMAND: &str = "allow-at-once";
 
 /// Serves until it is killed.
-pub(crate) async fn serve(port: u16, certificate: &Path, key: &Path) -> Result<()> {
+pub(crate) async fn serve(port: u16, directory: &Path) -> Result<()> {
+    let (certificate, key) = (directory.join(CERTIFICATE), directory.join(KEY));
+    let rest: Arc<str> = std::fs::read_to_string(directory.join(REST)).context("the answer")?.into();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -36,24 +45,25 @@ pub(crate) async fn serve(port: u16, certificate: &Path, key: &Path) -> Result<(
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let acceptor = acceptor.clone();
+        let (acceptor, rest) = (acceptor.clone(), rest.clone());
         tokio::spawn(async move {
             if let Ok(stream) = acceptor.accept(stream).await {
                 // An error is a client that went away.
                 let http = hyper::server::conn::http1::Builder::new();
-                let _ = http.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+                let service = service_fn(|request| answer(request, &rest));
+                let _ = http.serve_connection(TokioIo::new(stream), service).await;
             }
         });
     }
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(request: Request<Incoming>, rest: &str) -> Result<Response<Full<Bytes>>, Infallible> {
     let body =
         request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let text = String::from_utf8_lossy(&body);
     let uid = uid(&text).unwrap_or_default();
     let answer = format!(
-        "{{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"response\":{{\"uid\":\"{uid}\",\"allowed\":true}}}}"
+        "{{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"response\":{{\"uid\":\"{uid}\",\"allowed\":true{rest}}}}}"
     );
     let mut response = Response::new(Full::from(answer));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

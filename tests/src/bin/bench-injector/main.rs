@@ -47,8 +47,8 @@ fn run() -> Result<()> {
             cluster::print().await
         }),
         // For ourselves: the webhook to compare with.
-        [allow::COMMAND, port, certificate, key] => {
-            runtime.block_on(allow::serve(port.parse()?, certificate.as_ref(), key.as_ref()))
+        [allow::COMMAND, port, directory] => {
+            runtime.block_on(allow::serve(port.parse()?, directory.as_ref()))
         }
         _ => bail!("usage: bench-injector [compute | serve | cluster]"),
     }

@@ -79,15 +79,22 @@ pub(crate) struct Allow {
 }
 
 impl Allow {
-    /// Starts one whose certificate has this name.
-    pub(crate) fn start(directory: &Path, name: &str) -> Result<Self> {
+    /// Starts one whose certificate has this name, and whose answers end with these fields.
+    pub(crate) fn start(name: &str, rest: &str) -> Result<Self> {
+        let directory = leftovers::directory("bench-injector-allow")?;
         let [port] = free_ports()?;
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).context("a certificate")?;
-        let (certificate, key) = (directory.join("allow.crt"), directory.join("allow.key"));
-        std::fs::write(&certificate, made.cert.pem())?;
-        std::fs::write(&key, made.signing_key.serialize_pem())?;
+        let files = [
+            (allow::CERTIFICATE, made.cert.pem()),
+            (allow::KEY, made.signing_key.serialize_pem()),
+            (allow::REST, rest.to_owned()),
+        ];
+        for (name, text) in files {
+            std::fs::write(directory.path().join(name), text)
+                .with_context(|| format!("cannot write {name}"))?;
+        }
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(allow::COMMAND).arg(port.to_string()).arg(certificate).arg(key);
+        command.arg(allow::COMMAND).arg(port.to_string()).arg(directory.path());
         let process = process::start("allow-at-once", command)?;
         process.wait_for("ready", PATIENCE, |progress| progress.stdout.contains("ready").then_some(()))?;
         Ok(Self { process, port, certificate: made.cert.pem() })
@@ -105,7 +112,7 @@ pub(crate) async fn print() -> Result<()> {
     let bundle = configuration.as_ref().and_then(published_bundle).context("no bundle is published")?;
     let body = reviews::body(&reviews::median_pod());
     let ours = Target::new(injector.webhook, &server_name(), &bundle, &body)?;
-    let allow = Allow::start(directory.path(), "allow.example.com")?;
+    let allow = Allow::start("allow.example.com", "")?;
     let other = Target::new(allow.port, "allow.example.com", &allow.certificate, &body)?;
     throughput((&ours, &injector.process), (&other, &allow.process)).await?;
     for (name, target, wanted) in
