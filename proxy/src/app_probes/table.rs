@@ -151,7 +151,7 @@ impl RawHttp {
         let (mut host, mut headers) = (None, HeaderMap::new());
         for RawHeader { name, value } in self.http_headers {
             let parsed_name = HeaderName::from_str(&name);
-            let (Ok(parsed), Ok(value)) = (parsed_name, HeaderValue::from_str(&value)) else {
+            let (Ok(parsed), Ok(value)) = (parsed_name, HeaderValue::from_bytes(value.as_bytes())) else {
                 return Err(format!("header {name:?} cannot be sent"));
             };
             match parsed {
@@ -203,13 +203,13 @@ fn text(error: OriginError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, Duration, Host, Probers};
+    use super::{Action, Duration, HeaderValue, Host, Probers};
 
     #[test]
     fn istios_format_is_understood() {
         let table: Probers = r#"{
             "/app-health/app/readyz": {"httpGet": {"path": "healthz", "port": 8080, "host": "localhost", "scheme": "HTTPS",
-                "httpHeaders": [{"name": "host", "value": "a.example"}, {"name": "X-A", "value": "1"}]}, "timeoutSeconds": 5},
+                "httpHeaders": [{"name": "host", "value": "a.example"}, {"name": "X-A", "value": "ü"}]}, "timeoutSeconds": 5},
             "/app-health/app/livez": {"tcpSocket": {"port": "8080"}, "timeoutSeconds": 0},
             "/app-health/app/startupz": {"grpc": {"port": 9, "service": null}},
             "/app-lifecycle/app/prestopz": {"httpGet": {"port": 1}}
@@ -223,7 +223,10 @@ mod tests {
             (get.path.as_str(), get.host.as_ref().unwrap().as_bytes()),
             ("/healthz", &b"a.example"[..])
         );
-        assert_eq!((get.headers.len(), &get.headers["x-a"]), (1, &"1".parse().unwrap()));
+        assert_eq!(
+            (get.headers.len(), &get.headers["x-a"]),
+            (1, &HeaderValue::from_bytes("ü".as_bytes()).unwrap())
+        );
         assert_eq!(ready.timeout, Some(Duration::from_secs(5)));
         assert_eq!(table.table()["/app-health/app/livez"].timeout, Some(Duration::from_secs(1)));
         assert!(
