@@ -38,6 +38,9 @@ const HANDLERS: [(Handler, &str); 5] = [
     (Handler::PreStop, "prestopz"),
 ];
 
+/// Kubernetes', in seconds, and the proxy's. It is not written, since in a file it is not there yet.
+const DEFAULT_TIMEOUT: i64 = 1;
+
 /// The kernel takes no variable of more than 128 KiB, and every dollar is doubled on the way.
 const TABLE_LENGTH: usize = 60_000;
 
@@ -164,7 +167,8 @@ impl Plan<'_> {
             return;
         }
         let mut entry = action.entry;
-        if let Some(seconds) = found.value.get("timeoutSeconds").and_then(Value::as_i64).filter(|s| *s > 0)
+        if let Some(seconds) = found.value.get("timeoutSeconds").and_then(Value::as_i64)
+            && seconds > DEFAULT_TIMEOUT
             && let Some(entry) = entry.as_object_mut()
         {
             entry.insert("timeoutSeconds".to_owned(), seconds.into());

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::inject::{Matched, Namespace, Request, Settings, Verdict, apply, decide};
+use crate::inject::{Decision, Matched, Request, Settings, Verdict, apply, decide};
 
 /// A pod after injection, the proxy's table, and the warnings.
 struct Injected {
@@ -11,15 +11,19 @@ struct Injected {
     warnings: Vec<String>,
 }
 
-fn inject(pod: &Value) -> Injected {
+fn review(pod: &Value) -> Decision {
     let request = Request {
         pod,
         matched: Matched::Namespace,
-        namespace: Namespace { name: "shop", metadata: None },
+        namespace: "shop".into(),
         requester: None,
         workload: None,
     };
-    let decision = decide(&request, &Settings::default());
+    decide(&request, &Settings::default())
+}
+
+fn inject(pod: &Value) -> Injected {
+    let decision = review(pod);
     assert_eq!(decision.verdict, Verdict::Inject, "{:?}", decision.reasons);
     let mut patched = pod.clone();
     apply(&mut patched, &decision.operations).unwrap();
@@ -185,6 +189,18 @@ fn what_is_no_handler_is_left_to_the_api_server() {
         let container = json!({"name": name, "livenessProbe": {"tcpSocket": {"port": 1}}});
         assert_eq!(inject(&pod(json!({}), &container)).table, Value::Null, "{name}");
     }
+}
+
+#[test]
+fn an_injected_file_is_as_injected_when_kubernetes_has_added_its_defaults() {
+    let probe = json!({"tcpSocket": {"port": 1}, "httpGet": null});
+    let mut injected = inject(&pod(json!({}), &json!({"readinessProbe": probe}))).pod;
+    let probe = &mut injected["spec"]["containers"][0]["readinessProbe"];
+    for (field, default) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("failureThreshold", 3)] {
+        probe[field] = default.into();
+    }
+    let decision = review(&injected);
+    assert_eq!((decision.verdict, decision.operations), (Verdict::Unchanged, Vec::new()));
 }
 
 #[test]
