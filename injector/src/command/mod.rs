@@ -9,6 +9,7 @@
 mod check;
 mod diff;
 mod explain;
+mod export;
 mod inject;
 mod lint;
 mod live;
@@ -31,6 +32,7 @@ use serde_json::{Value, json};
 pub use check::CheckArgs;
 pub use diff::DiffArgs;
 pub use explain::ExplainArgs;
+pub use export::ExportArgs;
 pub use inject::InjectFilesArgs;
 pub use lint::{LintArgs, Severity};
 pub use output::{Format, OutputArgs, Style};
@@ -39,7 +41,7 @@ pub use settings::SettingsArgs;
 pub use uninject::UninjectArgs;
 pub use verify::VerifyArgs;
 
-use crate::export;
+use crate::export::webhook_configuration;
 use crate::inject::Settings;
 use crate::manifest::ManifestError;
 
@@ -102,6 +104,13 @@ pub enum Command {
                             no API server answers."
     )]
     Verify(VerifyArgs),
+
+    /// Print what is to be applied to a cluster, from the same rules that decide about pods
+    #[command(
+        after_help = "The certificate authority is not in it: a running injector publishes it.\n\nExit codes: 0 \
+                            printed, 2 wrong options, 10 a configuration that cannot be used."
+    )]
+    Export(ExportArgs),
 }
 
 /// Does what was asked; `style` is for whoever reads the output.
@@ -115,6 +124,7 @@ pub fn run(command: &Command, style: Style) -> Outcome {
         Command::Replay(args) => replay::run(args, style),
         Command::Check(args) => check::run(args, style),
         Command::Verify(args) => verify::run(args, style),
+        Command::Export(args) => export::run(args),
     }
 }
 
@@ -175,7 +185,7 @@ impl From<ManifestError> for Outcome {
 
 /// The webhook configuration as this version exports it.
 fn configuration(settings: &Settings) -> Value {
-    export::webhook_configuration(settings)
+    webhook_configuration(settings)
 }
 
 /// A pod that proves something by being created for show. Every level of Pod Security allows it, so that only what is added

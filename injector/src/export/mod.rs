@@ -1,9 +1,39 @@
-//! What is applied to a cluster, printed from what the program goes by: the webhook configuration from the table of rules,
-//! and the rest of the installation around it.
+//! What is applied to a cluster, from what the program goes by: the webhook configuration from the table of rules, and the rest of
+//! the installation around it, which lies in `manifests/` and is part of the program.
 //!
-//! It deliberately talks to no cluster. Invariant: the same settings give the same text; and the default ones give what
-//! `manifests/` holds, but for comments.
+//! It deliberately talks to no cluster. Invariant: the same settings give the same objects, in the order in which they are to be
+//! applied; and the default ones give those of `manifests/`.
 
+mod installation;
 mod webhook;
 
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::inject::Settings;
+
 pub use webhook::webhook_configuration;
+
+/// What is exported.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Kind {
+    /// The MutatingWebhookConfiguration: which pods are sent to the injector
+    Webhook,
+    /// ServiceAccount, roles and bindings: what the injector may do
+    Rbac,
+    /// The whole installation
+    Manifests,
+}
+
+/// The objects, in the order in which they are to be applied: the webhook comes last, when everything that it leads to is there.
+pub fn render(kind: Kind, settings: &Settings) -> Vec<Value> {
+    match kind {
+        Kind::Webhook => vec![webhook_configuration(settings)],
+        Kind::Rbac => installation::rbac(settings),
+        Kind::Manifests => {
+            let mut all = installation::without_webhook(settings);
+            all.push(webhook_configuration(settings));
+            all
+        }
+    }
+}

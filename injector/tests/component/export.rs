@@ -2,9 +2,14 @@
 
 use std::path::Path;
 
-use injector::export::webhook_configuration;
+use clap::Parser;
+use injector::command::{Outcome, Style, run};
+use injector::config::{Cli, Command};
+use injector::export::{Kind, render};
 use injector::inject::Settings;
 use serde_json::Value;
+
+use crate::truth::cases;
 
 fn file(name: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests").join(name);
@@ -12,7 +17,55 @@ fn file(name: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(&text).unwrap()
 }
 
+fn printed(arguments: &[&str]) -> String {
+    let line = ["injector", "export"].iter().chain(arguments);
+    let Command::Tool(command) = Cli::try_parse_from(line).unwrap().command else { panic!("a tool") };
+    let Outcome { output, notes, exit } = run(&command, Style::plain());
+    assert_eq!((exit as u8, notes.len()), (0, 0), "{notes:?}");
+    output
+}
+
 #[test]
-fn the_webhook_configuration_is_that_of_the_manifests() {
-    assert_eq!(file("webhook.yaml"), [webhook_configuration(&Settings::default())]);
+fn the_manifests_are_what_is_exported() {
+    let settings = Settings::default();
+    assert_eq!(file("webhook.yaml"), render(Kind::Webhook, &settings));
+    assert_eq!(file("rbac.yaml"), render(Kind::Rbac, &settings));
+    let kustomization = file("kustomization.yaml");
+    let listed = kustomization[0]["resources"].as_array().unwrap().iter();
+    let all: Vec<Value> = listed.flat_map(|name| file(name.as_str().unwrap())).collect();
+    assert_eq!(all, render(Kind::Manifests, &settings));
+}
+
+#[test]
+fn what_is_printed_is_yaml_or_json_of_the_same() {
+    for kind in ["webhook", "rbac", "manifests"] {
+        let yaml: Vec<Value> = serde_saphyr::from_multiple(&printed(&[kind])).unwrap();
+        let json: Value = serde_json::from_str(&printed(&[kind, "--json"])).unwrap();
+        assert_eq!(Value::Array(yaml), json["items"]);
+        assert_eq!(printed(&[kind]), printed(&[kind]), "deterministic");
+    }
+}
+
+/// Selection is configuration; its requirements and conditions are in the entries that it concerns.
+#[test]
+fn a_configuration_changes_the_webhook() {
+    let configuration = &render(Kind::Webhook, &cases::settings())[0];
+    let entries: Vec<_> = configuration["webhooks"].as_array().unwrap().iter().collect();
+    let names: Vec<_> = entries.iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    let suffix = api::control::WEBHOOK_ENTRY_SUFFIX;
+    assert_eq!(names, ["namespace", "object", "always-0", "always-1"].map(|name| format!("{name}{suffix}")));
+    let conditions = |entry: &Value| entry["matchConditions"].as_array().unwrap().len();
+    // Two selectors of neverInject; a pod that asks by its label is not asked about them.
+    assert_eq!(entries.iter().map(|entry| conditions(entry)).collect::<Vec<_>>(), [5, 3, 5, 5]);
+    let team = entries[2]["objectSelector"]["matchExpressions"].as_array().unwrap();
+    assert!(team.iter().any(|one| one["key"] == "team" && one["values"][0] == "mesh"), "{team:?}");
+}
+
+#[test]
+fn another_namespace_is_named_everywhere() {
+    let arguments = ["injector", "serve"];
+    let Command::Serve(args) = Cli::try_parse_from(arguments).unwrap().command else { panic!("serve") };
+    let settings = Settings::new(&args.inject, "mesh-system");
+    let all = serde_json::to_string(&render(Kind::Manifests, &settings)).unwrap();
+    assert!(all.contains("\"mesh-system\"") && !all.contains("\"remora-system\""), "{all}");
 }

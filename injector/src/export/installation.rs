@@ -1,0 +1,43 @@
+//! Everything but the webhook configuration. It is `manifests/`, as it was when the program was built, in the namespace of the
+//! settings.
+
+use serde_json::Value;
+
+use crate::inject::Settings;
+
+const RBAC: &str = include_str!("../../../manifests/rbac.yaml");
+
+/// In the order of `manifests/kustomization.yaml`.
+const WITHOUT_WEBHOOK: [&str; 4] = [
+    include_str!("../../../manifests/namespace.yaml"),
+    RBAC,
+    include_str!("../../../manifests/service.yaml"),
+    include_str!("../../../manifests/deployment.yaml"),
+];
+
+pub(super) fn rbac(settings: &Settings) -> Vec<Value> {
+    documents(RBAC, settings)
+}
+
+pub(super) fn without_webhook(settings: &Settings) -> Vec<Value> {
+    WITHOUT_WEBHOOK.iter().flat_map(|text| documents(text, settings)).collect()
+}
+
+fn documents(text: &str, settings: &Settings) -> Vec<Value> {
+    let mut documents: Vec<Value> =
+        serde_saphyr::from_multiple(text).expect("the manifests that this was built with are YAML");
+    for document in &mut documents {
+        rename(document, settings.own_namespace());
+    }
+    documents
+}
+
+/// Puts another name wherever our namespace is named.
+fn rename(value: &mut Value, namespace: &str) {
+    match value {
+        Value::String(text) if text == api::control::NAMESPACE => namespace.clone_into(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, namespace)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| rename(field, namespace)),
+        _ => {}
+    }
+}
