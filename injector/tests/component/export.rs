@@ -65,7 +65,7 @@ fn a_configuration_changes_the_webhook() {
 fn another_namespace_is_named_everywhere() {
     let arguments = ["injector", "serve"];
     let Command::Serve(args) = Cli::try_parse_from(arguments).unwrap().command else { panic!("serve") };
-    let settings = Settings::new(&args.inject, "mesh-system");
+    let settings = Settings::new(&args.configuration.inject, "mesh-system");
     let all = serde_json::to_string(&render(Kind::Manifests, &settings)).unwrap();
     assert!(all.contains("\"mesh-system\"") && !all.contains("\"remora-system\""), "{all}");
 }
