@@ -96,6 +96,15 @@ fn a_second_review_is_empty() {
             for container in defaulted["spec"][field].as_array_mut().into_iter().flatten() {
                 container["terminationMessagePath"] = json!("/dev/termination-log");
                 container["image"] = json!("mirror.example.com/image");
+                for probe in ["readinessProbe", "livenessProbe", "startupProbe"] {
+                    let fields = container.get_mut(probe).and_then(Value::as_object_mut);
+                    let Some(fields) = fields else { continue };
+                    let defaults =
+                        [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)];
+                    for (field, default) in defaults {
+                        fields.entry(field).or_insert(json!(default));
+                    }
+                }
                 container["resources"]["limits"]["ephemeral-storage"] = json!("1Gi");
                 if let Some(env) = container["env"].as_array_mut() {
                     env.insert(0, json!({"name": "FOREIGN", "value": "1"}));
