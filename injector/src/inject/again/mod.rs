@@ -33,7 +33,8 @@ pub(super) fn decide(
     let complete = previous.is_complete(pod);
     let undoing = undo(&previous, pod).operations;
     let bare = applied(request.pod, &undoing)?;
-    let workload = request.workload.or_else(|| told_workload(pod));
+    let told = told_workload(pod);
+    let workload = request.workload.or(told.as_deref());
     let request_bare = Request { pod: &bare, workload, ..*request };
     let facts = Facts::new(&request_bare, settings, current.then(|| previous.clone()))?;
     let rules::Judgement { verdict, reasons, mut warnings } = rules::judge(&facts);
@@ -82,11 +83,13 @@ fn not_injected(verdict: Verdict, reasons: Vec<Reason>, warnings: Vec<String>) -
 
 /// What the proxy was told that the workload is called: a template that was injected as a file says its own name, and the
 /// owner of its pods may have another (a CronJob's Job, a generated name).
-fn told_workload(pod: Pod<'_>) -> Option<&str> {
+fn told_workload(pod: Pod<'_>) -> Option<String> {
     let proxy = pod.container(api::pod::PROXY_CONTAINER)?;
     let variables = proxy.get("env")?.as_array()?;
     let told = variables.iter().find(|variable| name_of(variable) == api::env::WORKLOAD_NAME)?;
-    told.get("value")?.as_str().filter(|name| !name.is_empty())
+    let name = told.get("value")?.as_str().filter(|name| !name.is_empty())?;
+    // The kubelet's escape.
+    Some(name.replace("$$", "$"))
 }
 
 fn applied(pod: &Value, operations: &[Operation]) -> Result<Value, Reason> {

@@ -99,8 +99,12 @@ fn a_second_review_is_empty() {
                 for probe in ["readinessProbe", "livenessProbe", "startupProbe"] {
                     let fields = container.get_mut(probe).and_then(Value::as_object_mut);
                     let Some(fields) = fields else { continue };
-                    let defaults =
-                        [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)];
+                    let defaults = [
+                        ("timeoutSeconds", 1),
+                        ("periodSeconds", 10),
+                        ("successThreshold", 1),
+                        ("failureThreshold", 3),
+                    ];
                     for (field, default) in defaults {
                         fields.entry(field).or_insert(json!(default));
                     }
