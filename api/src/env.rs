@@ -57,6 +57,31 @@ pub const REDIRECT_MODE: &str = "REMORA_REDIRECT_MODE";
 /// By NAT REDIRECT rules, with SO_ORIGINAL_DST.
 pub const REDIRECT_MODE_REDIRECT: &str = "redirect";
 
+/// Not at all: there are no rules and no init container.
+pub const REDIRECT_MODE_NONE: &str = "none";
+
+/// Whether clients behind the pod's virtual interfaces send to the proxy, which then accepts outbound traffic on the
+/// wildcard: `true` or absent.
+pub const VIRTUAL_INTERFACES: &str = "REMORA_VIRTUAL_INTERFACES";
+
+/// How long the proxy still accepts when the pod ends.
+pub const DRAIN_DELAY: &str = "REMORA_DRAIN_DELAY";
+
+/// How long connections may last after SIGTERM.
+pub const DRAIN_DEADLINE: &str = "REMORA_DRAIN_DEADLINE";
+
+/// How long a connection to the application may take.
+pub const INBOUND_CONNECT_TIMEOUT: &str = "REMORA_INBOUND_CONNECT_TIMEOUT";
+
+/// How long a connection to another pod or host may take.
+pub const OUTBOUND_CONNECT_TIMEOUT: &str = "REMORA_OUTBOUND_CONNECT_TIMEOUT";
+
+/// Ports on which nothing but TCP is spoken; a list of ports and ranges.
+pub const OPAQUE_PORTS: &str = "REMORA_OPAQUE_PORTS";
+
+/// The port of [`PORTS`] on which the proxy answers whether it is ready.
+pub const READINESS_PORT: &str = "REMORA_READINESS_PORT";
+
 /// The proxy's ports. A pod is always told them: Kubernetes sets variables of the same shape for Services, and one named
 /// `remora-metrics` would otherwise say `tcp://…`.
 pub const PORTS: [(&str, u16); 5] = [
@@ -64,11 +89,17 @@ pub const PORTS: [(&str, u16); 5] = [
     ("REMORA_INBOUND_PORT", crate::ports::INBOUND),
     ("REMORA_ADMIN_PORT", crate::ports::ADMIN),
     ("REMORA_METRICS_PORT", crate::ports::METRICS),
-    ("REMORA_READINESS_PORT", crate::ports::READINESS),
+    (READINESS_PORT, crate::ports::READINESS),
 ];
 
 /// How the redirect rules are installed; read by `init-redirect`, and by the injector for all that it injects.
 pub const REDIRECT_BACKEND: &str = "REMORA_REDIRECT_BACKEND";
+
+/// Layout of a log line of any of the binaries: `text` or `json`.
+pub const LOG_FORMAT: &str = "REMORA_LOG_FORMAT";
+
+/// Format of the proxy's access log: `json` or `off`.
+pub const ACCESS_LOG: &str = "REMORA_ACCESS_LOG";
 
 /// Log filter of any of the binaries, for example `info` or `proxy=debug`.
 pub const LOG: &str = "REMORA_LOG";

@@ -32,7 +32,7 @@ pub struct Settings {
     pub metrics_port: u16,
 
     /// Port for readiness and liveness
-    #[arg(long, env = "REMORA_READINESS_PORT", default_value_t = api::ports::READINESS, value_name = "PORT")]
+    #[arg(long, env = api::env::READINESS_PORT, default_value_t = api::ports::READINESS, value_name = "PORT")]
     pub readiness_port: u16,
 
     /// Port for administration; on loopback only

@@ -19,14 +19,14 @@ pub struct Settings {
     ///
     /// Never shorter than what it takes until every peer has heard that the pod is going away: refusing earlier than the
     /// application would loses requests.
-    #[arg(long, env = "REMORA_DRAIN_DELAY", default_value = "20s", value_name = "DURATION",
+    #[arg(long, env = api::env::DRAIN_DELAY, default_value = "20s", value_name = "DURATION",
           value_parser = parse_period)]
     pub drain_delay: Duration,
 
     /// How long open connections may last after SIGTERM; then they are reset
     ///
     /// Below the pod's terminationGracePeriodSeconds (30 unless set), after which the kubelet kills.
-    #[arg(long, env = "REMORA_DRAIN_DEADLINE", default_value = "25s", value_name = "DURATION",
+    #[arg(long, env = api::env::DRAIN_DEADLINE, default_value = "25s", value_name = "DURATION",
           value_parser = parse_period)]
     pub drain_deadline: Duration,
 

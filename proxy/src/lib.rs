@@ -20,3 +20,4 @@ pub mod outbound;
 pub mod probe;
 pub mod tcp;
 pub mod telemetry;
+pub mod wait;

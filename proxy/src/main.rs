@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use proxy::app::{App, Event, Surroundings};
-use proxy::{config, control_socket, net::original_dst::Kernel, telemetry::workload::Workload};
+use proxy::{config, control_socket, net::original_dst::Kernel, telemetry::workload::Workload, wait};
 use runtime::shutdown::Signals;
 use tokio::sync::mpsc;
 
@@ -27,12 +27,15 @@ enum Command {
     Run(Box<config::Args>),
     /// Tell the running proxy to begin its inbound drain; returns when it has
     Drain(control_socket::Settings),
+    /// Wait until the proxy of this pod is ready
+    Wait(wait::Settings),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Drain(settings)) => control_socket::drain(&settings).map_err(Into::into),
+        Some(Command::Wait(settings)) => wait::until_ready(&settings).map_err(Into::into),
         Some(Command::Run(args)) => run(*args),
         None => run(cli.run),
     };

@@ -22,6 +22,14 @@ pub struct Settings {
     #[arg(long, env = "REMORA_CONNECT_TIMEOUT", default_value = "10s", value_name = "DURATION",
           value_parser = parse_timeout)]
     pub connect_timeout: Duration,
+
+    /// The same for connections to the application, where that is another
+    #[arg(long, env = api::env::INBOUND_CONNECT_TIMEOUT, value_name = "DURATION", value_parser = parse_timeout)]
+    pub inbound_connect_timeout: Option<Duration>,
+
+    /// The same for connections to others, where that is another
+    #[arg(long, env = api::env::OUTBOUND_CONNECT_TIMEOUT, value_name = "DURATION", value_parser = parse_timeout)]
+    pub outbound_connect_timeout: Option<Duration>,
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
@@ -58,24 +66,30 @@ pub enum DialError {
 /// Makes upstream connections.
 #[derive(Clone, Debug)]
 pub struct Dialer {
-    timeout: Duration,
+    inbound_timeout: Duration,
+    outbound_timeout: Duration,
     sources: Sources,
 }
 
 impl Dialer {
     /// Finds out which source addresses the machine has.
     pub fn new(settings: &Settings) -> Self {
-        Self { timeout: settings.connect_timeout, sources: Sources::available() }
+        let or_common = |timeout: Option<Duration>| timeout.unwrap_or(settings.connect_timeout);
+        Self {
+            inbound_timeout: or_common(settings.inbound_connect_timeout),
+            outbound_timeout: or_common(settings.outbound_connect_timeout),
+            sources: Sources::available(),
+        }
     }
 
     /// To another pod or host, from the address that the kernel chooses.
     pub async fn to_destination(&self, to: OriginalDst) -> Result<Leg, DialError> {
-        self.within_timeout(connect(None, to.address())).await
+        within(self.outbound_timeout, connect(None, to.address())).await
     }
 
     /// To the pod's own application, from a source address that servers do not take for a local administrator.
     pub async fn to_application(&self, to: OriginalDst) -> Result<Leg, DialError> {
-        self.within_timeout(self.connect_from_sources(to.address())).await
+        within(self.inbound_timeout, self.connect_from_sources(to.address())).await
     }
 
     async fn connect_from_sources(&self, to: SocketAddr) -> io::Result<Leg> {
@@ -90,12 +104,12 @@ impl Dialer {
         // 127.0.0.1 or ::1, since those are refused as destinations.
         connect(None, to).await
     }
+}
 
-    async fn within_timeout(&self, attempt: impl Future<Output = io::Result<Leg>>) -> Result<Leg, DialError> {
-        match tokio::time::timeout(self.timeout, attempt).await {
-            Ok(result) => result.map_err(DialError::from),
-            Err(_) => Err(DialError::TimedOut(self.timeout)),
-        }
+async fn within(limit: Duration, attempt: impl Future<Output = io::Result<Leg>>) -> Result<Leg, DialError> {
+    match tokio::time::timeout(limit, attempt).await {
+        Ok(result) => result.map_err(DialError::from),
+        Err(_) => Err(DialError::TimedOut(limit)),
     }
 }
 

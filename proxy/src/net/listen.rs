@@ -9,13 +9,18 @@ use runtime::listen::{Listen, ListenError, Scope};
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// Port for what the pod's own processes send; on loopback only
+    /// Port for what the pod's own processes send; on loopback only, without --virtual-interfaces
     #[arg(long, env = "REMORA_OUTBOUND_PORT", default_value_t = api::ports::OUTBOUND, value_name = "PORT")]
     pub outbound_port: u16,
 
     /// Port for what others send to the pod
     #[arg(long, env = "REMORA_INBOUND_PORT", default_value_t = api::ports::INBOUND, value_name = "PORT")]
     pub inbound_port: u16,
+
+    /// Take what clients behind virtual interfaces of the pod send, too, for which the outbound port is on the wildcard
+    #[arg(long, env = api::env::VIRTUAL_INTERFACES, default_value_t = false, value_name = "BOOL",
+          num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub virtual_interfaces: bool,
 }
 
 /// The listeners of one worker, one for each address family that the machine has.
@@ -23,7 +28,7 @@ pub struct Settings {
 pub struct Listeners {
     /// On the wildcard.
     pub inbound: Vec<TcpListener>,
-    /// On loopback.
+    /// On loopback, or on the wildcard.
     pub outbound: Vec<TcpListener>,
 }
 
@@ -50,7 +55,8 @@ impl Settings {
         let outbound = Listen {
             purpose: "outbound traffic",
             flag: "--outbound-port",
-            scope: Scope::Loopback,
+            // A redirected packet of theirs has the address of the interface on which it came.
+            scope: if self.virtual_interfaces { Scope::Wildcard } else { Scope::Loopback },
             port: self.outbound_port,
             shared,
         };

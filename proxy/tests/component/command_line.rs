@@ -101,7 +101,32 @@ fn every_option_has_help_and_an_environment_variable() {
     let help = String::from_utf8(proxy(&["run", "--help"]).output().unwrap().stdout).unwrap();
     let options = help.lines().filter(|line| line.trim().starts_with("--") && line.contains('<')).count();
     assert_eq!(help.matches("[env: ").count(), options, "{help}");
-    assert_eq!(options, 18, "{help}");
+    assert_eq!(options, 21, "{help}");
+}
+
+/// Nobody listens at first, then somebody who is not ready; the hook of a container waits for both.
+#[test]
+fn wait_returns_when_the_proxy_is_ready() {
+    let taken = INBOUND.listener();
+    let port = taken.local_addr().unwrap().port();
+    let mut waiting = proxy(&["wait", "--readiness-port", &port.to_string()]).spawn().unwrap();
+    for status in ["503 Service Unavailable", "200 OK"] {
+        let (mut stream, _) = taken.accept().unwrap();
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line).unwrap();
+        assert_eq!(line, format!("GET {} HTTP/1.1\r\n", api::control::READY_PATH));
+        assert!(waiting.try_wait().unwrap().is_none(), "it still waits");
+        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").unwrap();
+    }
+    assert!(waiting.wait().unwrap().success());
+}
+
+#[test]
+fn wait_says_what_it_waited_for() {
+    let port = INBOUND.listener().local_addr().unwrap().port().to_string();
+    let message = failure(&["wait", "--readiness-port", &port, "--timeout", "50ms"]);
+    assert!(message.contains(&port) && message.contains("not ready after 50ms"), "{message}");
+    assert!(message.contains("refused"), "{message}");
 }
 
 /// A proxy in a process of its own; killed if its test fails.

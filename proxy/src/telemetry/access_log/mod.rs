@@ -26,7 +26,7 @@ const BATCH_BYTES: usize = 64 * 1024;
 #[group(skip)]
 pub struct Settings {
     /// Format of the access log on stdout, one line for each connection
-    #[arg(long, env = "REMORA_ACCESS_LOG", default_value = "json", value_enum, value_name = "FORMAT")]
+    #[arg(long, env = api::env::ACCESS_LOG, default_value = "json", value_enum, value_name = "FORMAT")]
     pub access_log: Format,
 }
 
