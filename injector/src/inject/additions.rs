@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
 use serde_json::Value;
 
+use super::cautions::cautions;
 use super::edit::{Edit, Place};
 use super::facts::Facts;
 use super::metadata::{self, Names};
 use super::options::{Mode, Options};
 use super::pod::{Part, name_of};
 use super::reason::Reason;
+use super::resources::Requirements;
 use super::status::{Entries, Status};
 use super::{init, probes, prometheus, proxy, volumes};
 
@@ -55,16 +57,20 @@ impl Additions {
         warnings: &mut Vec<String>,
     ) -> (Self, Status) {
         let names = Names::of(facts);
+        warnings.extend(cautions(options, facts.pod));
         let probes = probes::plan(facts.pod, options, warnings);
         let scrape = prometheus::plan(facts.pod, options, warnings);
-        let mut proxy = proxy::container(options, &names, facts.settings, warnings);
+        let resources = Requirements::new(&options.resources, facts.pod, warnings);
+        let host = proxy::Host { pod: facts.pod, options, names: &names, settings: facts.settings };
+        let mut proxy = proxy::container(&host, resources.proxy);
         tell(&mut proxy, api::env::APP_PROBERS, probes.table);
         tell(&mut proxy, api::env::PROMETHEUS_ANNOTATIONS, scrape.application);
         let mut annotations = metadata::annotations(facts.pod);
         annotations.extend(scrape.annotations);
+        let init = init::container(options, resources.init, facts.settings);
         let additions = Self {
             mode: *options.mode,
-            containers: placed(options, init::container(&options.traffic, facts.settings), proxy),
+            containers: placed(options, init, proxy),
             volumes: volumes::volumes(),
             pull_secrets: pull_secrets(facts),
             labels: names.labels(facts.pod),
@@ -104,19 +110,19 @@ impl Additions {
     }
 }
 
-fn placed(options: &Options, init: Container, proxy: Container) -> Vec<Placed> {
+fn placed(options: &Options, init: Option<Container>, proxy: Container) -> Vec<Placed> {
     let (init_position, proxy_list, proxy_position) = match *options.mode {
         // Redirect first, then the proxy, then the user's init containers, which thus have a network already.
-        Mode::Native => (Position::Front(0), Part::InitContainers, Position::Front(1)),
+        Mode::Native => (Position::Front(0), Part::InitContainers, Position::Front(init.iter().count())),
         // The user's init containers have to run before anything is redirected to a proxy that is not there yet. The
         // kubelet starts containers in the order of the list, and waits for the hook of each.
         Mode::Legacy if *options.hold => (Position::Last, Part::Containers, Position::Front(0)),
         Mode::Legacy => (Position::Last, Part::Containers, Position::Last),
     };
     let (name, list) = (api::pod::INIT_CONTAINER, Part::InitContainers);
-    let init = Placed { name, list, position: init_position, container: init };
+    let init = init.map(|container| Placed { name, list, position: init_position, container });
     let (name, list) = (api::pod::PROXY_CONTAINER, proxy_list);
-    vec![init, Placed { name, list, position: proxy_position, container: proxy }]
+    init.into_iter().chain([Placed { name, list, position: proxy_position, container: proxy }]).collect()
 }
 
 /// What the proxy learns of this pod alone.

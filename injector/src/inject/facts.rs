@@ -29,6 +29,7 @@ impl<'a> Facts<'a> {
         previous: Option<Status>,
     ) -> Result<Self, Reason> {
         let pod = Pod::new(request.pod)?;
+        let read = options::read(pod, request.namespace, settings);
         Ok(Self {
             pod,
             matched: request.matched,
@@ -36,9 +37,9 @@ impl<'a> Facts<'a> {
             requester: request.requester,
             workload: request.workload,
             settings,
-            options: options::parse(pod),
+            options: read.options,
             previous,
-            warnings: options::warnings(pod),
+            warnings: read.warnings,
         })
     }
 

@@ -1,36 +1,29 @@
 //! The init container that installs the redirect rules.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ResourceRequirements, SeccompProfile, SecurityContext,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::options::Traffic;
+use super::options::{Options, Ports};
 use super::settings::RedirectBackend;
 use super::{Settings, volumes};
-
-/// It runs for milliseconds and alone, so its requests never raise what the pod reserves; they are there because a quota
-/// refuses pods with a container that has none.
-const REQUESTS: [(&str, &str); 2] = [("cpu", "10m"), ("memory", "16Mi")];
 
 /// Its log becomes the termination message when it fails, which `kubectl describe` shows.
 pub(super) const TERMINATION_MESSAGE: &str = "FallbackToLogsOnError";
 
-pub(super) const PULL_POLICY: &str = "IfNotPresent";
-
-pub(super) fn container(traffic: &Traffic, settings: &Settings) -> Container {
-    Container {
+/// Nothing where no rules are asked for.
+pub(super) fn container(
+    options: &Options,
+    resources: ResourceRequirements,
+    settings: &Settings,
+) -> Option<Container> {
+    options.traffic.is_redirected().then(|| Container {
         name: api::pod::INIT_CONTAINER.to_owned(),
         image: Some(settings.redirect_image().to_owned()),
-        image_pull_policy: Some(PULL_POLICY.to_owned()),
+        image_pull_policy: Some(options.images.pull_policy.as_str().to_owned()),
         command: Some(vec![api::pod::INIT_BINARY.to_owned()]),
-        args: Some(args(traffic, settings.redirect_backend)),
-        resources: Some(ResourceRequirements {
-            requests: Some(quantities(REQUESTS)),
-            ..ResourceRequirements::default()
-        }),
+        args: Some(args(options, settings.redirect_backend)),
+        resources: Some(resources),
         security_context: Some(security_context(
             (api::pod::INIT_UID, api::pod::INIT_GID),
             capabilities(settings.redirect_backend),
@@ -38,7 +31,7 @@ pub(super) fn container(traffic: &Traffic, settings: &Settings) -> Container {
         termination_message_policy: Some(TERMINATION_MESSAGE.to_owned()),
         volume_mounts: Some(volumes::init_mounts()),
         ..Container::default()
-    }
+    })
 }
 
 /// The legacy programs open a raw socket to speak to the kernel.
@@ -53,25 +46,46 @@ fn capabilities(backend: RedirectBackend) -> &'static [&'static str] {
     }
 }
 
-/// What the two containers have to agree on is always said; the rest only where an annotation says it.
-fn args(traffic: &Traffic, backend: RedirectBackend) -> Vec<String> {
+/// What the two containers have to agree on is always said; the rest only where somebody says it.
+fn args(options: &Options, backend: RedirectBackend) -> Vec<String> {
+    let traffic = &options.traffic;
     let mut args = vec![
         format!("--outbound-port={}", api::ports::OUTBOUND),
         format!("--inbound-port={}", api::ports::INBOUND),
-        format!("--proxy-uid={}", api::pod::PROXY_UID),
-        format!("--proxy-gid={}", api::pod::PROXY_GID),
+        format!("--proxy-uid={}", *options.identity.uid),
+        format!("--proxy-gid={}", *options.identity.gid),
     ];
     let mut say = |flag: &str, value: Option<String>| {
         args.extend(value.map(|value| format!("--{flag}={value}")));
     };
     say("backend", backend.argument().map(ToOwned::to_owned));
-    say("include-inbound-ports", traffic.include_inbound_ports.as_ref().map(ToString::to_string));
-    say("exclude-inbound-ports", traffic.exclude_inbound_ports.as_ref().map(ToString::to_string));
-    say("include-outbound-ports", traffic.include_outbound_ports.as_ref().map(ToString::to_string));
-    say("exclude-outbound-ports", traffic.exclude_outbound_ports.as_ref().map(ToString::to_string));
-    say("include-outbound-cidrs", traffic.include_outbound_cidrs.as_ref().map(ToString::to_string));
-    say("exclude-outbound-cidrs", traffic.exclude_outbound_cidrs.as_ref().map(ToString::to_string));
+    say("include-inbound-ports", told(&traffic.include_inbound_ports));
+    say("exclude-inbound-ports", excluded_inbound_ports(options).map(|ports| ports.to_string()));
+    say("include-inbound-cidrs", told(&traffic.include_inbound_cidrs));
+    say("exclude-inbound-cidrs", told(&traffic.exclude_inbound_cidrs));
+    say("include-outbound-ports", told(&traffic.include_outbound_ports));
+    say("exclude-outbound-ports", told(&traffic.exclude_outbound_ports));
+    say("include-outbound-cidrs", told(&traffic.include_outbound_cidrs));
+    say("exclude-outbound-cidrs", told(&traffic.exclude_outbound_cidrs));
+    say("exclude-interfaces", told(&traffic.exclude_interfaces));
+    say("virtual-interfaces", told(&traffic.virtual_interfaces));
+    say("exclude-uids", told(&traffic.exclude_uids));
+    say("exclude-gids", told(&traffic.exclude_gids));
     args
+}
+
+fn told<T: ToString>(value: &Option<T>) -> Option<String> {
+    value.as_ref().map(ToString::to_string)
+}
+
+/// A readiness port of the pod's own is served by the proxy directly, as the usual one is, which is never captured.
+fn excluded_inbound_ports(options: &Options) -> Option<Ports> {
+    let excluded = options.traffic.exclude_inbound_ports.as_ref();
+    let port = options.readiness_port();
+    if port == api::ports::READINESS {
+        return excluded.cloned();
+    }
+    Some(excluded.map_or_else(|| Ports::default().with(port), |ports| ports.with(port)))
 }
 
 /// Everything explicit, at the container, so that nothing is inherited from the pod: a pod-level `runAsUser` would take
@@ -94,14 +108,11 @@ pub(super) fn security_context((uid, gid): (u32, u32), granted: &[&str]) -> Secu
     }
 }
 
-fn quantities(values: [(&str, &str); 2]) -> BTreeMap<String, Quantity> {
-    values.into_iter().map(|(name, value)| (name.to_owned(), Quantity(value.to_owned()))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::{RedirectBackend, Settings, container};
     use crate::inject::InjectArgs;
+    use crate::inject::options::Options;
 
     fn init(redirect_backend: RedirectBackend) -> (String, Vec<String>, Vec<String>) {
         let args = InjectArgs {
@@ -110,7 +121,8 @@ mod tests {
             redirect_backend: Some(redirect_backend),
             ..InjectArgs::default()
         };
-        let container = container(&Default::default(), &Settings::new(&args, "remora-system"));
+        let settings = Settings::new(&args, "remora-system");
+        let container = container(&Options::built_in(&settings), Default::default(), &settings).unwrap();
         let granted =
             container.security_context.and_then(|context| context.capabilities).and_then(|set| set.add);
         (container.image.unwrap(), granted.unwrap(), container.args.unwrap())

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 mod additions;
 mod again;
+mod cautions;
 mod edit;
 mod explain;
 mod facts;
@@ -28,6 +29,7 @@ mod prometheus;
 mod proxy;
 mod reason;
 mod requester;
+mod resources;
 mod rules;
 mod selection;
 mod settings;
@@ -37,6 +39,7 @@ mod volumes;
 
 pub use explain::{Explanation, RuleOutcome, RuleTrace, Source, ValueTrace};
 pub use namespace::{Namespace, NamespaceMetadata};
+pub use options::KubernetesVersion;
 pub use patch::{Operation, apply};
 pub use reason::{Code, Reason};
 pub use requester::Requester;
@@ -122,7 +125,7 @@ pub fn explain(request: &Request<'_>, settings: &Settings) -> Explanation {
     }
     let request = Request { pod: &bare, ..*request };
     let (rules, values) = match Facts::new(&request, settings, None) {
-        Ok(facts) => (rules::trace(&facts), Vec::new()),
+        Ok(facts) => (rules::trace(&facts), options::trace(&facts)),
         Err(_) => (Vec::new(), Vec::new()),
     };
     Explanation { decision, rules, values }

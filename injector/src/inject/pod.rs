@@ -3,6 +3,8 @@
 //! Invariant: in a [`Pod`] what is read or patched has the type that the API gives it, so that nothing of the user's is
 //! taken for absent, and that a patch can add to it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -64,6 +66,9 @@ impl Part {
     }
 }
 
+/// What Kubernetes gives a pod that does not say.
+const DEFAULT_GRACE_SECONDS: u64 = 30;
+
 /// A pod, or the `metadata` and `spec` of a template.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pod<'a> {
@@ -107,12 +112,14 @@ impl<'a> Pod<'a> {
         self.map(Part::Annotations)?.get(key)?.as_str()
     }
 
-    pub(super) fn annotation_keys(self) -> impl Iterator<Item = &'a str> {
-        self.map(Part::Annotations).into_iter().flat_map(Map::keys).map(String::as_str)
-    }
-
     pub(super) fn spec(self, field: &str) -> Option<&'a Value> {
         self.spec.get(field)
+    }
+
+    /// How long the kubelet waits between SIGTERM and SIGKILL.
+    pub(super) fn grace(self) -> Duration {
+        let seconds = self.spec("terminationGracePeriodSeconds").and_then(Value::as_u64);
+        Duration::from_secs(seconds.unwrap_or(DEFAULT_GRACE_SECONDS))
     }
 
     /// `containers`, `initContainers` or `volumes`; `null` counts as absent.

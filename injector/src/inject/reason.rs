@@ -29,6 +29,10 @@ pub enum Code {
     InvalidLabel,
     /// An annotation's value is not of the allowed form.
     InvalidAnnotation,
+    /// An annotation asks for what this version does not do.
+    NotOffered,
+    /// The pod sets what only the mesh and its namespace may.
+    AdminOnly,
     /// The pod asks for DNS capture, and the proxy does not answer DNS yet.
     DnsNotServed,
     /// The pod uses a name that injection needs.
@@ -85,6 +89,8 @@ impl Code {
             Self::PodDisabled => "pod-disabled",
             Self::InvalidLabel => "invalid-label",
             Self::InvalidAnnotation => "invalid-annotation",
+            Self::NotOffered => "not-offered",
+            Self::AdminOnly => "admin-only",
             Self::DnsNotServed => "dns-not-served",
             Self::NameConflict => "name-conflict",
             Self::ProxyIdentity => "proxy-identity",

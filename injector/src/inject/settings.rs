@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::options::{self, KubernetesVersion};
 use super::selection::Selection;
 
 /// Options that take the place of what the configuration file says; flatten them into a subcommand's arguments.
@@ -67,6 +68,9 @@ pub struct Settings {
     pub redirect_backend: RedirectBackend,
     /// What pods and namespaces that say nothing get: any annotation that a pod may have.
     pub defaults: BTreeMap<String, String>,
+    /// The oldest Kubernetes whose nodes run the pods; below 1.29 the proxy is an ordinary container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimum_kubernetes_version: Option<KubernetesVersion>,
     /// Keys that only the mesh and namespaces may set, and that pods may set here nevertheless.
     pub workload_overrides: BTreeSet<String>,
     /// Which pods are injected.
@@ -124,6 +128,7 @@ impl Settings {
             images: Images::default(),
             redirect_backend: RedirectBackend::Auto,
             defaults: BTreeMap::new(),
+            minimum_kubernetes_version: None,
             workload_overrides: BTreeSet::new(),
             selection: Selection::default(),
             own_namespace: own_namespace.to_owned(),
@@ -164,7 +169,7 @@ impl Settings {
 
     /// Everything that is wrong; empty where it can be used.
     pub fn problems(&self) -> Vec<String> {
-        self.images.problems()
+        self.images.problems().into_iter().chain(options::problems(self)).collect()
     }
 
     /// The image of the init container.

@@ -4,43 +4,45 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use super::Invalid;
-
-const LIST_FORM: &str = "a list of CIDRs such as 10.0.0.0/8,2001:db8::/32";
-const SELECTION_FORM: &str = "* or a list of CIDRs such as 10.0.0.0/8,2001:db8::/32";
+use super::{MOST_ITEMS, Parsed, malformed};
 
 /// Address ranges, host bits cleared; may be empty.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(in super::super) struct Cidrs(Vec<IpNet>);
 
 /// All addresses, or some.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(in super::super) enum CidrSelection {
     All,
     Only(Cidrs),
 }
 
 impl Cidrs {
-    pub(in super::super) fn parse(value: &str) -> Result<Self, Invalid> {
-        list(value, LIST_FORM)
+    pub(in super::super) fn parse(value: &str) -> Parsed<Self> {
+        list(value)
+    }
+
+    pub(in super::super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
 impl CidrSelection {
-    pub(in super::super) fn parse(value: &str) -> Result<Self, Invalid> {
-        if value.trim() == "*" { Ok(Self::All) } else { list(value, SELECTION_FORM).map(Self::Only) }
+    pub(in super::super) fn parse(value: &str) -> Parsed<Self> {
+        if value.trim() == "*" { Ok(Self::All) } else { list(value).map(Self::Only) }
     }
 }
 
-fn list(value: &str, allowed: &'static str) -> Result<Cidrs, Invalid> {
+fn list(value: &str) -> Parsed<Cidrs> {
     if value.trim().is_empty() {
         return Ok(Cidrs(Vec::new()));
     }
+    if value.split(',').nth(MOST_ITEMS).is_some() {
+        return malformed(format!("it has more than {MOST_ITEMS} items; write wider ranges"));
+    }
     let ranges = value.split(',').map(|item| {
-        item.trim()
-            .parse::<IpNet>()
-            .map(|range| range.trunc())
-            .map_err(|_| Invalid { problem: format!("{} is not a CIDR", super::quoted(item)), allowed })
+        let range = item.trim().parse::<IpNet>().map(|range| range.trunc());
+        range.or_else(|_| malformed(format!("{} is not a CIDR", super::quoted(item))))
     });
     ranges.collect::<Result<_, _>>().map(Cidrs)
 }

@@ -1,305 +1,247 @@
-//! How a pod wants to be injected: its annotations, parsed into types. A wrong value refuses the pod and names the
-//! annotation, the value and the allowed form; an unknown key of our families is a warning.
+//! How a pod wants to be injected: what the mesh, its namespace and its own annotations say, parsed into types. A wrong value
+//! refuses the pod and names the annotation, the value and the allowed form; an unknown key of the families that are read
+//! here is a warning.
 //!
 //! Invariant: nothing of a value reaches the patch but what its type can hold, so no value can say more than its own field.
+//!
+//! Reading order: `registry` lists the keys, `draft` layers what they say, the other modules are the types of values.
 
 mod cidrs;
+mod draft;
+mod duration;
+mod env;
+mod ids;
+mod image;
+mod interfaces;
+mod log;
 mod modes;
 mod ports;
+mod proxy_config;
 mod quantity;
+mod registry;
 mod setting;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod version;
 
-use api::annotations as keys;
+use std::time::Duration;
 
-use super::pod::Pod;
-use super::reason::{Code, Reason, quoted};
+use super::reason::{Code, quoted};
+use super::{Settings, Source};
 
 pub(super) use cidrs::{CidrSelection, Cidrs};
-pub(super) use modes::{MergeMetrics, Mode, ProbeMode};
+pub(super) use draft::{problems, read};
+pub(super) use duration::Period;
+pub(super) use env::Variable;
+pub(super) use ids::{Id, Ids};
+pub(super) use image::{Image, Tag};
+pub(super) use interfaces::Interfaces;
+pub(super) use log::Log;
+pub(super) use modes::{Interception, MergeMetrics, Mode, ProbeMode, PullPolicy};
 pub(super) use ports::{PortSelection, Ports};
 pub(super) use quantity::Quantity;
 pub(super) use setting::Setting;
+pub(super) use trace::trace;
+pub use version::KubernetesVersion;
 
-/// Everything that a pod can say about its injection.
-#[derive(Debug)]
+/// Everything that can be said about an injection.
+#[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) traffic: Traffic,
     pub(super) resources: Resources,
-    pub(super) log_level: Option<LogLevel>,
+    pub(super) log: Log,
+    pub(super) readiness: Readiness,
+    pub(super) drain: DrainTimes,
+    pub(super) connect: ConnectTimeouts,
     pub(super) mode: Setting<Mode>,
     /// Whether the application waits for the proxy, also in the legacy form: the proxy is then the first container.
     pub(super) hold: Setting<bool>,
     pub(super) probes: Setting<ProbeMode>,
     pub(super) merge_metrics: Setting<MergeMetrics>,
+    /// Threads of the proxy; by default as many as its CPU limit, or one.
+    pub(super) workers: Setting<Option<u16>>,
+    /// Ports of which the proxy is told that nothing but TCP is spoken there.
+    pub(super) opaque_ports: Setting<Ports>,
+    pub(super) identity: Identity,
+    pub(super) images: Images,
+    pub(super) env: Setting<Vec<Variable>>,
 }
 
 /// What is captured. `None` leaves it to the defaults of `init-redirect`: everything in, everything out.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Traffic {
-    pub(super) include_inbound_ports: Option<PortSelection>,
-    pub(super) exclude_inbound_ports: Option<Ports>,
-    pub(super) include_outbound_ports: Option<Ports>,
-    pub(super) exclude_outbound_ports: Option<Ports>,
-    pub(super) include_outbound_cidrs: Option<CidrSelection>,
-    pub(super) exclude_outbound_cidrs: Option<Cidrs>,
+    pub(super) interception: Setting<Interception>,
+    pub(super) include_inbound_ports: Setting<Option<PortSelection>>,
+    pub(super) exclude_inbound_ports: Setting<Option<Ports>>,
+    pub(super) include_outbound_ports: Setting<Option<Ports>>,
+    pub(super) exclude_outbound_ports: Setting<Option<Ports>>,
+    pub(super) include_inbound_cidrs: Setting<Option<CidrSelection>>,
+    pub(super) exclude_inbound_cidrs: Setting<Option<Cidrs>>,
+    pub(super) include_outbound_cidrs: Setting<Option<CidrSelection>>,
+    pub(super) exclude_outbound_cidrs: Setting<Option<Cidrs>>,
+    pub(super) exclude_interfaces: Setting<Option<Interfaces>>,
+    pub(super) virtual_interfaces: Setting<Option<Interfaces>>,
+    pub(super) exclude_uids: Setting<Option<Ids>>,
+    pub(super) exclude_gids: Setting<Option<Ids>>,
 }
 
 /// The proxy's resources; each overrides its own field only.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Resources {
     pub(super) cpu: Resource,
     pub(super) memory: Resource,
+    pub(super) ephemeral_storage: Resource,
 }
 
 /// Request and limit of one resource.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Resource {
-    pub(super) request: Option<Quantity>,
-    pub(super) limit: Option<Quantity>,
+    pub(super) request: Setting<Option<Quantity>>,
+    pub(super) limit: Setting<Option<Quantity>>,
 }
 
-/// The proxy's log filter, by Istio's level names.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct LogLevel(&'static str);
+/// The kubelet's questions whether the proxy is ready.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Readiness {
+    /// Where direct callers are answered; 0 keeps the readiness probe out of the pod.
+    pub(super) port: Setting<Option<u16>>,
+    pub(super) initial_delay: Setting<Option<i32>>,
+    pub(super) period: Setting<Option<i32>>,
+    pub(super) timeout: Setting<Option<i32>>,
+    pub(super) failures: Setting<Option<i32>>,
+}
 
-impl LogLevel {
-    pub(super) fn filter(self) -> &'static str {
-        self.0
+/// How the proxy ends.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DrainTimes {
+    /// How long it still accepts.
+    pub(super) delay: Setting<Option<Period>>,
+    /// How long connections may last after SIGTERM.
+    pub(super) deadline: Setting<Option<Period>>,
+}
+
+/// How long the proxy waits for the other side of a connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ConnectTimeouts {
+    pub(super) inbound: Setting<Option<Period>>,
+    pub(super) outbound: Setting<Option<Period>>,
+}
+
+/// As whom the proxy runs; what it sends is not captured.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    pub(super) uid: Setting<Id>,
+    pub(super) gid: Setting<Id>,
+}
+
+/// Images that differ from those of the settings.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Images {
+    pub(super) proxy: Setting<Option<Image>>,
+    /// Takes the place of the image's own tag.
+    pub(super) version: Setting<Option<Tag>>,
+    pub(super) pull_policy: Setting<PullPolicy>,
+}
+
+/// Why a value is not taken.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Refusal {
+    /// It is not of the allowed form; says what is wrong.
+    Malformed(String),
+    /// It is, and this version does not do it; says why, and what to do instead.
+    NotOffered(Code, String),
+}
+
+/// Lists are not longer: each item becomes a rule of every pod's network.
+const MOST_ITEMS: usize = 256;
+
+pub(super) type Parsed<T> = Result<T, Refusal>;
+
+fn malformed<T>(problem: impl Into<String>) -> Parsed<T> {
+    Err(Refusal::Malformed(problem.into()))
+}
+
+fn not_offered<T>(why: impl Into<String>) -> Parsed<T> {
+    Err(Refusal::NotOffered(Code::NotOffered, why.into()))
+}
+
+impl Options {
+    /// What holds where neither namespace nor pod says anything.
+    pub(super) fn built_in(settings: &Settings) -> Self {
+        let mode = match &settings.minimum_kubernetes_version {
+            Some(version) if !version.has_native_sidecars() => {
+                Setting::said(Mode::Legacy, Source::Mesh, "minimumKubernetesVersion")
+            }
+            Some(_) | None => Setting::default(),
+        };
+        Self {
+            traffic: Traffic::default(),
+            resources: Resources::default(),
+            log: Log::default(),
+            readiness: Readiness::default(),
+            drain: DrainTimes::default(),
+            connect: ConnectTimeouts::default(),
+            mode,
+            hold: Setting::built_in(true),
+            probes: Setting::default(),
+            merge_metrics: Setting::default(),
+            workers: Setting::default(),
+            opaque_ports: Setting::default(),
+            identity: Identity::default(),
+            images: Images::default(),
+            env: Setting::default(),
+        }
+    }
+
+    /// The port on which the proxy answers direct callers who ask whether it is ready.
+    pub(super) fn readiness_port(&self) -> u16 {
+        self.readiness.port.filter(|port| *port != 0).unwrap_or(api::ports::READINESS)
+    }
+
+    /// The proxy's image and that of the init container, in this order, are pulled as this says.
+    pub(super) fn proxy_image(&self, settings: &Settings) -> String {
+        let base = self.images.proxy.as_ref().map_or(settings.images.proxy.as_str(), Image::as_str);
+        self.images.version.as_ref().map_or_else(|| base.to_owned(), |version| version.applied_to(base))
+    }
+
+    /// How long connections may last after SIGTERM: a little less than the pod's own grace period, unless said.
+    pub(super) fn drain_deadline(&self, grace: Duration) -> Period {
+        let default = grace.saturating_sub(RESERVED_OF_GRACE).max(Duration::from_secs(1));
+        self.drain.deadline.unwrap_or_else(|| Period::at_most_a_day(default))
     }
 }
 
-/// A value that is not of the allowed form.
-#[derive(Debug, Eq, PartialEq)]
-pub(super) struct Invalid {
-    problem: String,
-    allowed: &'static str,
+/// What is left of a grace period for the proxy's own end, before the kubelet kills.
+const RESERVED_OF_GRACE: Duration = Duration::from_secs(5);
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self {
+            uid: Setting::built_in(Id::contract(api::pod::PROXY_UID)),
+            gid: Setting::built_in(Id::contract(api::pod::PROXY_GID)),
+        }
+    }
 }
 
 impl Traffic {
-    /// Whether a connection from outside to this port of the pod reaches the proxy.
+    /// Whether there are redirect rules at all.
+    pub(super) fn is_redirected(&self) -> bool {
+        *self.interception == Interception::Redirect
+    }
+
+    /// Whether every connection from outside to this port of the pod reaches the proxy.
     pub(super) fn captures_inbound(&self, port: u16) -> bool {
         let none_included = self
             .include_inbound_ports
             .as_ref()
             .is_some_and(|included| included.ports().is_some_and(Ports::is_empty));
         let excluded = self.exclude_inbound_ports.as_ref().is_some_and(|excluded| excluded.contain(port));
-        !none_included && !excluded
-    }
-}
-
-/// Parses all annotations of a pod; on failure every wrong one is told.
-pub(super) fn parse(pod: Pod<'_>) -> Result<Options, Vec<Reason>> {
-    let mut reader = Reader { pod, wrong: Vec::new() };
-    let resource = |reader: &mut Reader<'_>, request, limit| Resource {
-        request: reader.read(request, Quantity::parse),
-        limit: reader.read(limit, Quantity::parse),
-    };
-    let options = Options {
-        traffic: Traffic {
-            include_inbound_ports: reader.read(keys::INCLUDE_INBOUND_PORTS, PortSelection::parse),
-            exclude_inbound_ports: reader.read(keys::EXCLUDE_INBOUND_PORTS, Ports::parse),
-            include_outbound_ports: reader.read(keys::INCLUDE_OUTBOUND_PORTS, Ports::parse),
-            exclude_outbound_ports: reader.read(keys::EXCLUDE_OUTBOUND_PORTS, Ports::parse),
-            include_outbound_cidrs: reader.read(keys::INCLUDE_OUTBOUND_IP_RANGES, CidrSelection::parse),
-            exclude_outbound_cidrs: reader.read(keys::EXCLUDE_OUTBOUND_IP_RANGES, Cidrs::parse),
-        },
-        resources: Resources {
-            cpu: resource(&mut reader, keys::PROXY_CPU, keys::PROXY_CPU_LIMIT),
-            memory: resource(&mut reader, keys::PROXY_MEMORY, keys::PROXY_MEMORY_LIMIT),
-        },
-        log_level: reader.read(keys::LOG_LEVEL, log_level),
-        mode: Setting::built_in(reader.read(keys::NATIVE_SIDECAR, mode).unwrap_or_default()),
-        hold: Setting::built_in(true),
-        probes: Setting::default(),
-        merge_metrics: Setting::default(),
-    };
-    // Names would stop resolving: the rules exist, but nobody answers on the port to which they would lead.
-    if reader.read(keys::DNS_CAPTURE, switch) == Some(true) {
-        let text = format!(
-            "annotation {} is \"true\", and the proxy does not answer DNS yet; take it off",
-            keys::DNS_CAPTURE
-        );
-        reader.wrong.push(Reason::new(Code::DnsNotServed, text));
-    }
-    if reader.wrong.is_empty() { Ok(options) } else { Err(reader.wrong) }
-}
-
-struct Reader<'a> {
-    pod: Pod<'a>,
-    wrong: Vec<Reason>,
-}
-
-impl Reader<'_> {
-    fn read<T>(&mut self, key: &str, parse: fn(&str) -> Result<T, Invalid>) -> Option<T> {
-        let value = self.pod.annotation(key)?;
-        match parse(value) {
-            Ok(parsed) => Some(parsed),
-            Err(Invalid { problem, allowed }) => {
-                let text = format!("annotation {key} is {}: {problem}; allowed is {allowed}", quoted(value));
-                self.wrong.push(Reason::new(Code::InvalidAnnotation, text));
-                None
-            }
-        }
-    }
-}
-
-fn mode(value: &str) -> Result<Mode, Invalid> {
-    switch(value).map(|native| if native { Mode::Native } else { Mode::Legacy })
-}
-
-fn switch(value: &str) -> Result<bool, Invalid> {
-    match value {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(Invalid { problem: "not one of the two".to_owned(), allowed: "\"true\" or \"false\"" }),
-    }
-}
-
-fn log_level(value: &str) -> Result<LogLevel, Invalid> {
-    const LEVELS: [(&str, &str); 8] = [
-        ("trace", "trace"),
-        ("debug", "debug"),
-        ("info", "info"),
-        ("warning", "warn"),
-        ("warn", "warn"),
-        ("error", "error"),
-        ("critical", "error"),
-        ("off", "off"),
-    ];
-    let level = LEVELS.iter().find(|(name, _)| *name == value);
-    level.map(|(_, filter)| LogLevel(filter)).ok_or_else(|| Invalid {
-        problem: "not a level".to_owned(),
-        allowed: "one of trace, debug, info, warning, error, critical, off",
-    })
-}
-
-/// Keys that are understood, or written by ourselves.
-const KNOWN: [&str; 14] = [
-    keys::DNS_CAPTURE,
-    keys::STATUS,
-    keys::INCLUDE_INBOUND_PORTS,
-    keys::EXCLUDE_INBOUND_PORTS,
-    keys::INCLUDE_OUTBOUND_PORTS,
-    keys::EXCLUDE_OUTBOUND_PORTS,
-    keys::INCLUDE_OUTBOUND_IP_RANGES,
-    keys::EXCLUDE_OUTBOUND_IP_RANGES,
-    keys::PROXY_CPU,
-    keys::PROXY_CPU_LIMIT,
-    keys::PROXY_MEMORY,
-    keys::PROXY_MEMORY_LIMIT,
-    keys::LOG_LEVEL,
-    keys::NATIVE_SIDECAR,
-];
-
-const FAMILIES: [&str; 3] = [keys::TRAFFIC_PREFIX, keys::SIDECAR_PREFIX, keys::OWN_PREFIX];
-
-/// What has no effect although its author may think so.
-pub(super) fn warnings(pod: Pod<'_>) -> Vec<String> {
-    let ours = |key: &&str| FAMILIES.iter().any(|family| key.starts_with(family));
-    pod.annotation_keys()
-        .filter(ours)
-        .filter(|key| !KNOWN.contains(key))
-        .map(|key| {
-            if key == api::labels::POD_INJECT {
-                format!(
-                    "annotation {key} has no effect: selectors cannot see annotations; use the label {key}"
-                )
-            } else {
-                format!("annotation {} is not known to this version and has no effect", quoted(key))
-            }
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::{Mode, Options, Pod, parse, warnings};
-
-    fn pod(annotations: &Value) -> Value {
-        json!({"metadata": {"annotations": annotations}, "spec": {}})
-    }
-
-    fn options(annotations: &Value) -> Result<Options, Vec<String>> {
-        let pod = pod(annotations);
-        parse(Pod::new(&pod).unwrap()).map_err(|wrong| wrong.into_iter().map(|reason| reason.text).collect())
-    }
-
-    #[test]
-    fn every_wrong_value_is_told_with_key_value_and_form() {
-        let wrong = options(&json!({
-            "traffic.sidecar.istio.io/includeInboundPorts": "http",
-            "sidecar.istio.io/proxyCPU": "lots",
-            "sidecar.istio.io/logLevel": "loud",
-            "sidecar.istio.io/nativeSidecar": "yes",
-        }))
-        .unwrap_err();
-        assert_eq!(wrong.len(), 4, "{wrong:?}");
-        for (text, parts) in wrong.iter().zip([
-            ["includeInboundPorts", "\"http\"", "8000-8100"],
-            ["proxyCPU", "\"lots\"", "500m"],
-            ["logLevel", "\"loud\"", "trace"],
-            ["nativeSidecar", "\"yes\"", "\"true\" or \"false\""],
-        ]) {
-            for part in parts {
-                assert!(text.contains(part), "{part} in {text}");
-            }
-        }
-    }
-
-    #[test]
-    fn hostile_values_are_escaped_and_cut() {
-        let value = format!("a\n- name: evil{}", "x".repeat(65536));
-        let wrong = options(&json!({"sidecar.istio.io/proxyMemory": value})).unwrap_err();
-        assert!(
-            wrong[0].len() < 300 && wrong[0].contains("a\\n- name") && !wrong[0].contains('\n'),
-            "{wrong:?}"
-        );
-    }
-
-    #[test]
-    fn capture_of_a_port_follows_inclusion_and_exclusion() {
-        for (annotations, captured) in [
-            (json!({}), true),
-            (json!({"traffic.sidecar.istio.io/includeInboundPorts": "*"}), true),
-            (json!({"traffic.sidecar.istio.io/includeInboundPorts": "80"}), true),
-            (json!({"traffic.sidecar.istio.io/includeInboundPorts": ""}), false),
-            (json!({"traffic.sidecar.istio.io/excludeInboundPorts": "15000-15100"}), false),
-        ] {
-            let options = options(&annotations).unwrap();
-            // A list that omits the port changes nothing: init-redirect captures it nevertheless.
-            assert_eq!(options.traffic.captures_inbound(15022), captured, "{annotations}");
-        }
-    }
-
-    #[test]
-    fn dns_capture_is_refused_until_somebody_answers() {
-        let wrong = options(&json!({"remora.dev/dns-capture": "true"})).unwrap_err();
-        assert!(wrong.len() == 1 && wrong[0].contains("does not answer DNS"), "{wrong:?}");
-        assert!(options(&json!({"remora.dev/dns-capture": "false"})).is_ok());
-        let wrong = options(&json!({"remora.dev/dns-capture": "on"})).unwrap_err();
-        assert!(wrong[0].contains("\"true\" or \"false\""), "{wrong:?}");
-    }
-
-    #[test]
-    fn a_pod_without_annotations_has_the_defaults() {
-        let options = options(&Value::Null).unwrap();
-        assert_eq!(*options.mode, Mode::Native);
-        assert!(options.log_level.is_none() && options.resources.cpu.request.is_none());
-    }
-
-    #[test]
-    fn unknown_keys_of_our_families_are_warned_about() {
-        let pod = pod(&json!({
-            "sidecar.istio.io/proxyCpu": "1",
-            "sidecar.istio.io/inject": "true",
-            "remora.dev/nope": "1",
-            "example.com/other": "1",
-            "sidecar.istio.io/logLevel": "info",
-        }));
-        let warnings = warnings(Pod::new(&pod).unwrap());
-        assert_eq!(warnings.len(), 3, "{warnings:?}");
-        assert!(warnings.iter().any(|warning| warning.contains("use the label")), "{warnings:?}");
+        // The kubelet may be behind any of these.
+        let senders_chosen =
+            self.include_inbound_cidrs.as_ref().is_some_and(|senders| *senders != CidrSelection::All)
+                || self.exclude_inbound_cidrs.as_ref().is_some_and(|senders| !senders.is_empty())
+                || self.exclude_interfaces.as_ref().is_some_and(|interfaces| !interfaces.is_empty());
+        self.is_redirected() && !none_included && !excluded && !senders_chosen
     }
 }

@@ -2,29 +2,31 @@
 
 use std::fmt;
 
-use super::Invalid;
-
-const LIST_FORM: &str = "a list of ports and ranges from 1 to 65535, such as 80,8000-8100";
-const SELECTION_FORM: &str = "* or a list of ports and ranges from 1 to 65535, such as 80,8000-8100";
+use super::{MOST_ITEMS, Parsed, malformed};
 
 /// Ports and ranges; may be empty.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(in super::super) struct Ports(Vec<(u16, u16)>);
 
 /// All ports, or some.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(in super::super) enum PortSelection {
     All,
     Only(Ports),
 }
 
 impl Ports {
-    pub(in super::super) fn parse(value: &str) -> Result<Self, Invalid> {
-        list(value, LIST_FORM)
+    pub(in super::super) fn parse(value: &str) -> Parsed<Self> {
+        list(value)
     }
 
     pub(in super::super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The same and one more.
+    pub(in super::super) fn with(&self, port: u16) -> Self {
+        Self(self.0.iter().copied().chain([(port, port)]).collect())
     }
 
     pub(in super::super) fn contain(&self, port: u16) -> bool {
@@ -33,8 +35,8 @@ impl Ports {
 }
 
 impl PortSelection {
-    pub(in super::super) fn parse(value: &str) -> Result<Self, Invalid> {
-        if value.trim() == "*" { Ok(Self::All) } else { list(value, SELECTION_FORM).map(Self::Only) }
+    pub(in super::super) fn parse(value: &str) -> Parsed<Self> {
+        if value.trim() == "*" { Ok(Self::All) } else { list(value).map(Self::Only) }
     }
 
     /// The ports, where not all are selected.
@@ -46,15 +48,16 @@ impl PortSelection {
     }
 }
 
-fn list(value: &str, allowed: &'static str) -> Result<Ports, Invalid> {
+fn list(value: &str) -> Parsed<Ports> {
     if value.trim().is_empty() {
-        return Ok(Ports(Vec::new()));
+        return Ok(Ports::default());
+    }
+    if value.split(',').nth(MOST_ITEMS).is_some() {
+        return malformed(format!("it has more than {MOST_ITEMS} items; write ranges"));
     }
     let ranges = value.split(',').map(|item| {
-        range(item.trim()).ok_or_else(|| Invalid {
-            problem: format!("{} is neither a port nor a range", super::quoted(item)),
-            allowed,
-        })
+        let problem = || malformed(format!("{} is neither a port nor a range", super::quoted(item)));
+        range(item.trim()).map_or_else(problem, Ok)
     });
     ranges.collect::<Result<_, _>>().map(Ports)
 }

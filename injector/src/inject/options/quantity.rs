@@ -1,9 +1,11 @@
 //! Kubernetes quantities (`500m`, `64Mi`, `1e3`), as far as resources need them: positive, and comparable.
 
-use super::Invalid;
+use std::fmt;
 
-/// A positive quantity, as its author wrote it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+use super::{Parsed, malformed};
+
+/// A positive quantity, as its author wrote it. Two are equal when they mean the same.
+#[derive(Clone, Debug)]
 pub(in super::super) struct Quantity {
     text: String,
     /// In units of 10^-9, the finest that Kubernetes knows.
@@ -36,22 +38,32 @@ const SUFFIXES: [(&str, u128); 16] = [
 const MOST_DIGITS: usize = 18;
 
 impl Quantity {
-    pub(in super::super) fn parse(value: &str) -> Result<Self, Invalid> {
+    pub(in super::super) fn parse(value: &str) -> Parsed<Self> {
         match nanos(value) {
             Some(nanos) if nanos > 0 => Ok(Self { text: value.to_owned(), nanos }),
-            Some(_) | None => Err(Invalid {
-                problem: "not a positive quantity".to_owned(),
-                allowed: "a positive Kubernetes quantity, such as 500m for half a core or 64Mi for memory",
-            }),
+            Some(_) | None => malformed("not a positive quantity"),
         }
     }
 
-    pub(in super::super) fn text(&self) -> &str {
-        &self.text
+    /// In units of 10^-9, the finest that Kubernetes knows; sums of these are exact.
+    pub(in super::super) fn nanos(&self) -> u128 {
+        self.nanos
     }
 
     pub(in super::super) fn exceeds(&self, limit: &Self) -> bool {
         self.nanos > limit.nanos
+    }
+}
+
+impl PartialEq for Quantity {
+    fn eq(&self, other: &Self) -> bool {
+        self.nanos == other.nanos
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A value together with where it comes from.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use super::super::Source;
 
@@ -17,12 +17,44 @@ pub(in super::super) struct Origin {
     pub(super) source: Source,
     /// The key that said it; absent for what is built in.
     pub(super) key: Option<&'static str>,
+    /// Who wins among the keys of one source that say the same thing.
+    pub(super) rank: u8,
 }
 
 impl<T> Setting<T> {
     /// What holds where nobody says anything.
     pub(super) fn built_in(value: T) -> Self {
         Self { value, origin: Origin::default() }
+    }
+
+    /// What `key` of the configuration file says by itself, not as an annotation; every annotation wins.
+    pub(super) fn said(value: T, source: Source, key: &'static str) -> Self {
+        Self { value, origin: Origin { source, key: Some(key), rank: 0 } }
+    }
+
+    /// The key that said it; absent for what is built in.
+    pub(in super::super) fn key(&self) -> Option<&'static str> {
+        self.origin.key
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Takes a value from a later source, or from a key of the same source that ranks no lower. Two keys of the same source
+    /// that disagree are told, the one that counts first.
+    pub(super) fn offer(&mut self, value: T, origin: Origin) -> Option<(&'static str, &'static str)>
+    where
+        T: PartialEq,
+    {
+        let (earlier, later) = (self.origin, origin);
+        let wins = (later.source, later.rank) >= (earlier.source, earlier.rank);
+        let disagree = earlier.source == later.source && earlier.rank != 0 && self.value != value;
+        if wins {
+            *self = Self { value, origin };
+        }
+        let (winner, loser) = if wins { (later, earlier) } else { (earlier, later) };
+        Option::zip(winner.key, loser.key).filter(|(winner, loser)| disagree && winner != loser)
     }
 }
 
@@ -31,5 +63,11 @@ impl<T> Deref for Setting<T> {
 
     fn deref(&self) -> &T {
         &self.value
+    }
+}
+
+impl<T> DerefMut for Setting<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
     }
 }

@@ -15,7 +15,9 @@ pub(super) fn proxy_identity(facts: &Facts<'_>) -> Vec<Finding> {
         let own = container.get("securityContext").and_then(|context| context.get(field));
         own.or_else(|| pod_context.and_then(|context| context.get(field))).and_then(Value::as_u64)
     };
-    let (uid, gid) = (u64::from(api::pod::PROXY_UID), u64::from(api::pod::PROXY_GID));
+    // Where the options are wrong the pod is refused because of them.
+    let Ok(options) = &facts.options else { return Vec::new() };
+    let (uid, gid) = (u64::from(options.identity.uid.get()), u64::from(options.identity.gid.get()));
     let finding = |container: &Value| {
         let name = name_of(container);
         match (id(container, "runAsUser"), id(container, "runAsGroup")) {

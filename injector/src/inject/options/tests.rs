@@ -1,0 +1,1 @@
+//! Options as pods, namespaces and the mesh say them.

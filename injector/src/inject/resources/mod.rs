@@ -1,0 +1,231 @@
+//! What our two containers reserve and may use: requests always, so that autoscalers compute and quotas admit; every value
+//! overrides its own field only; and the pod keeps its class of service.
+//!
+//! Invariant: the init container never raises what the pod reserves, since its requests are no more than the proxy's, which
+//! are not yet reserved while it runs.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as KubeQuantity;
+use serde_json::Value;
+
+use super::options::{Quantity, Resource, Resources};
+use super::pod::Pod;
+
+/// What the scheduler reserves. CPU: as much as Istio asks for, since autoscalers compute use against requests and a
+/// smaller share would starve the proxy on a full node. Memory: an idle proxy has 6 MiB, its state volume may hold 8, and
+/// the rest is for twenty thousand idle connections.
+pub(super) const CPU_REQUEST: &str = "100m";
+pub(super) const MEMORY_REQUEST: &str = "64Mi";
+
+/// The init container runs for milliseconds.
+const INIT_CPU_REQUEST: &str = "10m";
+const INIT_MEMORY_REQUEST: &str = "16Mi";
+
+/// Resources whose requests and limits decide about the class of service.
+const OF_CLASS: [&str; 2] = ["cpu", "memory"];
+
+/// Requirements of both containers.
+pub(super) struct Requirements {
+    pub(super) proxy: ResourceRequirements,
+    pub(super) init: ResourceRequirements,
+}
+
+/// One resource of the proxy.
+struct Share<'a> {
+    name: &'static str,
+    wanted: &'a Resource,
+    default: Option<&'static str>,
+    init: Option<&'static str>,
+}
+
+impl Requirements {
+    pub(super) fn new(wanted: &Resources, pod: Pod<'_>, warnings: &mut Vec<String>) -> Self {
+        let guaranteed = is_guaranteed(pod);
+        let shares = [
+            Share {
+                name: "cpu",
+                wanted: &wanted.cpu,
+                default: Some(CPU_REQUEST),
+                init: Some(INIT_CPU_REQUEST),
+            },
+            Share {
+                name: "memory",
+                wanted: &wanted.memory,
+                default: Some(MEMORY_REQUEST),
+                init: Some(INIT_MEMORY_REQUEST),
+            },
+            Share { name: "ephemeral-storage", wanted: &wanted.ephemeral_storage, default: None, init: None },
+        ];
+        let (mut proxy, mut init) = (Lists::default(), Lists::default());
+        let mut kept = guaranteed;
+        for share in shares {
+            let (request, limit) = share.resolved(pod, guaranteed, warnings);
+            kept &= !OF_CLASS.contains(&share.name) || (request.is_some() && request == limit);
+            let equal = guaranteed && request == limit;
+            proxy.add(share.name, request.clone(), limit.clone());
+            // Where the class depends on it, and on a quota of limits, the init container has the proxy's.
+            let least = share.init.and_then(parsed);
+            let init_request = if equal { request } else { request.zip(least).map(|(a, b)| smaller(a, b)) };
+            init.add(share.name, init_request, limit);
+        }
+        if guaranteed {
+            warnings.push(class_told(kept, &proxy));
+        }
+        Self { proxy: proxy.into(), init: init.into() }
+    }
+}
+
+fn class_told(kept: bool, proxy: &Lists) -> String {
+    if !kept {
+        return "the pod was Guaranteed and becomes Burstable, since the proxy's requests and limits of cpu and memory \
+                differ as annotated"
+            .to_owned();
+    }
+    let told: Vec<String> = OF_CLASS
+        .iter()
+        .filter_map(|name| proxy.limits.get(*name).map(|limit| format!("{name} {}", limit.0)))
+        .collect();
+    format!(
+        "the pod is Guaranteed and stays so: the mesh's containers are limited to their requests, {}",
+        told.join(" and ")
+    )
+}
+
+impl Share<'_> {
+    /// Request and limit.
+    fn resolved(
+        &self,
+        pod: Pod<'_>,
+        guaranteed: bool,
+        warnings: &mut Vec<String>,
+    ) -> (Option<Quantity>, Option<Quantity>) {
+        let (request, limit) = ((*self.wanted.request).clone(), (*self.wanted.limit).clone());
+        let of_class = OF_CLASS.contains(&self.name);
+        let default = self.default.and_then(parsed);
+        // All containers share what the pod as a whole has; Kubernetes refuses one whose containers request more.
+        if of_class && pod_has(pod, self.name) {
+            let fitting = default.filter(|default| default.nanos() <= room(pod, self.name));
+            return (clamped(request.or(fitting), &limit, self.name, warnings), limit);
+        }
+        if of_class && guaranteed {
+            let (request, limit) = match (request, limit) {
+                (Some(request), None) => (Some(request.clone()), Some(request)),
+                (None, Some(limit)) => (Some(limit.clone()), Some(limit)),
+                (None, None) => (default.clone(), default),
+                both => both,
+            };
+            return (clamped(request, &limit, self.name, warnings), limit);
+        }
+        (clamped(request.or(default), &limit, self.name, warnings), limit)
+    }
+}
+
+/// Kubernetes refuses a request above its limit, so it is lowered to it.
+fn clamped(
+    request: Option<Quantity>,
+    limit: &Option<Quantity>,
+    name: &str,
+    warnings: &mut Vec<String>,
+) -> Option<Quantity> {
+    match (request, limit) {
+        (Some(request), Some(limit)) if request.exceeds(limit) => {
+            warnings.push(format!(
+                "the proxy's {name} request {request} is above its limit {limit}; the request is lowered to the limit"
+            ));
+            Some(limit.clone())
+        }
+        (request, _) => request,
+    }
+}
+
+fn parsed(text: &str) -> Option<Quantity> {
+    Quantity::parse(text).ok()
+}
+
+fn smaller(one: Quantity, other: Quantity) -> Quantity {
+    if one.exceeds(&other) { other } else { one }
+}
+
+#[derive(Default)]
+struct Lists {
+    requests: BTreeMap<String, KubeQuantity>,
+    limits: BTreeMap<String, KubeQuantity>,
+}
+
+impl Lists {
+    fn add(&mut self, name: &str, request: Option<Quantity>, limit: Option<Quantity>) {
+        let quantity = |quantity: Quantity| KubeQuantity(quantity.to_string());
+        self.requests.extend(request.map(|request| (name.to_owned(), quantity(request))));
+        self.limits.extend(limit.map(|limit| (name.to_owned(), quantity(limit))));
+    }
+}
+
+impl From<Lists> for ResourceRequirements {
+    fn from(Lists { requests, limits }: Lists) -> Self {
+        Self {
+            requests: (!requests.is_empty()).then_some(requests),
+            limits: (!limits.is_empty()).then_some(limits),
+            ..Self::default()
+        }
+    }
+}
+
+/// Whether the pod itself, and not its containers, says something about a resource.
+fn pod_has(pod: Pod<'_>, name: &str) -> bool {
+    let resources = pod.spec("resources");
+    ["requests", "limits"].iter().any(|list| quantity(resources, list, name).is_some())
+}
+
+/// What the pod as a whole has and its containers have not requested, init containers counted like the others.
+fn room(pod: Pod<'_>, name: &str) -> u128 {
+    let own = pod.spec("resources");
+    let whole = quantity(own, "requests", name).or_else(|| quantity(own, "limits", name)).unwrap_or_default();
+    let requested = pod.all_containers().map(|container| {
+        let resources = container.get("resources");
+        quantity(resources, "requests", name)
+            .or_else(|| quantity(resources, "limits", name))
+            .unwrap_or_default()
+    });
+    whole.saturating_sub(requested.fold(0, u128::saturating_add))
+}
+
+/// Whether Kubernetes would class the pod as Guaranteed because of its containers: all of them, init containers too, have
+/// limits of cpu and memory, and the requests of both add up to the limits. Resources of the pod itself decide alone where
+/// they are there, and ours do not change that class.
+pub(super) fn is_guaranteed(pod: Pod<'_>) -> bool {
+    if OF_CLASS.iter().any(|name| pod_has(pod, name)) {
+        return false;
+    }
+    let mut sums = [(0_u128, 0_u128); OF_CLASS.len()];
+    let mut any = false;
+    for container in pod.all_containers() {
+        any = true;
+        let resources = container.get("resources");
+        for (name, (requests, limits)) in OF_CLASS.iter().zip(&mut sums) {
+            let Some(limit) = quantity(resources, "limits", name) else { return false };
+            // The API server fills an absent request in from the limit; a file has not been there yet.
+            let said = resources.and_then(|resources| resources.get("requests")?.get(name));
+            let request =
+                said.map_or(Some(limit), |_| quantity(resources, "requests", name)).unwrap_or_default();
+            *requests = requests.saturating_add(request);
+            *limits = limits.saturating_add(limit);
+        }
+    }
+    any && sums.iter().all(|(requests, limits)| requests == limits)
+}
+
+/// A quantity that counts; zero does not.
+fn quantity(resources: Option<&Value>, list: &str, name: &str) -> Option<u128> {
+    let value = resources?.get(list)?.get(name)?;
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    Quantity::parse(&text).ok().map(|quantity| quantity.nanos())
+}
+
+#[cfg(test)]
+mod tests;

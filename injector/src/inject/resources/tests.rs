@@ -1,0 +1,1 @@
+//! Classes of service and requirements.
