@@ -7,6 +7,7 @@
 //! Invariant: a command's outcome is returned, not written, and its exit code is one of [`Exit`].
 
 mod check;
+mod config;
 mod diff;
 mod explain;
 mod export;
@@ -30,6 +31,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 pub use check::CheckArgs;
+pub use config::{CheckFileArgs, ConfigArgs, ConfigCommand};
 pub use diff::DiffArgs;
 pub use explain::ExplainArgs;
 pub use export::ExportArgs;
@@ -90,6 +92,9 @@ pub enum Command {
     )]
     Replay(ReplayArgs),
 
+    /// Work on configuration files
+    Config(ConfigArgs),
+
     /// Look whether the installation in a cluster works, and what keeps it from working
     #[command(
         after_help = "It needs your rights, not the injector's, and changes nothing: two pods are created as dry \
@@ -122,6 +127,7 @@ pub fn run(command: &Command, style: Style) -> Outcome {
         Command::Explain(args) => explain::run(args, style),
         Command::Lint(args) => lint::run(args, style),
         Command::Replay(args) => replay::run(args, style),
+        Command::Config(args) => config::run(args, style),
         Command::Check(args) => check::run(args, style),
         Command::Verify(args) => verify::run(args, style),
         Command::Export(args) => export::run(args),

@@ -217,6 +217,37 @@ fn a_replayed_refusal_says_why() {
     }
 }
 
+const GOOD_CONFIGURATION: &str = "apiVersion: remora.dev/v1alpha1\nkind: InjectorConfiguration\nimages: {proxy: example.com/proxy}\n";
+
+#[test]
+fn a_configuration_file_is_checked_with_its_lines() {
+    let good = tool(&["config", "check"], &[GOOD_CONFIGURATION]);
+    assert_eq!((good.exit, &*good.output), (Exit::Ok, "1.yaml: good\n"));
+    let bad = GOOD_CONFIGURATION.replace("proxy: ", "proxi: ");
+    let told = tool(&["config", "check"], &[&bad]);
+    assert_eq!(told.exit, Exit::Found);
+    assert!(told.output.starts_with("1.yaml:3: ") && told.output.contains("did you mean proxy?"), "{}", told.output);
+    let json = parsed(&tool(&["config", "check", "-o", "json"], &[&bad]));
+    assert_eq!((&json["ok"], &json["problems"][0]["line"]), (&json!(false), &json!(3)));
+    assert_eq!(tool(&["config", "check", "/nonexistent.yaml"], &[]).exit, Exit::Unreadable);
+}
+
+/// What the file says is in the pods; and a file that is bad ends a command before it says anything.
+#[test]
+fn commands_go_by_the_configuration_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.yaml");
+    let flag = format!("--config={}", file.display());
+    std::fs::write(&file, GOOD_CONFIGURATION).unwrap();
+    assert!(tool(&["inject", &flag], &[POD]).output.contains("image: example.com/proxy\n"));
+    std::fs::write(&file, "kind: ConfigMap\n").unwrap();
+    for command in ["inject", "diff", "explain", "lint", "replay"] {
+        let outcome = tool(&[command, &flag], &[POD]);
+        assert_eq!((outcome.exit, &*outcome.output), (Exit::Unreadable, ""), "{command}");
+        assert!(outcome.notes[0].contains("ConfigMap"), "{:?}", outcome.notes);
+    }
+}
+
 #[test]
 fn standard_input_is_there_once() {
     let outcome = tool(&["lint", "-", "-"], &[]);

@@ -1,0 +1,86 @@
+//! `injector config check`: whether a configuration file would be put in force, and all that is wrong with it.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::output::{self, Tone, line};
+use super::{Exit, Format, Outcome, OutputArgs, Style};
+use crate::configuration;
+use crate::manifest;
+
+/// Options of `injector config`.
+#[derive(Args, Clone, Debug)]
+pub struct ConfigArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What to do with a configuration file.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say whether a running injector would put a file in force, and all that is wrong with it
+    #[command(after_help = "Exit codes: 0 good, 1 something is wrong, 2 wrong options, 10 a file that cannot be read.")]
+    Check(CheckFileArgs),
+}
+
+/// Options of `injector config check`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckFileArgs {
+    /// The file, or the text of the ConfigMap's key; `-` reads standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
+    pub output: OutputArgs,
+}
+
+#[derive(Serialize)]
+struct Findings<'a> {
+    file: &'a Path,
+    ok: bool,
+    problems: Vec<Problem>,
+}
+
+#[derive(Serialize)]
+struct Problem {
+    /// Counted from 1; absent where it is not one line's fault.
+    line: Option<u64>,
+    text: String,
+}
+
+pub(super) fn run(args: &ConfigArgs, style: Style) -> Outcome {
+    let ConfigCommand::Check(args) = &args.command;
+    let text = match manifest::text(&args.file) {
+        Ok(text) => text,
+        Err(error) => return error.into(),
+    };
+    let problems = configuration::check(&text).err().map(|problems| problems.0).unwrap_or_default();
+    let problems: Vec<_> =
+        problems.into_iter().map(|problem| Problem { line: problem.line, text: problem.text }).collect();
+    let findings = Findings { file: &args.file, ok: problems.is_empty(), problems };
+    let output = match args.output.output {
+        Format::Json => output::json(&findings),
+        Format::Text => findings.text(style),
+    };
+    Outcome::new(if findings.ok { Exit::Ok } else { Exit::Found }, output)
+}
+
+impl Findings<'_> {
+    fn text(&self, style: Style) -> String {
+        let mut text = String::new();
+        let file = self.file.display();
+        for problem in &self.problems {
+            let place = problem.line.map_or_else(|| file.to_string(), |line| format!("{file}:{line}"));
+            let told = style.paint(Tone::Plain, &problem.text);
+            line(&mut text, format_args!("{}: {told}", style.paint(Tone::Bad, &place)));
+        }
+        if self.ok {
+            line(&mut text, format_args!("{}", style.paint(Tone::Good, &format!("{file}: good"))));
+        }
+        text
+    }
+}
