@@ -22,7 +22,9 @@ pub struct ConfigArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Say whether a running injector would put a file in force, and all that is wrong with it
-    #[command(after_help = "Exit codes: 0 good, 1 something is wrong, 2 wrong options, 10 a file that cannot be read.")]
+    #[command(
+        after_help = "Exit codes: 0 good, 1 something is wrong, 2 wrong options, 10 a file that cannot be read."
+    )]
     Check(CheckFileArgs),
 }
 

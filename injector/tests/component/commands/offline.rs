@@ -217,7 +217,8 @@ fn a_replayed_refusal_says_why() {
     }
 }
 
-const GOOD_CONFIGURATION: &str = "apiVersion: remora.dev/v1alpha1\nkind: InjectorConfiguration\nimages: {proxy: example.com/proxy}\n";
+const GOOD_CONFIGURATION: &str =
+    "apiVersion: remora.dev/v1alpha1\nkind: InjectorConfiguration\nimages: {proxy: example.com/proxy}\n";
 
 #[test]
 fn a_configuration_file_is_checked_with_its_lines() {
@@ -226,7 +227,11 @@ fn a_configuration_file_is_checked_with_its_lines() {
     let bad = GOOD_CONFIGURATION.replace("proxy: ", "proxi: ");
     let told = tool(&["config", "check"], &[&bad]);
     assert_eq!(told.exit, Exit::Found);
-    assert!(told.output.starts_with("1.yaml:3: ") && told.output.contains("did you mean proxy?"), "{}", told.output);
+    assert!(
+        told.output.starts_with("1.yaml:3: ") && told.output.contains("did you mean proxy?"),
+        "{}",
+        told.output
+    );
     let json = parsed(&tool(&["config", "check", "-o", "json"], &[&bad]));
     assert_eq!((&json["ok"], &json["problems"][0]["line"]), (&json!(false), &json!(3)));
     assert_eq!(tool(&["config", "check", "/nonexistent.yaml"], &[]).exit, Exit::Unreadable);
