@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use injector::inject::Settings;
 use serde_json::{Value, json};
 use tests::control_plane::{Client, pods_path};
 
@@ -17,7 +16,7 @@ const SAME_SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_new_namespaces_label_counts_for_its_first_pod() {
-    let mesh = Mesh::start(&Settings::default(), &[]).await;
+    let mesh = Mesh::start(&json!({}), &[]).await;
     let mut client = mesh.client();
     for index in 0..NAMESPACES {
         for (value, injected) in [("enabled", true), ("disabled", false)] {
@@ -31,7 +30,7 @@ async fn a_new_namespaces_label_counts_for_its_first_pod() {
 
 #[tokio::test]
 async fn a_changed_label_counts_within_the_same_second() {
-    let mesh = Mesh::start(&Settings::default(), &[]).await;
+    let mesh = Mesh::start(&json!({}), &[]).await;
     let mut client = mesh.client();
     let (mut at_once, mut slowest) = (0, Duration::ZERO);
     for index in 0..NAMESPACES {

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use injector::app::{App, AppError};
-use injector::config::{Cli, Command, ServeArgs};
+use injector::config::{Cli, Command};
 use injector::export::webhook_configuration;
-use injector::inject::Settings;
 use runtime::shutdown::{self, Trigger};
 use serde_json::{Value, json};
 use tests::control_plane::{Client, ControlPlane};
@@ -19,15 +18,16 @@ pub(crate) const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1/m
 
 pub(crate) struct Mesh {
     pub(crate) control_plane: ControlPlane,
-    port: u16,
+    /// The webhook configuration as it is applied.
+    pub(crate) configuration: Value,
     trigger: Trigger,
     _task: tokio::task::JoinHandle<Result<(), AppError>>,
     _directory: tempfile::TempDir,
 }
 
 impl Mesh {
-    /// An installation with these settings, ready.
-    pub(crate) async fn start(settings: &Settings, api_server: &[String]) -> Self {
+    /// An installation whose configuration file says this about selection, ready.
+    pub(crate) async fn start(selection: &Value, api_server: &[String]) -> Self {
         let arguments: Vec<&str> = api_server.iter().map(String::as_str).collect();
         let control_plane = ControlPlane::start(&arguments).await.expect("a control plane");
         control_plane.create_namespace(api::control::NAMESPACE, &json!({})).await.expect("our namespace");
@@ -41,14 +41,23 @@ impl Mesh {
             panic!("serve")
         };
         args.cluster.kubeconfig = Some(kubeconfig);
-        let app = start(&args, settings).await;
+        let file = directory.path().join("config.yaml");
+        std::fs::write(&file, configuration_file(selection)).expect("a configuration");
+        args.configuration.config = Some(file);
+        let settings = args.configuration.load(&args.namespace).expect("a configuration").settings;
+        let app = App::start(&args).await.expect("an injector");
         let port = app.webhook_address().expect("a port").port();
         let (trigger, shutdown) = shutdown::channel();
         let task = tokio::spawn(app.run(shutdown));
         let service = control_plane.create_service(api::control::NAMESPACE, api::control::INJECTOR, port);
         service.await.expect("the Service");
-        let mesh = Self { control_plane, port, trigger, _task: task, _directory: directory };
-        mesh.configure(settings).await;
+        let mut configuration = webhook_configuration(&settings);
+        for entry in configuration["webhooks"].as_array_mut().expect("entries") {
+            // The Service leads to a port of this machine, and is called by the same.
+            entry["clientConfig"]["service"]["port"] = json!(port);
+        }
+        let mesh = Self { control_plane, configuration, trigger, _task: task, _directory: directory };
+        mesh.configure().await;
         mesh.published().await;
         mesh
     }
@@ -58,25 +67,21 @@ impl Mesh {
         self.control_plane.client().expect("a client")
     }
 
-    /// Creates the webhook configuration. The Service leads to a port of this machine, and is called by it.
-    pub(crate) async fn configure(&self, settings: &Settings) {
-        let mut configuration = webhook_configuration(settings);
-        for entry in configuration["webhooks"].as_array_mut().expect("entries") {
-            entry["clientConfig"]["service"]["port"] = json!(self.port);
-        }
-        self.client().create(CONFIGURATIONS, &configuration).await.expect("the webhook configuration");
+    /// Creates the webhook configuration.
+    pub(crate) async fn configure(&self) {
+        self.client().create(CONFIGURATIONS, &self.configuration).await.expect("the webhook configuration");
     }
 
-    pub(crate) async fn configuration(&self) -> Value {
-        let path = format!("{CONFIGURATIONS}/{}", api::control::WEBHOOK_CONFIGURATION);
-        self.client().get(&path).await.expect("an answer").json().expect("JSON")
+    /// The webhook configuration as it is found.
+    pub(crate) async fn found(&self) -> Value {
+        self.client().get(&configuration_path()).await.expect("an answer").json().expect("JSON")
     }
 
     /// Waits until every entry has its bundle.
     pub(crate) async fn published(&self) {
         let published = async {
             loop {
-                let configuration = self.configuration().await;
+                let configuration = self.found().await;
                 let entries = configuration["webhooks"].as_array().into_iter().flatten();
                 let has = |entry: &Value| entry["clientConfig"]["caBundle"].is_string();
                 if entries.clone().count() > 0 && entries.clone().all(has) {
@@ -95,9 +100,15 @@ impl Drop for Mesh {
     }
 }
 
-async fn start(args: &ServeArgs, settings: &Settings) -> App {
-    let _ = settings;
-    App::start(args).await.expect("an injector")
+/// The path of the webhook configuration.
+pub(crate) fn configuration_path() -> String {
+    format!("{CONFIGURATIONS}/{}", api::control::WEBHOOK_CONFIGURATION)
+}
+
+fn configuration_file(selection: &Value) -> String {
+    // JSON is YAML.
+    json!({"apiVersion": "remora.dev/v1alpha1", "kind": "InjectorConfiguration", "selection": selection})
+        .to_string()
 }
 
 /// The rights of `manifests/rbac.yaml`, no more.

@@ -4,8 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use injector::inject::Settings;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::control_plane::{Answer, Client, ControlPlane, pods_path};
 use tokio::task::JoinSet;
 
@@ -31,12 +30,17 @@ async fn the_api_server_sends_what_the_table_says() {
         all.extend(cases::pods().into_iter().map(|pod| Case { namespace: namespace.clone(), pod }));
     }
     assert!(all.len() > 5000, "{}", all.len());
-    hold(&Truth::selection(), all, &Settings::default()).await;
+    hold(&Truth::selection(), all, &json!({})).await;
 }
 
-async fn hold(truth: &Truth, all: Vec<Case>, settings: &Settings) {
+#[tokio::test]
+async fn the_api_server_sends_what_a_configuration_says() {
+    hold(&Truth::configured(), cases::configured(), &cases::selection()).await;
+}
+
+async fn hold(truth: &Truth, all: Vec<Case>, selection: &Value) {
     let audit = Audit::new();
-    let mesh = Mesh::start(settings, &audit.arguments()).await;
+    let mesh = Mesh::start(selection, &audit.arguments()).await;
     prepare(&mesh.control_plane, &all).await;
     let created = create(&mesh.control_plane, all).await;
     let called = audit.called(created.len()).await;

@@ -119,7 +119,14 @@ pub(crate) fn configured() -> Vec<Case> {
 
 /// The configuration of [`configured`].
 pub(crate) fn settings() -> Settings {
-    let selection = json!({
+    let mut settings = Settings::default();
+    settings.selection = serde_json::from_value(selection()).expect("a selection");
+    settings
+}
+
+/// The same, as the configuration file has it.
+pub(crate) fn selection() -> Value {
+    json!({
         "podWinsOverDisabledNamespace": true,
         "invalidLabel": "warn",
         "neverInject": [
@@ -130,10 +137,7 @@ pub(crate) fn settings() -> Settings {
             ]},
         ],
         "alwaysInject": [{"matchLabels": {"team": "mesh"}}, {"matchLabels": {"team": "edge"}}],
-    });
-    let mut settings = Settings::default();
-    settings.selection = serde_json::from_value(selection).expect("a selection");
-    settings
+    })
 }
 
 const SWITCHES: [&str; 4] = [NONE, "enabled", "disabled", "nonsense"];
