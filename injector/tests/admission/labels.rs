@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tests::control_plane::{Client, pods_path};
+use tests::control_plane::Client;
 
-use crate::mesh::Mesh;
+use crate::mesh::{Mesh, dry_run, is_injected, pod};
 
 /// Namespaces, and with each several changes of its label.
 const NAMESPACES: usize = 100;
@@ -23,7 +23,7 @@ async fn a_new_namespaces_label_counts_for_its_first_pod() {
             let namespace = format!("{value}-{index}");
             let labels = json!({ "istio-injection": value });
             mesh.control_plane.create_namespace(&namespace, &labels).await.unwrap();
-            assert_eq!(is_injected(&mut client, &namespace).await, injected, "{namespace}");
+            assert_eq!(injects(&mut client, &namespace).await, injected, "{namespace}");
         }
     }
 }
@@ -36,7 +36,7 @@ async fn a_changed_label_counts_within_the_same_second() {
     for index in 0..NAMESPACES {
         let namespace = format!("labelled-{index}");
         mesh.control_plane.create_namespace(&namespace, &json!({})).await.unwrap();
-        assert!(!is_injected(&mut client, &namespace).await, "{namespace} without a label");
+        assert!(!injects(&mut client, &namespace).await, "{namespace} without a label");
         for (value, injected) in [
             (json!("enabled"), true),
             (json!("disabled"), false),
@@ -52,7 +52,7 @@ async fn a_changed_label_counts_within_the_same_second() {
                 .unwrap();
             let changed = Instant::now();
             let mut tries = 1;
-            while is_injected(&mut client, &namespace).await != injected {
+            while injects(&mut client, &namespace).await != injected {
                 assert!(changed.elapsed() < SAME_SECOND, "{namespace} with {value}, after {tries} pods");
                 tries += 1;
             }
@@ -66,11 +66,6 @@ async fn a_changed_label_counts_within_the_same_second() {
     );
 }
 
-async fn is_injected(client: &mut Client, namespace: &str) -> bool {
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app"},
-        "spec": {"containers": [{"name": "app", "image": "example.com/app"}]},
-    });
-    let created = client.create(&format!("{}?dryRun=All", pods_path(namespace)), &pod).await.unwrap();
-    created["spec"]["initContainers"].as_array().is_some_and(|containers| !containers.is_empty())
+async fn injects(client: &mut Client, namespace: &str) -> bool {
+    is_injected(&client.create(&dry_run(namespace), &pod()).await.unwrap())
 }

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod disturbed;
+#[cfg(test)]
 mod labels;
 #[cfg(test)]
 mod mesh;

@@ -1,6 +1,7 @@
 //! An installation on a control plane of its own: the manifests' namespace and rights, the webhook configuration that
 //! `export` prints, and a running injector that has no other rights than these.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
@@ -9,7 +10,9 @@ use injector::config::{Cli, Command};
 use injector::export::webhook_configuration;
 use runtime::shutdown::{self, Trigger};
 use serde_json::{Value, json};
-use tests::control_plane::{Client, ControlPlane};
+use tests::control_plane::{Client, ControlPlane, pods_path};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// How long an event may take on a machine that does a lot else.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -18,6 +21,7 @@ pub(crate) const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1/m
 
 pub(crate) struct Mesh {
     pub(crate) control_plane: ControlPlane,
+    admin: SocketAddr,
     /// The webhook configuration as it is applied.
     pub(crate) configuration: Value,
     trigger: Trigger,
@@ -47,6 +51,7 @@ impl Mesh {
         let settings = args.configuration.load(&args.namespace).expect("a configuration").settings;
         let app = App::start(&args).await.expect("an injector");
         let port = app.webhook_address().expect("a port").port();
+        let admin = app.admin_address().expect("a port");
         let (trigger, shutdown) = shutdown::channel();
         let task = tokio::spawn(app.run(shutdown));
         let service = control_plane.create_service(api::control::NAMESPACE, api::control::INJECTOR, port);
@@ -56,7 +61,7 @@ impl Mesh {
             // The Service leads to a port of this machine, and is called by the same.
             entry["clientConfig"]["service"]["port"] = json!(port);
         }
-        let mesh = Self { control_plane, configuration, trigger, _task: task, _directory: directory };
+        let mesh = Self { control_plane, admin, configuration, trigger, _task: task, _directory: directory };
         mesh.configure().await;
         mesh.published().await;
         mesh
@@ -79,19 +84,69 @@ impl Mesh {
 
     /// Waits until every entry has its bundle.
     pub(crate) async fn published(&self) {
-        let published = async {
-            loop {
-                let configuration = self.found().await;
-                let entries = configuration["webhooks"].as_array().into_iter().flatten();
-                let has = |entry: &Value| entry["clientConfig"]["caBundle"].is_string();
-                if entries.clone().count() > 0 && entries.clone().all(has) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, published).await.expect("a bundle in every entry");
+        until("a bundle in every entry", async || {
+            let configuration = self.found().await;
+            let mut entries = configuration["webhooks"].as_array()?.iter();
+            entries.all(|entry| entry["clientConfig"]["caBundle"].is_string()).then_some(())
+        })
+        .await;
     }
+
+    /// Waits until readiness says this: 200 or 503.
+    pub(crate) async fn readiness(&self, status: &str) {
+        until(&format!("readiness {status}"), async || {
+            let mut stream = TcpStream::connect(self.admin).await.ok()?;
+            let path = api::control::READY_PATH;
+            let request = format!("GET {path} HTTP/1.1\r\nHost: injector\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.ok()?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.ok()?;
+            answer.starts_with(&format!("HTTP/1.1 {status}")).then_some(())
+        })
+        .await;
+    }
+
+    /// Creates a pod as a dry run, and says what became of it.
+    pub(crate) async fn create(&self, namespace: &str) -> Result<Value, String> {
+        let answer =
+            self.client().post(&dry_run(namespace), &pod()).await.map_err(|error| error.to_string())?;
+        if answer.status.is_success() { Ok(answer.json().expect("JSON")) } else { Err(answer.text()) }
+    }
+
+    /// Waits until a pod can be created, and returns it.
+    pub(crate) async fn created(&self, namespace: &str) -> Value {
+        until("a pod", async || self.create(namespace).await.ok()).await
+    }
+}
+
+/// Asks again until there is an answer; nothing announces it.
+pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    let asked = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("no {what} after {PATIENCE:?}"))
+}
+
+/// Where pods are created as a dry run.
+pub(crate) fn dry_run(namespace: &str) -> String {
+    format!("{}?dryRun=All", pods_path(namespace))
+}
+
+/// A pod that knows nothing of us.
+pub(crate) fn pod() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app"},
+        "spec": {"containers": [{"name": "app", "image": "example.com/app"}]},
+    })
+}
+
+pub(crate) fn is_injected(pod: &Value) -> bool {
+    pod["spec"]["initContainers"].as_array().is_some_and(|containers| !containers.is_empty())
 }
 
 impl Drop for Mesh {

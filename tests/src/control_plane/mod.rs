@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use hyper::StatusCode;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -56,6 +57,8 @@ pub struct ControlPlane {
     address: SocketAddr,
     credentials: Credentials,
     directory: TempDir,
+    /// Of the API server.
+    arguments: Vec<String>,
 }
 
 impl ControlPlane {
@@ -69,11 +72,22 @@ impl ControlPlane {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let own = api_server_arguments(address, directory.path());
         let all = own.into_iter().chain(arguments.iter().map(|&argument| argument.to_owned()));
-        let api_server = start(directory.path(), "kube-apiserver", all.collect())?;
-        let control_plane = Self { api_server, _etcd: etcd, address, credentials, directory };
+        let arguments: Vec<_> = all.collect();
+        let api_server = start(directory.path(), "kube-apiserver", arguments.clone())?;
+        let control_plane = Self { api_server, _etcd: etcd, address, credentials, directory, arguments };
         std::fs::write(control_plane.kubeconfig_path(), control_plane.kubeconfig())?;
         control_plane.wait_ready().await?;
         Ok(control_plane)
+    }
+
+    /// Kills the API server and starts it again, on the same port and with what etcd has; comes back when it is ready.
+    pub async fn restart_api_server(&mut self) -> Result<()> {
+        self.api_server.signal(Signal::SIGKILL);
+        if self.api_server.wait_exit(PATIENCE).is_none() {
+            bail!("kube-apiserver does not die: {}", self.api_server.progress());
+        }
+        self.api_server = start(self.directory.path(), "kube-apiserver", self.arguments.clone())?;
+        self.wait_ready().await
     }
 
     /// Where the API server listens.
