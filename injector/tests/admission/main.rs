@@ -8,6 +8,8 @@ mod audit;
 #[cfg(test)]
 mod disturbed;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod labels;
 #[cfg(test)]
 mod mesh;
