@@ -262,6 +262,10 @@ mod tests {
             json!({"prometheus.io/scrape": "false", "prometheus.io/port": "1"}),
             json!({"prometheus.io/scrape": "yes"}),
             json!({"prometheus.io/scrape": "true", "prometheus.io/port": "15020", "prometheus.io/path": "/x"}),
+            json!({
+                "prometheus.io/scrape": "true", "prometheus.io/port": "1",
+                "prometheus.istio.io/merge-metrics": "false",
+            }),
         ] {
             let (now, told, warnings) = scraped(&said, &json!([]));
             assert_eq!((now, told, warnings), (said, None, Vec::new()));

@@ -219,7 +219,7 @@ fn is_captured(traffic: &Traffic, port: u16) -> bool {
     let contain = |ports: &Ports| ports.contain(port);
     let excluded = traffic.exclude_inbound_ports.as_ref().is_some_and(contain);
     let left_alone = api::ports::INBOUND_LEFT_ALONE.contains(&port);
-    included.is_none_or(contain) && !excluded && !left_alone
+    traffic.is_redirected() && included.is_none_or(contain) && !excluded && !left_alone
 }
 
 fn is_loopback(host: &str) -> bool {

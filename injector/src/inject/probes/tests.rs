@@ -73,6 +73,15 @@ fn handlers_that_would_lie_are_moved_and_others_stay() {
         for (handler, moved) in [(&http, false), (&https, true), (&tcp, true), (&grpc, true), (&exec, false)]
         {
             assert_eq!(is_moved(json!({}), place, handler), moved, "{place} {handler}");
+            let rewrite = json!({"remora.dev/probes": "rewrite"});
+            assert_eq!(is_moved(rewrite, place, handler), *handler != exec, "{place} {handler}");
+            for off in [
+                json!({"remora.dev/probes": "passthrough"}),
+                json!({"remora.dev/probes": "off"}),
+                json!({"sidecar.istio.io/rewriteAppHTTPProbers": "false"}),
+            ] {
+                assert!(!is_moved(off, place, handler), "{place} {handler}");
+            }
         }
     }
     for place in [STOP, "/lifecycle/postStart"] {
@@ -84,6 +93,10 @@ fn handlers_that_would_lie_are_moved_and_others_stay() {
             (&json!({"sleep": {"seconds": 1}}), false),
         ] {
             assert_eq!(is_moved(json!({}), place, handler), moved, "{place} {handler}");
+            assert!(
+                !is_moved(json!({"remora.dev/probes": "passthrough"}), place, handler),
+                "{place} {handler}"
+            );
         }
     }
 }
@@ -98,6 +111,7 @@ fn what_the_mesh_does_not_capture_stays() {
         (json!({"traffic.sidecar.istio.io/includeInboundPorts": "6379"}), true),
         (json!({"traffic.sidecar.istio.io/includeInboundPorts": "*"}), true),
         (json!({"traffic.sidecar.istio.io/includeInboundPorts": ""}), false),
+        (json!({"sidecar.istio.io/interceptionMode": "NONE"}), false),
     ] {
         assert_eq!(is_moved(annotations.clone(), READY, &tcp), moved, "{annotations}");
     }
@@ -142,6 +156,22 @@ fn a_moved_probe_keeps_everything_but_its_handler_and_the_table_has_that() {
         "the kubelet makes one dollar of two"
     );
     assert!(injected.warnings.is_empty(), "{:?}", injected.warnings);
+}
+
+#[test]
+fn a_probe_of_another_host_stays_and_loopback_is_the_pods_where_that_is_wanted() {
+    let rewrite = || json!({"sidecar.istio.io/rewriteAppHTTPProbers": "true"});
+    for (host, moved) in
+        [("localhost", true), ("127.0.0.1", true), ("::1", true), ("192.0.2.1", false), ("a.b", false)]
+    {
+        let probe = json!({"tcpSocket": {"port": 80, "host": host}});
+        assert!(!is_moved(json!({}), READY, &probe), "{host}: to the kubelet that is its node");
+        assert_eq!(is_moved(rewrite(), READY, &probe), moved, "{host}");
+    }
+    let injected =
+        inject(&pod(rewrite(), &json!({"readinessProbe": {"httpGet": {"port": 80, "host": "localhost"}}})));
+    assert_eq!(injected.table["/app-health/app/readyz"]["httpGet"]["host"], "localhost");
+    assert_eq!(app(&injected)["readinessProbe"]["httpGet"].get("host"), None);
 }
 
 #[test]
@@ -252,4 +282,22 @@ fn in_the_legacy_form_handlers_are_moved_only_where_the_proxy_is_there() {
     let http = json!({"httpGet": {"port": 80}});
     assert!(is_moved(legacy(), READY, &json!({"tcpSocket": {"port": 80}})));
     assert!(!is_moved(legacy(), STOP, &http), "a connection keeps the proxy, its own question does not");
+    let unheld = json!({
+        "sidecar.istio.io/nativeSidecar": "false", "remora.dev/probes": "rewrite",
+        "proxy.istio.io/config": "holdApplicationUntilProxyStarts: false",
+    });
+    assert!(is_moved(unheld.clone(), READY, &http));
+    let injected = inject(&pod(unheld, &json!({"lifecycle": {"postStart": http}})));
+    assert!(
+        injected.table == Value::Null && injected.warnings.iter().any(|w| w.contains("may not run yet")),
+        "{:?}",
+        injected.warnings
+    );
+}
+
+#[test]
+fn a_probe_that_lies_is_told() {
+    let passthrough = json!({"remora.dev/probes": "passthrough"});
+    let injected = inject(&pod(passthrough, &json!({"readinessProbe": {"tcpSocket": {"port": 80}}})));
+    assert!(injected.warnings.iter().any(|w| w.contains("always passes")), "{:?}", injected.warnings);
 }
