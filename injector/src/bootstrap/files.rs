@@ -2,13 +2,13 @@
 //! told, and what was good before is served on.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
 use super::StepError;
 use super::metrics::CertificateMetrics;
-use crate::pki::{Bundle, FilesError, Leaf, Named, Provided, Publication, Validity};
+use crate::pki::{Bundle, FilesError, Leaf, Named, Profile, Provided, Validity};
 
 /// Certificates that somebody else makes; flatten them into a subcommand's arguments.
 #[derive(Args, Clone, Debug)]
@@ -49,6 +49,7 @@ pub(super) struct Files {
     certificate: PathBuf,
     key: PathBuf,
     authorities: Option<PathBuf>,
+    settling: Duration,
     /// By which the API server calls.
     name: String,
     /// The last that were good, and what was in the files then.
@@ -60,11 +61,12 @@ pub(super) struct Files {
 
 impl Files {
     /// Of the options; `None` where they name no files.
-    pub(super) fn new(args: &FileArgs, name: String) -> Option<Self> {
+    pub(super) fn new(args: &FileArgs, profile: Profile, name: String) -> Option<Self> {
         Some(Self {
             certificate: args.tls_cert.clone()?,
             key: args.tls_key.clone()?,
             authorities: args.tls_ca.clone(),
+            settling: profile.settling(profile.ca_lifetime),
             name,
             good: None,
             bad: None,
@@ -118,7 +120,8 @@ impl Files {
     pub(super) fn renew(
         &mut self,
         now: SystemTime,
-        publication: &Publication,
+        settled: &Bundle,
+        published: &Bundle,
     ) -> Result<Option<Leaf>, StepError> {
         let Some((_, good)) = &self.good else { return Ok(None) };
         if let Some(serving) = &self.serving {
@@ -129,17 +132,20 @@ impl Files {
                 return Ok(None);
             }
             let is_verified =
-                |bundle: Bundle, leaf: &Leaf| bundle.verifies(leaf.chain(), &self.name, now).is_ok();
-            let published = publication.bundle();
-            let is_better =
-                !is_verified(published.clone(), &serving.leaf) && is_verified(published, &good.leaf);
-            let has_settled = is_verified(publication.settled(now), &good.leaf);
+                |bundle: &Bundle, leaf: &Leaf| bundle.verifies(leaf.chain(), &self.name, now).is_ok();
+            let is_better = !is_verified(published, &serving.leaf) && is_verified(published, &good.leaf);
+            let has_settled = is_verified(settled, &good.leaf);
             if !is_better && !has_settled && !ends_soon(&serving.leaf, now) {
                 return Ok(None);
             }
         }
         self.serving = Some(good.clone());
         Ok(Some(good.leaf.clone()))
+    }
+
+    /// How long an authority is to be published before what it signed is served.
+    pub(super) fn settling(&self) -> Duration {
+        self.settling
     }
 
     fn read(&self) -> Result<Texts, FilesError> {

@@ -119,7 +119,7 @@ impl Bootstrap {
         (readiness, metrics): (&Readiness, &Metrics),
     ) -> Self {
         let (profile, server_name) = (identity.profile, identity.server_name());
-        let (source, keep, publishes) = match Files::new(files, server_name.clone()) {
+        let (source, keep, publishes) = match Files::new(files, profile, server_name.clone()) {
             Some(source) => {
                 (Source::Files(source), Keep::Any, files.publish_bundle && files.tls_ca.is_some())
             }
@@ -132,7 +132,7 @@ impl Bootstrap {
             source,
             publishes,
             configuration: places.configuration,
-            publication: Publication::new(keep, profile.settling(), profile.grace()),
+            publication: Publication::new(keep, profile),
             budget: Budget::new(profile.write_interval()),
             clock: places.clock,
             server_name,
@@ -188,7 +188,7 @@ impl Bootstrap {
 
     async fn refresh(&mut self) -> Result<(), StepError> {
         let now = self.clock.now();
-        let settled = self.publication.settled(now);
+        let settled = self.settled(now);
         match &mut self.source {
             Source::BuiltIn(built_in) => built_in.refresh(now, &settled, &self.metrics).await,
             Source::Files(files) => files.refresh(now, &self.metrics),
@@ -197,9 +197,10 @@ impl Bootstrap {
 
     fn renew(&mut self) -> Result<(), StepError> {
         let now = self.clock.now();
+        let (settled, published) = (self.settled(now), self.publication.bundle());
         let renewed = match &mut self.source {
-            Source::BuiltIn(built_in) => built_in.renew(now, &self.publication.settled(now))?,
-            Source::Files(files) => files.renew(now, &self.publication)?,
+            Source::BuiltIn(built_in) => built_in.renew(now, &settled)?,
+            Source::Files(files) => files.renew(now, &settled, &published)?,
         };
         if let Some(leaf) = renewed {
             let end = leaf.validity().not_after;
@@ -213,6 +214,15 @@ impl Bootstrap {
             built_in.rotation.authority_ends().iter().for_each(|end| self.metrics.authority_ends(*end));
         }
         Ok(())
+    }
+
+    /// What every API server verifies by.
+    fn settled(&self, now: SystemTime) -> Bundle {
+        let settling = match &self.source {
+            Source::BuiltIn(built_in) => built_in.rotation.settling(),
+            Source::Files(files) => files.settling(),
+        };
+        self.publication.settled(now, settling)
     }
 
     /// Makes sure that what is needed is published.

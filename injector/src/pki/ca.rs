@@ -90,6 +90,11 @@ impl Ca {
         self.validity.not_before + BACKDATED
     }
 
+    /// For how long it was made.
+    pub(super) fn life(&self) -> Duration {
+        self.validity.life()
+    }
+
     /// Whether it was made here; any other is for its owner to renew.
     pub fn is_ours(&self) -> bool {
         self.ours

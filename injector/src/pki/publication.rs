@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::ca::is_named_ours;
-use super::{Bundle, Validity};
+use super::{Bundle, Profile, Validity};
 
 /// Which authorities stay in the bundle for a while although this replica does not need them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,8 +23,7 @@ pub enum Keep {
 /// The published bundle as one replica sees it over time.
 pub struct Publication {
     keep: Keep,
-    settling: Duration,
-    grace: Duration,
+    profile: Profile,
     sightings: BTreeMap<Vec<u8>, Sighting>,
     confirmed: Bundle,
 }
@@ -38,17 +37,19 @@ struct Sighting {
 }
 
 impl Publication {
-    /// An authority has settled when it has been published for `settling`, which is when every API server knows it; one
-    /// that nobody needs goes after `grace`.
-    pub fn new(keep: Keep, settling: Duration, grace: Duration) -> Self {
-        Self { keep, settling, grace, sightings: BTreeMap::new(), confirmed: Bundle::default() }
+    /// Nothing was seen yet.
+    pub fn new(keep: Keep, profile: Profile) -> Self {
+        Self { keep, profile, sightings: BTreeMap::new(), confirmed: Bundle::default() }
     }
 
     /// What should be published: what is needed, and what somebody may still serve from.
     pub fn wanted(&self, now: SystemTime, published: &[Vec<u8>], needed: &Bundle) -> Bundle {
         let may_be_served = |authority: &[u8]| {
-            self.is_kind(authority, |validity| validity.contains(now))
-                && !self.sightings.get(authority).is_some_and(|sighting| self.is_retired(sighting, now))
+            let unneeded = self.sightings.get(authority).and_then(|sighting| sighting.unneeded);
+            self.is_kind(authority, |validity| {
+                let grace = self.profile.grace(validity.life());
+                validity.contains(now) && !unneeded.is_some_and(|since| is_over(since, grace, now))
+            })
         };
         published
             .iter()
@@ -91,9 +92,9 @@ impl Publication {
         !self.confirmed.is_empty() && !published.iter().all(is_ours)
     }
 
-    /// The authorities that every API server has had the time to learn.
-    pub fn settled(&self, now: SystemTime) -> Bundle {
-        self.of(|sighting| is_over(sighting.published, self.settling, now))
+    /// The authorities that have been published for the settling time: every API server has had the time to learn them.
+    pub fn settled(&self, now: SystemTime, settling: Duration) -> Bundle {
+        self.of(|sighting| is_over(sighting.published, settling, now))
     }
 
     /// Everything that was seen in every entry.
@@ -107,10 +108,6 @@ impl Publication {
             bundle.insert(authority.clone());
         }
         bundle
-    }
-
-    fn is_retired(&self, sighting: &Sighting, now: SystemTime) -> bool {
-        sighting.unneeded.is_some_and(|unneeded| is_over(unneeded, self.grace, now))
     }
 
     /// Whether it is an authority of the kind that is kept.
@@ -138,10 +135,15 @@ fn is_over(begin: SystemTime, duration: Duration, now: SystemTime) -> bool {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::{Bundle, Keep, Publication};
+    use super::{Bundle, Keep, Profile, Publication};
     use crate::pki::Ca;
 
     const MINUTE: Duration = Duration::from_secs(60);
+
+    const SETTLING: Duration = Duration::from_secs(5 * 60);
+    /// Grace: 125 minutes of absence, twice 5 to settle, and 1 of a leaf.
+    const PROFILE: Profile =
+        Profile { ca_lifetime: Duration::from_secs(1_000 * 60), leaf_lifetime: Duration::from_secs(60) };
 
     fn at(minutes: u32) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(20_000 * 24 * 3600) + minutes * MINUTE
@@ -160,7 +162,7 @@ mod tests {
     }
 
     fn publication() -> Publication {
-        Publication::new(Keep::Ours, 5 * MINUTE, 60 * MINUTE)
+        Publication::new(Keep::Ours, PROFILE)
     }
 
     fn foreign() -> Vec<u8> {
@@ -193,7 +195,7 @@ mod tests {
         let published = [b"garbage".to_vec(), foreign.clone(), text(&old), b"\xff\xfe".to_vec()];
         assert_eq!(publication().wanted(at(999), &published, &needed), needed.or(&old));
         assert_eq!(publication().wanted(at(1_000), &published, &needed), needed);
-        let any = Publication::new(Keep::Any, 5 * MINUTE, 60 * MINUTE);
+        let any = Publication::new(Keep::Any, PROFILE);
         assert_eq!(
             any.wanted(at(0), std::slice::from_ref(&foreign), &needed),
             needed.or(&Bundle::parse(&foreign))
@@ -207,12 +209,12 @@ mod tests {
         let good = text(&needed);
         publication.seen(at(0), &[good.clone(), vec![]], &needed);
         publication.seen(at(1), &[good.clone(), good.clone()], &needed);
-        assert!(publication.settled(at(5)).is_empty());
-        assert_eq!(publication.settled(at(6)), needed);
+        assert!(publication.settled(at(5), SETTLING).is_empty());
+        assert_eq!(publication.settled(at(6), SETTLING), needed);
         publication.seen(at(7), &[vec![], good.clone()], &needed);
         publication.seen(at(8), &[good.clone(), good], &needed);
-        assert!(publication.settled(at(12)).is_empty());
-        assert_eq!(publication.settled(at(13)), needed);
+        assert!(publication.settled(at(12), SETTLING).is_empty());
+        assert_eq!(publication.settled(at(13), SETTLING), needed);
     }
 
     #[test]
@@ -222,11 +224,11 @@ mod tests {
         let both = text(&old.or(&new));
         publication.seen(at(0), std::slice::from_ref(&both), &old.or(&new));
         publication.seen(at(100), std::slice::from_ref(&both), &new);
-        assert_eq!(publication.wanted(at(159), std::slice::from_ref(&both), &new), old.or(&new));
-        assert_eq!(publication.wanted(at(160), std::slice::from_ref(&both), &new), new);
+        assert_eq!(publication.wanted(at(235), std::slice::from_ref(&both), &new), old.or(&new));
+        assert_eq!(publication.wanted(at(236), std::slice::from_ref(&both), &new), new);
         // It is needed again: a Secret was put back.
-        publication.seen(at(161), std::slice::from_ref(&both), &old);
-        assert_eq!(publication.wanted(at(165), &[both], &old), old.or(&new));
+        publication.seen(at(237), std::slice::from_ref(&both), &old);
+        assert_eq!(publication.wanted(at(240), &[both], &old), old.or(&new));
     }
 
     #[test]

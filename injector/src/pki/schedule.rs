@@ -2,8 +2,8 @@
 //!
 //! An authority passes through its life like this. At half of it a next one is made and published. When that one has been
 //! in the bundle for the settling time it signs, and every replica takes a leaf of it. The former one stays in the bundle
-//! until its last leaf has ended, and for an eighth of its life at least: so long a replica may be cut off from the API
-//! server and still be verified. All times are fractions of the lifetimes, so a profile of minutes runs through the same
+//! until its last leaf has ended, even that of a replica which was cut off from the API server for an eighth of the
+//! authority's life. All times are fractions of the lifetimes, so a profile of minutes runs through the same
 //! steps as one of months.
 
 use std::time::{Duration, SystemTime};
@@ -12,6 +12,9 @@ use super::{Authorities, Ca, Leaf, PkiError};
 
 /// Every API server learns of a change within seconds; where one lags more than this it has other troubles.
 const LONGEST_SETTLING: Duration = Duration::from_secs(5 * 60);
+
+/// An eighth of 90 days, and a little: authorities of somebody else's may live for decades.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(12 * 24 * 3600);
 
 /// Between two writes where somebody undoes ours.
 const LONGEST_WRITE_INTERVAL: Duration = Duration::from_secs(30);
@@ -26,14 +29,16 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// How long an authority is published before it signs.
-    pub fn settling(&self) -> Duration {
-        LONGEST_SETTLING.min(self.ca_lifetime / 20)
+    /// How long an authority is published before it signs in place of one that was made for `life`, which may have been
+    /// before the lifetime was changed.
+    pub fn settling(&self, life: Duration) -> Duration {
+        LONGEST_SETTLING.min(life.min(self.ca_lifetime) / 20)
     }
 
-    /// How long an authority stays published after it signs no more.
-    pub fn grace(&self) -> Duration {
-        self.leaf_lifetime.max(self.ca_lifetime / 8)
+    /// How long an authority that was made for `life` stays published after it signs no more: a replica that was cut off
+    /// then, for an eighth of that life, sees the other one, lets it settle, and serves its last leaf to the end.
+    pub fn grace(&self, life: Duration) -> Duration {
+        LONGEST_ABSENCE.min(life / 8) + 2 * self.settling(life) + self.leaf_lifetime
     }
 
     /// The steady rate of writes.
@@ -43,8 +48,7 @@ impl Profile {
 
     /// When the next one is made. An authority that was made for longer than is wanted now is held to what is wanted.
     fn half_life(&self, ca: &Ca) -> SystemTime {
-        let life = ca.validity().not_after.duration_since(ca.made()).unwrap_or_default();
-        ca.made() + life.min(self.ca_lifetime) / 2
+        ca.made() + ca.life().min(self.ca_lifetime) / 2
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use x509_parser::prelude::X509Certificate;
 
-use super::PkiError;
+use super::{BACKDATED, PkiError};
 
 /// From when to when.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,6 +36,11 @@ impl Validity {
     /// Whether it is over.
     pub fn has_ended(&self, now: SystemTime) -> bool {
         self.not_after <= now
+    }
+
+    /// For how long an authority of ours was made.
+    pub(super) fn life(&self) -> Duration {
+        self.not_after.duration_since(self.not_before + BACKDATED).unwrap_or_default()
     }
 
     /// An error outside of it that names both ends.

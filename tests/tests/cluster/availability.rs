@@ -94,13 +94,17 @@ fn stop_one() -> Result<()> {
     injector_rolled_out()
 }
 
-/// Certificates that live 20 s, renewed several times, then the configured lifetime again.
+/// Lifetimes with which the authority rotates each minute.
+const SHORT: [&str; 2] = ["--ca-lifetime=2m", "--leaf-lifetime=20s"];
+
+/// Certificates that live 20 s by authorities that live 2 min, through two rotations of those; then the configured lifetimes
+/// again.
 fn rotate() -> Result<()> {
     let deployment = format!("deployment/{}", api::control::INJECTOR);
     let object = get(&["-n", api::control::NAMESPACE, &deployment])?;
     let arguments =
         object["spec"]["template"]["spec"]["containers"][0]["args"].as_array().context("arguments")?;
-    let short: Vec<Value> = arguments.iter().cloned().chain([json!("--leaf-lifetime=20s")]).collect();
+    let short: Vec<Value> = arguments.iter().cloned().chain(SHORT.map(|argument| json!(argument))).collect();
     let set = |arguments: &[Value]| -> Result<()> {
         let patch =
             json!([{"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": arguments}]);
@@ -116,18 +120,48 @@ fn rotate() -> Result<()> {
         injector_rolled_out()
     };
     set(&short)?;
-    let first = expiries()?;
-    eventually("two renewals in each replica", Duration::from_secs(90), || {
-        let now = expiries()?;
-        let renewed =
-            |(pod, expiry): (&String, &f64)| first.get(pod).is_some_and(|first| expiry - first >= 20.0);
-        Ok(now.iter().all(renewed).then_some(()))
+    let leaves = expiries("webhook_certificate_expiry_timestamp_seconds")?;
+    let mut authorities = BTreeSet::from([authority()?]);
+    // The one that was there is due at once, since it is older than a minute; two more follow.
+    eventually("three other authorities", Duration::from_secs(240), || {
+        authorities.insert(authority()?);
+        Ok((authorities.len() > 3).then_some(()))
     })?;
+    let last = authority()?;
+    eventually("a former authority's end in the bundle", Duration::from_secs(90), || {
+        let bundle = bundle()?;
+        let former =
+            authorities.iter().filter(|authority| **authority != last && bundle.contains(*authority));
+        Ok((former.count() < 3).then_some(()))
+    })?;
+    let now = expiries("webhook_certificate_expiry_timestamp_seconds")?;
+    let renewed =
+        |(pod, expiry): (&String, &f64)| leaves.get(pod).is_some_and(|first| expiry - first >= 20.0);
+    ensure!(now.iter().all(renewed), "not every replica renewed its leaf: {leaves:?}, {now:?}");
     set(arguments)
 }
 
-/// When each replica's certificate ends, seconds since the epoch.
-fn expiries() -> Result<std::collections::BTreeMap<String, f64>> {
+/// The certificate that signs now, as PEM without line ends.
+fn authority() -> Result<String> {
+    let secret = get(&["-n", api::control::NAMESPACE, "secret", api::control::CA_SECRET])?;
+    lines(&secret["data"]["tls.crt"])
+}
+
+/// What is published, as PEM without line ends.
+fn bundle() -> Result<String> {
+    let configuration = get(&["mutatingwebhookconfiguration", api::control::WEBHOOK_CONFIGURATION])?;
+    lines(&configuration["webhooks"][0]["clientConfig"]["caBundle"])
+}
+
+fn lines(base64: &Value) -> Result<String> {
+    use base64::Engine as _;
+    let text = base64.as_str().context("base64")?;
+    let pem = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(text)?)?;
+    Ok(pem.lines().collect())
+}
+
+/// The values of a metric, by replica.
+fn expiries(metric: &str) -> Result<std::collections::BTreeMap<String, f64>> {
     let mut expiries = std::collections::BTreeMap::new();
     for pod in injector_pods()? {
         let name = pod["metadata"]["name"].as_str().context("a name")?.to_owned();
@@ -137,8 +171,7 @@ fn expiries() -> Result<std::collections::BTreeMap<String, f64>> {
             api::ports::INJECTOR_ADMIN
         );
         let metrics = kubectl(&["get", "--raw", &path])?;
-        let line =
-            metrics.lines().find(|line| line.starts_with("webhook_certificate_expiry_timestamp_seconds"));
+        let line = metrics.lines().find(|line| line.starts_with(metric));
         let value = line.and_then(|line| line.rsplit(' ').next()).context("the certificate's expiry")?;
         expiries.insert(name, value.parse()?);
     }

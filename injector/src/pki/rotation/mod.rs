@@ -100,6 +100,13 @@ impl Rotation {
         Ok(Some(leaf))
     }
 
+    /// How long another authority is to be published before it signs.
+    pub fn settling(&self) -> Duration {
+        let signing = self.held.iter().map(|held| &held.signing).chain(&self.signer);
+        let life = signing.map(|ca| ca.life()).min().unwrap_or(self.profile.ca_lifetime);
+        self.profile.settling(life)
+    }
+
     /// How long until the leaf is to be renewed.
     pub fn until_renewal(&self, now: SystemTime) -> Option<Duration> {
         self.leaf.as_ref().map(|leaf| schedule::renewal(leaf).duration_since(now).unwrap_or_default())

@@ -61,7 +61,7 @@ fn an_api_server_that_is_away_breaks_nothing() {
             let hours = world.random.up_to(40 * HOUR);
             world.cut_off(0, hours);
             world.cut_off(1, hours);
-            world.run(hours);
+            world.run(hours + 3 * world.interval());
             let one = world.random.up_to(MONTHS.ca_lifetime / 8);
             world.cut_off(0, one);
             world.run(one);
@@ -168,7 +168,7 @@ fn nothing_that_happens_to_replicas_makes_a_chain_unknown() {
     for seed in 1..13 {
         let profile = if seed % 2 == 0 { MINUTES } else { MONTHS };
         let mut world = World::two(seed, profile);
-        world.run(profile.settling() * 2);
+        world.run(world.interval() * 2);
         for _ in 0..30 {
             let quiet = world.random.up_to(profile.ca_lifetime / 8);
             world.run(quiet);
@@ -187,7 +187,7 @@ fn nothing_that_happens_to_replicas_makes_a_chain_unknown() {
                     world.cut_off(index, away);
                 }
                 _ => {
-                    let away = world.random.up_to(profile.leaf_lifetime);
+                    let away = world.random.up_to(profile.leaf_lifetime.min(profile.ca_lifetime / 8));
                     world.cut_off(0, away);
                     world.cut_off(1, away);
                 }
@@ -211,4 +211,23 @@ fn an_authority_that_was_made_for_longer_is_rotated_as_wanted_now() {
     world.restart(1);
     world.run(10 * DAY);
     assert_eq!(world.signers.len(), 2);
+}
+
+/// Replicas of one profile are replaced, one after the other, by replicas of another one: while both are there, neither
+/// takes from the other what it serves from.
+#[test]
+fn a_rollout_of_other_lifetimes_breaks_nothing() {
+    for seed in 1..6 {
+        let mut world = World::two(seed, MINUTES);
+        for profile in [MONTHS, MINUTES, MONTHS] {
+            world.profile = profile;
+            for replica in 0..2 {
+                let overlap = world.random.up_to(3 * MINUTE);
+                world.restart(replica);
+                world.run(overlap);
+            }
+            world.run(10 * MINUTE);
+        }
+        assert!(world.signers.len() >= 5, "seed {seed}: {}", world.signers.len());
+    }
 }

@@ -63,6 +63,8 @@ pub(super) struct World {
     seed: u64,
     pub(super) random: Random,
     pub(super) profile: Profile,
+    pub(super) interval: Duration,
+    settling: Duration,
     pub(super) now: SystemTime,
     start: (SystemTime, Instant),
     pub(super) shared: Shared,
@@ -84,6 +86,8 @@ impl World {
             seed,
             random: Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
             profile,
+            interval: (profile.ca_lifetime / 500).max(Duration::from_secs(2)),
+            settling: profile.settling(profile.ca_lifetime),
             now,
             start: (now, Instant::now()),
             shared: Shared::default(),
@@ -108,7 +112,7 @@ impl World {
     fn replica(&self, clock: SystemTime) -> Replica {
         Replica {
             rotation: Rotation::new(self.profile, vec![NAME.to_owned()]),
-            publication: Publication::new(Keep::Ours, self.profile.settling(), self.profile.grace()),
+            publication: Publication::new(Keep::Ours, self.profile),
             budget: Budget::new(self.profile.write_interval()),
             clock: Clock::new(clock, self.instant()),
             served: None,
@@ -123,13 +127,14 @@ impl World {
         self.start.1 + self.now.duration_since(self.start.0).unwrap()
     }
 
+    /// Between two checks of a replica.
     pub(super) fn interval(&self) -> Duration {
-        (self.profile.ca_lifetime / 500).max(Duration::from_secs(2))
+        self.interval
     }
 
     /// How old the bundle of an API server may be.
     pub(super) fn lag(&self) -> Duration {
-        self.profile.settling() * 4 / 5
+        self.settling * 4 / 5
     }
 
     pub(super) fn run(&mut self, time: Duration) {
@@ -242,8 +247,14 @@ impl World {
         self.replicas[index] = replica;
     }
 
+    /// Cuts a replica off, for an eighth of an authority's life at most. One that has just come back is left alone: a
+    /// longer absence is not promised to be harmless.
     pub(super) fn cut_off(&mut self, index: usize, time: Duration) {
-        self.replicas[index].away = self.now + time;
+        let (now, back) = (self.now, 2 * self.interval);
+        let replica = &mut self.replicas[index];
+        if replica.away + back <= now {
+            replica.away = now + time;
+        }
     }
 
     pub(super) fn run_until(&mut self, phase: Phase) {
@@ -282,7 +293,10 @@ impl Replica {
         match std::mem::replace(&mut self.call, Call::ReadSecret) {
             Call::ReadSecret => {
                 let found = shared.authorities();
-                let step = self.rotation.step(now, found.as_ref(), &self.publication.settled(now)).unwrap();
+                let step = self
+                    .rotation
+                    .step(now, found.as_ref(), &self.publication.settled(now, self.rotation.settling()))
+                    .unwrap();
                 self.call = match step {
                     Some((_, wanted)) => Call::WriteSecret(shared.secret_version, wanted),
                     None => {
@@ -324,7 +338,9 @@ impl Replica {
 
     fn renew(&mut self, instant: Instant) {
         let now = self.clock.time(instant);
-        if let Ok(Some(leaf)) = self.rotation.renew(now, &self.publication.settled(now)) {
+        if let Ok(Some(leaf)) =
+            self.rotation.renew(now, &self.publication.settled(now, self.rotation.settling()))
+        {
             self.served = Some(leaf);
         }
     }
