@@ -71,3 +71,60 @@ fn late_ends(options: &Options, pod: Pod<'_>) -> impl Iterator<Item = String> {
 fn key<T>(setting: &Setting<T>) -> &'static str {
     setting.key().unwrap_or("the default")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Pod, cautions};
+    use crate::inject::{Namespace, Settings, options};
+
+    fn told(annotations: &Value, spec: &Value, owner: &str) -> Vec<String> {
+        let pod = json!({"metadata": {"annotations": annotations, "ownerReferences": [{"kind": owner}]}, "spec": spec});
+        let pod = Pod::new(&pod).unwrap();
+        let options = options::read(pod, Namespace::from("shop"), &Settings::default()).options.unwrap();
+        cautions(&options, pod)
+    }
+
+    #[test]
+    fn values_that_do_not_go_together_are_told() {
+        let legacy = json!({"sidecar.istio.io/nativeSidecar": "false"});
+        for (annotations, spec, owner, part) in [
+            (
+                json!({"config.linkerd.io/proxy-await": "disabled"}),
+                json!({}),
+                "ReplicaSet",
+                "proxy-await has no effect",
+            ),
+            (
+                json!({"sidecar.istio.io/interceptionMode": "NONE"}),
+                json!({}),
+                "ReplicaSet",
+                "nothing of the pod's traffic",
+            ),
+            (legacy.clone(), json!({"containers": [{"name": "batch"}]}), "Job", "when batch has ended"),
+            (legacy, json!({"restartPolicy": "Never"}), "Workflow", "does not complete"),
+            (
+                json!({"config.linkerd.io/shutdown-grace-period": "31s"}),
+                json!({}),
+                "ReplicaSet",
+                "is 31s, longer than the 30s",
+            ),
+            (
+                json!({"config.alpha.linkerd.io/proxy-wait-before-exit-seconds": "6"}),
+                json!({"terminationGracePeriodSeconds": 5}),
+                "ReplicaSet",
+                "longer than the 5s",
+            ),
+        ] {
+            let told = told(&annotations, &spec, owner);
+            assert!(told.len() == 1 && told[0].contains(part), "{part}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn an_ordinary_pod_hears_nothing() {
+        let annotations = json!({"config.linkerd.io/shutdown-grace-period": "30s"});
+        assert_eq!(told(&annotations, &json!({"restartPolicy": "Never"}), "Job"), Vec::<String>::new());
+    }
+}

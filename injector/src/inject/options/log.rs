@@ -40,6 +40,9 @@ const DEFAULT_LEVEL: Level = Level("info");
 pub(super) const COMPONENTS: &[&str] = &[
     "admin",
     "app",
+    "app_metrics",
+    "app_probes",
+    "application",
     "config",
     "control_socket",
     "direction",
@@ -50,6 +53,7 @@ pub(super) const COMPONENTS: &[&str] = &[
     "probe",
     "tcp",
     "telemetry",
+    "wait",
 ];
 
 impl Level {

@@ -203,7 +203,7 @@ fn field(draft: &mut Draft<'_>, path: &str, value: &Value) {
     };
     if let Some((_, key)) = paths().find(|(known, _)| begins(known, path)) {
         // `concurrency: {a: 1}`: a value that has parts where none are expected.
-        draft.within(key.name, |draft| draft.set(key, &value.to_string()));
+        draft.within(key.name, |draft| draft.set(key, &format!("{path}: {value}")));
     } else if WITHOUT_EFFECT.iter().any(|known| begins(known, path)) {
         draft.note(&format!("field {} has no effect here", quoted(path)));
     } else {
