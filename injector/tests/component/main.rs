@@ -33,6 +33,8 @@ mod reviews;
 #[cfg(test)]
 mod rotation;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod running;
 #[cfg(test)]
 mod selection;

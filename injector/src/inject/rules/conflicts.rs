@@ -17,13 +17,13 @@ const PROXY_PORTS: [(u16, &str); 6] = [
     (api::ports::READINESS_CAPTURED, "answers readiness through capture"),
 ];
 
-/// Other meshes' sidecars: whose, names of containers, and how the names of their images end.
+/// Other meshes' sidecars: whose, names of containers, and the last parts of the names of their images.
 const FOREIGN: [(&str, &[&str], &[&str]); 5] = [
     ("Linkerd", &["linkerd-proxy"], &["linkerd/proxy"]),
-    ("Istio", &[], &["/proxyv2"]),
-    ("Kuma", &["kuma-sidecar"], &["/kuma-dp"]),
-    ("Consul", &["consul-dataplane"], &["/consul-dataplane"]),
-    ("AWS App Mesh", &[], &["/aws-appmesh-envoy"]),
+    ("Istio", &[], &["proxyv2"]),
+    ("Kuma", &["kuma-sidecar"], &["kuma-dp"]),
+    ("Consul", &["consul-dataplane"], &["consul-dataplane"]),
+    ("AWS App Mesh", &[], &["aws-appmesh-envoy"]),
 ];
 
 /// The API server refuses it; with the proxy as an ordinary container it would take a pod that does nothing.
@@ -65,7 +65,7 @@ pub(super) fn foreign_sidecar(facts: &Facts<'_>) -> Vec<Finding> {
         .filter_map(|container| {
             let (name, repository) = (name_of(container), repository(container));
             let known = |(_, names, images): &&(&str, &[&str], &[&str])| {
-                names.contains(&name) || images.iter().any(|image| repository.ends_with(image))
+                names.contains(&name) || images.iter().any(|image| ends_with_parts(repository, image))
             };
             let (mesh, ..) = FOREIGN.iter().find(known)?;
             Some(reject(
@@ -79,6 +79,10 @@ pub(super) fn foreign_sidecar(facts: &Facts<'_>) -> Vec<Finding> {
             ))
         })
         .collect()
+}
+
+fn ends_with_parts(repository: &str, parts: &str) -> bool {
+    repository.strip_suffix(parts).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
 }
 
 /// An image's name without tag and digest.

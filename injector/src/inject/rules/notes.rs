@@ -8,6 +8,10 @@ use super::{Finding, note, warn};
 
 /// Pod Security looks at the pod after us, and forbids what the init container needs.
 pub(super) fn pod_security(facts: &Facts<'_>) -> Vec<Finding> {
+    if facts.options.as_ref().is_ok_and(|options| !options.traffic.is_redirected()) {
+        // There is no init container.
+        return Vec::new();
+    }
     let label = api::labels::POD_SECURITY_ENFORCE;
     let level = facts.namespace.metadata.and_then(|known| known.labels.get(label)).map(String::as_str);
     match level {
