@@ -300,6 +300,7 @@ fn what_would_be_a_fight_is_refused() {
 fn an_option_that_came_between_holds() {
     for (key, value) in [
         ("sidecar.istio.io/nativeSidecar", "false"),
+        ("sidecar.istio.io/interceptionMode", "NONE"),
         ("sidecar.istio.io/logLevel", "debug"),
         ("traffic.sidecar.istio.io/excludeOutboundPorts", "3306"),
         ("traffic.sidecar.istio.io/includeInboundPorts", ""),
@@ -310,6 +311,48 @@ fn an_option_that_came_between_holds() {
         annotate(&mut annotated);
         assert_eq!(after(&changed, &decision), injected(&annotated), "{key}");
     }
+}
+
+fn probed() -> Value {
+    let mut pod = pod();
+    pod["spec"]["containers"][0]["livenessProbe"] = json!({"tcpSocket": {"port": 8080}});
+    pod
+}
+
+/// A handler that the proxy answers for is the user's again when that is wanted no more.
+#[test]
+fn probes_that_are_to_be_left_alone_are_as_they_were() {
+    let mut changed = injected(&probed());
+    assert!(changed["spec"]["containers"][0]["livenessProbe"]["httpGet"].is_object());
+    changed["metadata"]["annotations"][api::annotations::PROBES] = json!("passthrough");
+    let result = after(&changed, &review(&changed));
+    assert_eq!(result["spec"]["containers"], probed()["spec"]["containers"]);
+    assert_eq!(review(&result).verdict, Verdict::Unchanged);
+}
+
+/// A container that came between is treated as if it had been there before, wherever it stands.
+#[test]
+fn probes_of_a_container_that_came_between_are_answered_for() {
+    let mut changed = injected(&pod());
+    let agent = json!({"name": "agent", "image": "a", "readinessProbe": {"tcpSocket": {"port": 99}}});
+    items(&mut changed, "containers").insert(0, agent.clone());
+    let decision = review(&changed);
+    assert_eq!(
+        outline(&decision),
+        [
+            "replace /spec/containers/0/readinessProbe",
+            "replace /metadata/annotations/sidecar.istio.io~1status",
+            "add /spec/initContainers/1/env"
+        ]
+    );
+    let result = after(&changed, &decision);
+    let mut both = pod();
+    items(&mut both, "containers").push(agent);
+    let right = injected(&both);
+    assert_eq!(result["spec"]["initContainers"], right["spec"]["initContainers"]);
+    let status = api::annotations::STATUS;
+    assert_eq!(result["metadata"]["annotations"][status], right["metadata"]["annotations"][status]);
+    assert_eq!(review(&result).verdict, Verdict::Unchanged);
 }
 
 #[test]
