@@ -2,10 +2,10 @@
 #![no_main]
 #![expect(dead_code, unused_imports, reason = "of what the tests share a target uses a part")]
 
-#[path = "../../injector/tests/component/common.rs"]
-mod common;
 #[path = "../../injector/tests/component/corpus.rs"]
 mod corpus;
+#[path = "../../injector/tests/component/decided.rs"]
+mod decided;
 #[path = "../../injector/tests/component/judge/mod.rs"]
 mod judge;
 #[path = "../seeds.rs"]

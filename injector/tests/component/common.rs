@@ -3,13 +3,10 @@
 use clap::Parser;
 use injector::command::{self, Outcome, Style};
 use injector::config::{Cli, Command};
-use injector::inject::{Decision, Matched, Request, Settings, decide};
 use serde_json::Value;
 
 use crate::corpus;
-
-/// The namespace in which fixtures are reviewed.
-pub(crate) const NAMESPACE: &str = "shop";
+pub(crate) use crate::decided::{NAMESPACE, decision, patched};
 
 /// All fixtures.
 pub(crate) fn pods() -> Vec<Value> {
@@ -30,27 +27,6 @@ pub(crate) fn expected(pod: &Value) -> &str {
 /// The fixtures that are injected.
 pub(crate) fn injected_pods() -> impl Iterator<Item = Value> {
     pods().into_iter().filter(|pod| expected(pod) == "inject")
-}
-
-/// The decision about a pod with the settings of the manifests.
-pub(crate) fn decision(pod: &Value) -> Decision {
-    let request = Request {
-        pod,
-        matched: Matched::Namespace,
-        namespace: NAMESPACE.into(),
-        requester: None,
-        workload: None,
-    };
-    decide(&request, &Settings::default())
-}
-
-/// The pod with the decision's patch applied as the API server applies it.
-pub(crate) fn patched(pod: &Value, decision: &Decision) -> Value {
-    let patch = serde_json::to_value(&decision.operations).expect("operations are JSON");
-    let patch: json_patch::Patch = serde_json::from_value(patch).expect("operations are RFC 6902");
-    let mut patched = pod.clone();
-    json_patch::patch(&mut patched, &patch).expect("the patch applies");
-    patched
 }
 
 /// A list of the pod's spec; absent and null are empty.

@@ -15,6 +15,8 @@ mod common;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod decided;
+#[cfg(test)]
 mod export;
 #[cfg(test)]
 mod files;

@@ -16,8 +16,8 @@ use tests::webhook::admission_review;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
-use crate::common::{NAMESPACE, decision, patched};
 use crate::corpus;
+use crate::decided::{NAMESPACE, decision, patched};
 use crate::judge;
 
 /// The body of a request to the webhook: an answer or a 4xx that says why, and never a wrong patch.
