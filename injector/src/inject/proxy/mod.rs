@@ -1,6 +1,8 @@
 //! The sidecar's container.
 
 mod env;
+#[cfg(test)]
+mod tests;
 
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, ExecAction, HTTPGetAction, Lifecycle, LifecycleHandler, Probe,

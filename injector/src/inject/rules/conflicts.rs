@@ -3,17 +3,17 @@
 use serde_json::Value;
 
 use super::super::facts::Facts;
+use super::super::options::Options;
 use super::super::pod::name_of;
 use super::super::reason::{Code, quoted};
 use super::{Finding, reject};
 
-/// Ports that the proxy occupies in the pod's network namespace, each with its purpose.
-const PROXY_PORTS: [(u16, &str); 6] = [
+/// Ports that the proxy always occupies in the pod's network namespace, each with its purpose.
+const PROXY_PORTS: [(u16, &str); 5] = [
     (api::ports::OUTBOUND, "accepts captured outbound traffic"),
     (api::ports::INBOUND, "accepts captured inbound traffic"),
     (api::ports::ADMIN, "is its administration"),
     (api::ports::METRICS, "serves its metrics"),
-    (api::ports::READINESS, "answers readiness"),
     (api::ports::READINESS_CAPTURED, "answers readiness through capture"),
 ];
 
@@ -115,11 +115,14 @@ pub(super) fn volumes(facts: &Facts<'_>) -> Vec<Finding> {
 /// Containers of a pod share one network namespace: whoever came second to such a port would fail to start.
 pub(super) fn ports(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let readiness = facts.options.as_ref().map_or(api::ports::READINESS, Options::readiness_port);
     for container in user_containers(facts) {
         let declared = container.get("ports").and_then(Value::as_array).into_iter().flatten();
         for port in declared.filter(|port| protocol(port) == "TCP") {
             let number = port.get("containerPort").and_then(Value::as_u64);
-            let taken = PROXY_PORTS.iter().find(|(ours, _)| number == Some(u64::from(*ours)));
+            let readiness = (readiness, "answers readiness");
+            let taken =
+                PROXY_PORTS.iter().chain([&readiness]).find(|(ours, _)| number == Some(u64::from(*ours)));
             findings.extend(taken.map(|(ours, purpose)| {
                 reject(
                     Code::PortConflict,
