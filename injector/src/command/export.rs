@@ -1,6 +1,6 @@
 //! `export`: what is to be applied to a cluster, from the same rules that decide about pods.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::settings::SettingsArgs;
 use super::{Exit, Outcome};
@@ -14,13 +14,22 @@ pub struct ExportArgs {
     #[arg(value_enum)]
     pub kind: Kind,
 
-    /// Print one JSON list instead of YAML documents
-    #[arg(long)]
-    pub json: bool,
+    /// YAML documents, or one JSON list; both are what kubectl takes
+    #[arg(long, short, value_enum, default_value = "yaml", value_name = "FORMAT")]
+    pub output: ExportFormat,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
     pub settings: SettingsArgs,
+}
+
+/// A form of what is printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ExportFormat {
+    /// Documents
+    Yaml,
+    /// One List
+    Json,
 }
 
 pub(super) fn run(args: &ExportArgs) -> Outcome {
@@ -29,11 +38,15 @@ pub(super) fn run(args: &ExportArgs) -> Outcome {
         Err(error) => return Outcome::failed(Exit::Unreadable, &error),
     };
     let objects = export::render(args.kind, &settings);
-    let printed = if args.json {
-        Form::Json.print(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects}))
-    } else {
-        let documents: Result<Vec<_>, _> = objects.iter().map(|object| Form::Yaml.print(object)).collect();
-        documents.map(|documents| documents.join("---\n"))
+    let printed = match args.output {
+        ExportFormat::Json => {
+            Form::Json.print(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects}))
+        }
+        ExportFormat::Yaml => {
+            let documents: Result<Vec<_>, _> =
+                objects.iter().map(|object| Form::Yaml.print(object)).collect();
+            documents.map(|documents| documents.join("---\n"))
+        }
     };
     match printed {
         Ok(text) => Outcome::new(Exit::Ok, text),

@@ -34,7 +34,7 @@ pub use check::CheckArgs;
 pub use config::{CheckFileArgs, ConfigArgs, ConfigCommand};
 pub use diff::DiffArgs;
 pub use explain::ExplainArgs;
-pub use export::ExportArgs;
+pub use export::{ExportArgs, ExportFormat};
 pub use inject::InjectFilesArgs;
 pub use lint::{LintArgs, Severity};
 pub use output::{Format, OutputArgs, Style};
@@ -195,7 +195,7 @@ fn configuration(settings: &Settings) -> Value {
 }
 
 /// A pod that proves something by being created for show. Every level of Pod Security allows it, so that only what is added
-/// to it can be refused.
+/// to it can be refused; and there is nothing in it that we would warn of.
 fn probe_pod(inject: Option<&str>) -> Value {
     let labels: Value = inject.map_or(json!({}), |value| json!({ api::labels::POD_INJECT: value }));
     let restricted = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
@@ -207,7 +207,7 @@ fn probe_pod(inject: Option<&str>) -> Value {
             "containers": [{
                 "name": "probe",
                 "image": api::pod::PROXY_IMAGE,
-                "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "10m", "memory": "16Mi"}},
+                "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
                 "securityContext": restricted,
             }],
             "securityContext": {"runAsNonRoot": true, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"}},

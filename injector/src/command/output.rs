@@ -171,7 +171,7 @@ mod tests {
     fn cells_stand_below_each_other_and_nothing_moves_the_cursor() {
         assert_eq!(
             table().print(Style::plain()),
-            "  NAME    VALUE               KEY\n  a       wrong\\n\\u{1b}[2J\n  longer  é                   k\n"
+            "  NAME    VALUE             KEY\n  a       wrong\\n\\u{1b}[2J\n  longer  é                 k\n"
         );
     }
 

@@ -40,7 +40,7 @@ fn the_manifests_are_what_is_exported() {
 fn what_is_printed_is_yaml_or_json_of_the_same() {
     for kind in ["webhook", "rbac", "manifests"] {
         let yaml: Vec<Value> = serde_saphyr::from_multiple(&printed(&[kind])).unwrap();
-        let json: Value = serde_json::from_str(&printed(&[kind, "--json"])).unwrap();
+        let json: Value = serde_json::from_str(&printed(&[kind, "--output=json"])).unwrap();
         assert_eq!(Value::Array(yaml), json["items"]);
         assert_eq!(printed(&[kind]), printed(&[kind]), "deterministic");
     }

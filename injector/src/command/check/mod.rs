@@ -108,7 +108,7 @@ fn judge(seen: &Seen, settings: &Settings) -> Findings {
     checks.extend(webhook::checks(seen, settings));
     checks.extend(certificates::checks(seen));
     checks.extend(reach::checks(seen));
-    checks.extend(namespaces::checks(seen));
+    checks.extend(namespaces::checks(seen, settings));
     checks.extend(neighbours::checks(seen));
     let count = |status| checks.iter().filter(|check| check.status == status).count();
     let (failed, warned) = (count(Status::Fail), count(Status::Warn));

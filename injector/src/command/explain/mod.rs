@@ -139,7 +139,7 @@ impl Explanation {
     ) -> Self {
         let sent = sent(&workload.pod, namespace, configuration, settings);
         // What is not sent is traced nevertheless: there may be more than one reason.
-        let matched = sent.as_ref().map_or(Matched::Namespace, |sent| sent.matched);
+        let matched = sent.as_ref().map_or(Matched::Object, |sent| sent.matched);
         let traced = inject::explain(&request(workload, namespace, matched), settings);
         let (sent, mut verdict_, mut reasons) = match sent {
             Ok(sent) => (Some(sent), traced.decision.verdict, why(&traced.decision.reasons)),

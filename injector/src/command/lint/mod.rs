@@ -2,6 +2,7 @@
 //! applied. Namespaces and the workloads of the same files are seen together.
 
 pub(super) mod namespaces;
+mod said;
 mod workloads;
 
 use std::path::PathBuf;
@@ -118,7 +119,10 @@ fn lint(manifests: &[Manifest], namespaces: &Namespaces, settings: &Settings) ->
         let (title, findings) = if is_namespace(object) {
             let metadata = object.get("metadata").unwrap_or(&Value::Null);
             let name = metadata.get("name").and_then(Value::as_str).unwrap_or("?");
-            (format!("Namespace/{name}"), namespaces::findings(name, &manifest::metadata_of(metadata)))
+            (
+                format!("Namespace/{name}"),
+                namespaces::findings(name, &manifest::metadata_of(metadata), settings),
+            )
         } else if let Some(workload) = Workload::of(object) {
             let namespace = namespaces.get(workload.namespace);
             (workload.title(), workloads::findings(&workload, namespace, &configuration, settings))

@@ -2,12 +2,34 @@
 
 use api::labels::{DISABLED, ENABLED, NAMESPACE_INJECTION, POD_INJECT, POD_SECURITY_ENFORCE, REVISION};
 
-use super::Finding;
+use super::{Finding, said};
 use crate::command::pod_security::Level;
-use crate::inject::NamespaceMetadata;
+use crate::command::probe_pod;
+use crate::inject::{self, Code, Matched, Namespace, NamespaceMetadata, Request, Settings};
 
 /// All findings about one namespace.
-pub(in super::super) fn findings(name: &str, metadata: &NamespaceMetadata) -> Vec<Finding> {
+pub(in super::super) fn findings(
+    name: &str,
+    metadata: &NamespaceMetadata,
+    settings: &Settings,
+) -> Vec<Finding> {
+    let mut found = labels(name, metadata);
+    found.extend(said_of_any_pod(name, metadata, settings));
+    found
+}
+
+/// What even a pod that says nothing would be told in it, because of the namespace's annotations.
+fn said_of_any_pod(name: &str, metadata: &NamespaceMetadata, settings: &Settings) -> Vec<Finding> {
+    let pod = probe_pod(None);
+    let namespace = Namespace { name, metadata: Some(metadata) };
+    let request =
+        Request { pod: &pod, matched: Matched::Namespace, namespace, requester: None, workload: None };
+    said::findings(inject::explain(&request, settings), true, |code, _| {
+        [Code::PodSecurity, Code::Revision].contains(&code)
+    })
+}
+
+fn labels(name: &str, metadata: &NamespaceMetadata) -> Vec<Finding> {
     let mut found = Vec::new();
     let label = |key: &str| metadata.labels.get(key).map(String::as_str);
     let annotation = |key: &str| metadata.annotations.get(key).map(String::as_str);
@@ -97,14 +119,14 @@ fn pod_security(switch: Option<&str>, enforced: Option<&str>, name: &str) -> Opt
 #[cfg(test)]
 mod tests {
     use super::findings;
-    use crate::inject::NamespaceMetadata;
+    use crate::inject::{NamespaceMetadata, Settings};
 
     fn codes(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Vec<&'static str> {
         let map = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
         };
         let metadata = NamespaceMetadata { labels: map(labels), annotations: map(annotations) };
-        findings("shop", &metadata).iter().map(|finding| finding.code).collect()
+        findings("shop", &metadata, &Settings::default()).iter().map(|finding| finding.code).collect()
     }
 
     #[test]
@@ -122,6 +144,8 @@ mod tests {
             (&[enabled, ("pod-security.kubernetes.io/enforce", "baseline")], &[], &["pod-security"]),
             (&[enabled, ("pod-security.kubernetes.io/enforce", "privileged")], &[], &[]),
             (&[("pod-security.kubernetes.io/enforce", "restricted")], &[], &[]),
+            (&[enabled], &[("sidecar.istio.io/proxyCPU", "lots")], &["invalid-annotation"]),
+            (&[enabled], &[("sidecar.istio.io/proxyCpu", "1")], &["annotation"]),
         ] {
             assert_eq!(codes(labels, annotations), expected, "{labels:?} {annotations:?}");
         }

@@ -3,9 +3,9 @@
 use api::labels::POD_INJECT;
 use serde_json::Value;
 
-use super::Finding;
+use super::{Finding, said};
 use crate::command::review::{Review, request, review};
-use crate::inject::{self, Code, Explanation, Matched, Namespace, Reason, Settings, Verdict};
+use crate::inject::{self, Code, Matched, Namespace, Settings, Verdict};
 use crate::manifest::{Workload, metadata_of};
 
 /// Families of annotations that count on pods only.
@@ -41,29 +41,12 @@ fn said_by_the_webhook(
 ) -> Vec<Finding> {
     // A pod that nobody sends today may be sent tomorrow, and has its annotations for that.
     let matched = reviewed.sent.as_ref().map_or(Matched::Object, |sent| sent.matched);
-    let Explanation { decision, rules, .. } =
-        inject::explain(&request(workload, namespace, matched), settings);
-    let refused = decision.reasons.iter().filter(|_| decision.verdict == Verdict::Reject);
-    let refused = refused.map(|reason| match &reviewed.sent {
-        Some(_) => Finding::error(reason.code.as_str(), reason.text.clone()),
-        None => {
-            Finding::warning(reason.code.as_str(), format!("{}; as soon as it is in the mesh", reason.text))
-        }
-    });
-    let told: Vec<&Reason> = rules.iter().flat_map(|rule| &rule.reasons).collect();
-    let code = |warning: &str| {
-        told.iter()
-            .find(|reason| reason.text == warning)
-            .map_or(Code::InvalidAnnotation, |reason| reason.code)
-    };
-    // Annotations that select nothing are found here, whether the pod is sent or not.
-    let warned = decision.warnings.iter().filter(|warning| code(warning) != Code::IneffectiveAnnotation);
-    refused.chain(warned.map(|warning| Finding::warning(told_as(code(warning)), warning.clone()))).collect()
-}
-
-/// Warnings that no rule of the table has are about annotations, which are allowed as they are.
-fn told_as(code: Code) -> &'static str {
-    if code == Code::InvalidAnnotation { "annotation" } else { code.as_str() }
+    let traced = inject::explain(&request(workload, namespace, matched), settings);
+    // This one is found here, whether the pod is sent or not.
+    let own = format!("annotation {POD_INJECT} ");
+    said::findings(traced, reviewed.sent.is_some(), |code, warning| {
+        code == Code::IneffectiveAnnotation && warning.contains(&own)
+    })
 }
 
 /// What stands on a workload and belongs to its template.

@@ -41,6 +41,16 @@ fn explanations_show_rules_values_and_effects() {
         web["effects"]["containers"].as_array().unwrap().iter().map(|c| &c["name"]).collect();
     assert_eq!(containers, ["istio-init", "istio-proxy", "migrate", "web"]);
     assert_eq!(web["effects"]["qos"], json!({"before": "Burstable", "after": "Burstable"}));
+    let sources = |name: &str| {
+        let values = web["values"].as_array().unwrap();
+        let value = values
+            .iter()
+            .find(|value| value["key"] == name)
+            .unwrap_or_else(|| panic!("{name} in {values:?}"));
+        value["source"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(sources("sidecar.istio.io/proxyCPU"), "pod");
+    assert_eq!(sources("sidecar.istio.io/logLevel"), "namespace");
 }
 
 #[test]
@@ -67,6 +77,16 @@ fn lint_finds_what_people_get_wrong() {
     ] {
         assert!(codes.contains(&code), "{code} in {codes:?}");
     }
+}
+
+/// A tenant's mistake in the namespace is found at the namespace, once.
+#[test]
+fn lint_reads_the_annotations_of_namespaces() {
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {istio-injection: enabled}, annotations: {sidecar.istio.io/logLevel: loud, sidecar.istio.io/proxyCpu: \"1\"}}\n";
+    let found = parsed(&tool(&["lint", "-o", "json"], &[namespace]));
+    let codes: Vec<_> =
+        found["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]).collect();
+    assert_eq!(codes, ["invalid-annotation", "annotation"], "{found}");
 }
 
 #[test]
