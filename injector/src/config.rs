@@ -30,7 +30,7 @@ pub enum Command {
     Serve(Box<ServeArgs>),
     /// One of the others.
     #[command(flatten)]
-    Tool(command::Command),
+    Tool(Box<command::Command>),
 }
 
 /// Options of `injector serve`.

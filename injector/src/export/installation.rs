@@ -38,6 +38,6 @@ fn rename(value: &mut Value, namespace: &str) {
         Value::String(text) if text == api::control::NAMESPACE => namespace.clone_into(text),
         Value::Array(items) => items.iter_mut().for_each(|item| rename(item, namespace)),
         Value::Object(fields) => fields.values_mut().for_each(|field| rename(field, namespace)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
