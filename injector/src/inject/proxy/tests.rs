@@ -18,9 +18,9 @@ fn containers(annotations: &Value, spec: &Value) -> (Option<Value>, Value) {
     let decision = decide(&request, &Settings::default());
     assert!(!decision.operations.is_empty(), "{:?}", decision.reasons);
     let operations = serde_json::to_value(&decision.operations).unwrap();
-    let added = operations.as_array().unwrap().iter().flat_map(|operation| match &operation["value"] {
-        Value::Array(items) => items.clone(),
-        other => vec![other.clone()],
+    let added = operations.as_array().unwrap().iter().flat_map(|operation| {
+        let value = &operation["value"];
+        value.as_array().cloned().unwrap_or_else(|| vec![value.clone()])
     });
     let (mut init, mut proxy) = (None, None);
     for container in added.filter(|added| added.get("image").is_some()) {
