@@ -14,8 +14,13 @@ pub struct SettingsArgs {
 }
 
 impl SettingsArgs {
-    /// The settings.
+    /// The settings of an installation in the usual namespace.
     pub(super) fn load(&self) -> Result<Settings, ConfigurationError> {
-        Ok(self.configuration.load(api::control::NAMESPACE)?.settings)
+        self.load_in(api::control::NAMESPACE)
+    }
+
+    /// The settings of an installation in a namespace.
+    pub(super) fn load_in(&self, own_namespace: &str) -> Result<Settings, ConfigurationError> {
+        Ok(self.configuration.load(own_namespace)?.settings)
     }
 }

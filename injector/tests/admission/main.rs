@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod disturbed;
 #[cfg(test)]
 mod foreign;

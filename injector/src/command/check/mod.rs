@@ -85,7 +85,7 @@ struct Findings {
 }
 
 pub(super) fn run(args: &CheckArgs, style: Style) -> Outcome {
-    let settings = match args.settings.load() {
+    let settings = match args.settings.load_in(&args.namespace) {
         Ok(settings) => settings,
         Err(error) => return Outcome::failed(Exit::Unreadable, &error),
     };
