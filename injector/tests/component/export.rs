@@ -9,7 +9,7 @@ use injector::export::{Kind, render};
 use injector::inject::Settings;
 use serde_json::Value;
 
-use crate::truth::cases;
+use crate::selection::settings;
 
 fn file(name: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests").join(name);
@@ -49,7 +49,7 @@ fn what_is_printed_is_yaml_or_json_of_the_same() {
 /// Selection is configuration; its requirements and conditions are in the entries that it concerns.
 #[test]
 fn a_configuration_changes_the_webhook() {
-    let configuration = &render(Kind::Webhook, &cases::settings())[0];
+    let configuration = &render(Kind::Webhook, &settings())[0];
     let entries: Vec<_> = configuration["webhooks"].as_array().unwrap().iter().collect();
     let names: Vec<_> = entries.iter().map(|entry| entry["name"].as_str().unwrap()).collect();
     let suffix = api::control::WEBHOOK_ENTRY_SUFFIX;

@@ -5,7 +5,7 @@ use injector::inject::{
 };
 use serde_json::{Value, json};
 
-use crate::truth::cases;
+use crate::selection::settings;
 
 fn pod(spec: Value) -> Value {
     let mut pod =
@@ -142,11 +142,11 @@ fn a_namespace_that_says_two_things_is_told_which_counts() {
 fn a_label_that_is_warned_about_counts_for_nothing() {
     let mut pod = pod(json!({}));
     pod["metadata"]["labels"] = json!({"sidecar.istio.io/inject": "yes"});
-    let decision = decide(&request(&pod, None), &cases::settings());
+    let decision = decide(&request(&pod, None), &settings());
     assert_eq!(codes(&decision), ["namespace-enabled"]);
     assert!(decision.warnings[0].contains("\"yes\""), "{:?}", decision.warnings);
     pod["metadata"]["labels"]["tier"] = json!("batch");
-    let decision = decide(&request(&pod, None), &cases::settings());
+    let decision = decide(&request(&pod, None), &settings());
     assert_eq!((codes(&decision), decision.warnings.len()), (vec!["never-inject"], 1));
 }
 

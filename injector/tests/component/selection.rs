@@ -1,16 +1,25 @@
 //! The table of rules against the truth that was written down, without an API server: what its selectors would send, and
 //! what is decided about it. The test target `admission` asks a real one.
 
-use injector::inject::{Matched, Request, Settings, Verdict, decide, selected};
+use injector::inject::{Matched, NamespaceMetadata, Request, Settings, Verdict, decide, selected};
 
 use crate::truth::cases::{self, Case};
 use crate::truth::{Expected, Facts, Truth};
+
+/// The settings of [`cases::configured`].
+pub(crate) fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings.selection = serde_json::from_value(cases::selection()).expect("a selection");
+    settings
+}
 
 /// What becomes of a case by the program alone. Where a condition keeps a pod away, the rule behind it skips the pod.
 fn becomes(case: &Case, settings: &Settings) -> Expected {
     let pod = case.pod.object("app");
     let name = case.namespace.name();
-    let metadata = case.namespace.metadata();
+    let labels = case.namespace.labels().into_iter();
+    let labels = labels.map(|(key, value)| (key, value.as_str().unwrap().to_owned())).collect();
+    let metadata = NamespaceMetadata { labels, ..NamespaceMetadata::default() };
     let matched = match selected(&pod, (&name, &metadata), settings) {
         Ok(matched) => matched,
         Err(reason) => return expected("-", "left", reason.code.as_str()),
@@ -55,7 +64,7 @@ fn the_table_of_rules_is_the_truth() {
 
 #[test]
 fn the_table_of_rules_is_the_truth_of_a_configuration() {
-    let (truth, settings) = (Truth::configured(), cases::settings());
+    let (truth, settings) = (Truth::configured(), settings());
     for case in cases::configured() {
         let (mut became, mut expected) = (becomes(&case, &settings), truth.expected(&case));
         // Which of them it is, the API server tells.

@@ -1,6 +1,6 @@
 //! Every combination of what selection looks at, as namespaces and pods that an API server takes.
 
-use injector::inject::{NamespaceMetadata, Requester, Settings};
+use injector::inject::Requester;
 use serde_json::{Map, Value, json};
 
 use super::Facts;
@@ -117,14 +117,7 @@ pub(crate) fn configured() -> Vec<Case> {
     all
 }
 
-/// The configuration of [`configured`].
-pub(crate) fn settings() -> Settings {
-    let mut settings = Settings::default();
-    settings.selection = serde_json::from_value(selection()).expect("a selection");
-    settings
-}
-
-/// The same, as the configuration file has it.
+/// The `selection` of the configuration file for [`configured`].
 pub(crate) fn selection() -> Value {
     json!({
         "podWinsOverDisabledNamespace": true,
@@ -170,11 +163,6 @@ impl Namespace {
             _ => {}
         }
         labels
-    }
-
-    pub(crate) fn metadata(&self) -> NamespaceMetadata {
-        let labels = self.labels().into_iter().map(|(key, value)| (key, value.as_str().unwrap().to_owned()));
-        NamespaceMetadata { labels: labels.collect(), ..NamespaceMetadata::default() }
     }
 }
 
