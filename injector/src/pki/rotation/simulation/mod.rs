@@ -92,6 +92,20 @@ fn an_authority_that_ended_is_replaced() {
     assert!(world.signers.len() >= 4);
 }
 
+/// It has no leaf of before, so it serves from what is stored, at once.
+#[test]
+fn a_replica_that_starts_in_any_phase_is_known() {
+    let mut world = World::two(8, MINUTES);
+    world.run(MINUTE);
+    for _ in 0..80 {
+        let quiet = world.random.up_to(Duration::from_secs(6));
+        world.run(quiet);
+        world.restart(1);
+        world.replicas[1].known = Some(world.now);
+    }
+    assert!(world.signers.len() >= 4, "{}", world.signers.len());
+}
+
 #[test]
 fn a_secret_that_is_deleted_in_any_phase_is_made_up_for() {
     for (phase, seed) in [(Phase::Steady, 1), (Phase::Settling, 2), (Phase::Retiring, 3)] {

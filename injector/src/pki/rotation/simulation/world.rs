@@ -56,7 +56,7 @@ pub(super) struct Replica {
     /// Cut off until then.
     away: SystemTime,
     /// Its first leaf is known to every API server from then on.
-    known: Option<SystemTime>,
+    pub(super) known: Option<SystemTime>,
 }
 
 pub(super) struct World {
