@@ -17,7 +17,7 @@ use crate::cluster::{self, AuthorityStore, ClusterError, Namespaces, WebhookConf
 use crate::config::ServeArgs;
 use crate::configuration::{self, ConfigurationError, ConfigurationMetrics, Current};
 use crate::pki::CurrentLeaf;
-use crate::webhook::{self, Reviewer, ServerTiming, WebhookMetrics};
+use crate::webhook::{self, ClientAuthorityError, Reviewer, ServerTiming, WebhookMetrics};
 
 /// A connection lives for a minute: often enough that a new replica soon has its share, seldom enough that handshakes
 /// cost nothing.
@@ -35,6 +35,9 @@ pub enum AppError {
     /// The configuration file.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
+    /// Who may ask.
+    #[error(transparent)]
+    Clients(#[from] ClientAuthorityError),
     /// The way to the API server.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -57,7 +60,7 @@ pub struct App {
     webhook: Vec<TcpListener>,
     admin: Vec<TcpListener>,
     tls: Arc<ServerConfig>,
-    router: axum::Router,
+    router: (axum::Router, WebhookMetrics),
     timing: ServerTiming,
     background: Vec<Background>,
     readiness: Readiness,
@@ -68,6 +71,7 @@ pub struct App {
 impl App {
     /// Opens the ports. The API server may still be away.
     pub async fn start(args: &ServeArgs) -> Result<Self, AppError> {
+        let callers = args.clients.authority()?;
         let configuration = args.configuration.load(&args.namespace)?;
         let webhook = listen("webhook", "--webhook-port", args.webhook_port)?;
         let admin = listen("administration", "--admin-port", args.admin_port)?;
@@ -91,7 +95,7 @@ impl App {
         configuration_metrics.started(configuration.settings.hash());
         let reviewer =
             Reviewer { configuration: Current::new(configuration), namespaces: Namespaces::default() };
-        let background: Vec<Background> = vec![
+        let mut background: Vec<Background> = vec![
             Box::pin(bootstrap.run()),
             Box::pin(reviewer.namespaces.clone().watch(clients.watches)),
             Box::pin(configuration::watch(
@@ -101,11 +105,14 @@ impl App {
                 configuration_metrics,
             )),
         ];
+        if let Some(authority) = callers.clone() {
+            background.push(Box::pin(authority.watch()));
+        }
         Ok(Self {
             webhook,
             admin,
-            tls: webhook::server_config(Arc::new(served))?,
-            router: webhook::router(reviewer, webhook_metrics),
+            tls: webhook::server_config(Arc::new(served), callers)?,
+            router: (webhook::router(reviewer, webhook_metrics.clone()), webhook_metrics),
             timing: ServerTiming {
                 connection_age: CONNECTION_AGE,
                 shutdown_delay: args.shutdown_delay,

@@ -9,6 +9,7 @@ use crate::bootstrap::{FileArgs, LifetimeArgs};
 use crate::cluster::ClusterArgs;
 use crate::command;
 use crate::configuration::ConfigurationArgs;
+use crate::webhook::ClientArgs;
 
 /// Adds the mesh's containers to pods: as the cluster's admission webhook, or to manifests in files
 #[derive(Clone, Debug, Parser)]
@@ -75,6 +76,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
     pub configuration: ConfigurationArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
+    pub clients: ClientArgs,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]

@@ -1,14 +1,20 @@
 //! The admission webhook: AdmissionReviews in over TLS, answers out. It adds nothing to the decision of `inject` but its
 //! form, and asks nobody on the way.
 //!
-//! Reading order: `review` is the form, `router` the HTTP, `server` the connections, `tls` the handshake.
+//! Reading order: `review` is the form (`strict` its JSON), `router` the HTTP with `body` and `limits`, `server` the
+//! connections, `tls` the handshake and `clients` who is admitted by it.
 
+mod body;
+mod clients;
+mod limits;
 mod metrics;
 mod review;
 mod router;
 mod server;
+mod strict;
 mod tls;
 
+pub use clients::{ClientArgs, ClientAuthority, ClientAuthorityError};
 pub use metrics::WebhookMetrics;
 pub use review::Reviewer;
 pub use router::router;

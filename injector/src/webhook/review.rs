@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::strict;
 use crate::cluster::Namespaces;
 use crate::configuration::{Configuration, Current};
 use crate::inject::{self, Decision, Matched, Namespace, Requester, Settings, Verdict};
@@ -58,6 +59,8 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     pub(super) result: &'static str,
     pub(super) reason: &'static str,
+    /// Length of the patch.
+    pub(super) patch: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +86,7 @@ struct Request {
     operation: String,
     #[serde(default)]
     sub_resource: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "strict::value")]
     object: Value,
     user_info: Option<Requester>,
 }
@@ -150,7 +153,7 @@ impl Reviewer {
         if request.operation != "CREATE" || !request.sub_resource.is_empty() {
             // Containers of a pod that exists cannot be changed; the rules do not send this.
             let body = written(&Response::allowed(&request.uid))?;
-            return Ok(Answer { body, result: "skipped", reason: "not-a-creation" });
+            return Ok(Answer { body, result: "skipped", reason: "not-a-creation", patch: None });
         }
         let metadata = self.namespaces.get(&request.namespace);
         let decision = inject::decide(
@@ -165,7 +168,8 @@ impl Reviewer {
         );
         tracing::debug!(namespace = request.namespace, verdict = ?decision.verdict, "reviewed");
         let reason = decision.reasons.first().map_or("none", |reason| reason.code.as_str());
-        Ok(Answer { body: decided(&request.uid, &decision)?, result: result(decision.verdict), reason })
+        let (body, patch) = decided(&request.uid, &decision)?;
+        Ok(Answer { body, result: result(decision.verdict), reason, patch })
     }
 }
 
@@ -188,13 +192,17 @@ fn parse(body: &[u8]) -> Result<Request, BadReview> {
     Ok(request)
 }
 
-fn decided(uid: &str, decision: &Decision) -> Result<Vec<u8>, serde_json::Error> {
+/// The answer, and the length of its patch.
+fn decided(uid: &str, decision: &Decision) -> Result<(Vec<u8>, Option<usize>), serde_json::Error> {
+    let mut length = None;
     let mut response = Response::allowed(uid);
     response.warnings = decision.warnings.get(..MOST_WARNINGS).unwrap_or(&decision.warnings);
     match decision.verdict {
         Verdict::Inject => {
             response.patch_type = Some("JSONPatch");
-            response.patch = Some(STANDARD.encode(serde_json::to_vec(&decision.operations)?));
+            let patch = serde_json::to_vec(&decision.operations)?;
+            length = Some(patch.len());
+            response.patch = Some(STANDARD.encode(patch));
         }
         Verdict::Unchanged | Verdict::Skip => {}
         Verdict::Reject => {
@@ -204,7 +212,7 @@ fn decided(uid: &str, decision: &Decision) -> Result<Vec<u8>, serde_json::Error>
             response.status = Some(Status { code: 422, reason: "Invalid", message: reasons.join("; ") });
         }
     }
-    written(&response)
+    Ok((written(&response)?, length))
 }
 
 fn written(response: &Response<'_>) -> Result<Vec<u8>, serde_json::Error> {

@@ -2,34 +2,30 @@
 //! that says why; the API server shows the text to whoever created the pod.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use super::body::{self, BadBody};
+use super::limits::{self, Limits, SHORT, Shed};
 use super::metrics::WebhookMetrics;
-use super::review::Reviewer;
+use super::review::{Answer, BadReview, Reviewer};
 use crate::inject::Matched;
-
-/// The longest body. An object in etcd has at most 1.5 MiB; a review holds it once, with room for escapes.
-const MAX_BODY: usize = 3 * 1024 * 1024;
-
-/// A body that takes longer would outlast the API server's own patience.
-const BODY_TIMEOUT: Duration = Duration::from_secs(api::control::WEBHOOK_TIMEOUT_SECONDS as u64);
 
 struct Shared {
     reviewer: Reviewer,
     metrics: WebhookMetrics,
+    limits: Limits,
 }
 
 /// All paths of the webhook.
 pub fn router(reviewer: Reviewer, metrics: WebhookMetrics) -> Router {
-    let shared = Arc::new(Shared { reviewer, metrics });
+    let shared = Arc::new(Shared { reviewer, metrics, limits: Limits::new() });
     Router::new()
         .route(
             api::control::WEBHOOK_NAMESPACE_PATH,
@@ -53,49 +49,60 @@ pub fn router(reviewer: Reviewer, metrics: WebhookMetrics) -> Router {
 }
 
 async fn answer(shared: &Shared, matched: Matched, request: Request<Body>) -> Response {
-    let refused = |status, reason, text: String| {
-        shared.metrics.refused(reason);
-        tracing::info!(%status, reason, "a request that is no review");
-        (status, format!("{text}\n")).into_response()
-    };
-    if !is_json(&request) {
-        let text = "Content-Type must be application/json".to_owned();
-        return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", text);
-    }
-    let body = match read(request.into_body()).await {
-        Ok(body) => body,
-        Err((status, reason, text)) => return refused(status, reason, text),
-    };
-    let start = Instant::now();
-    match shared.reviewer.answer(&body, matched) {
+    let _in_flight = shared.metrics.in_flight();
+    match reviewed(shared, matched, request).await {
         Ok(answer) => {
-            shared.metrics.answered(answer.result, answer.reason, start.elapsed());
-            ([(header::CONTENT_TYPE, "application/json")], answer.body).into_response()
+            let json = HeaderValue::from_static("application/json");
+            ([(header::CONTENT_TYPE, json)], answer.body).into_response()
         }
-        Err(error) => refused(StatusCode::BAD_REQUEST, error.code(), error.to_string()),
+        Err(Unanswered::Body(BadBody::Refused { status, reason, text })) => {
+            refused(shared, (status, reason), &text)
+        }
+        Err(Unanswered::Review(error)) => {
+            refused(shared, (StatusCode::BAD_REQUEST, error.code()), &error.to_string())
+        }
+        Err(Unanswered::Body(BadBody::Shed(shed)) | Unanswered::Shed(shed)) => {
+            shared.metrics.shed(shed);
+            tracing::debug!(?shed, "a review was not taken on");
+            let text = "too many reviews at once; create the pod again\n";
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], text).into_response()
+        }
     }
 }
 
-fn is_json(request: &Request<Body>) -> bool {
-    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media = value.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    media.eq_ignore_ascii_case("application/json")
+enum Unanswered {
+    Body(BadBody),
+    Review(BadReview),
+    Shed(Shed),
 }
 
-async fn read(body: Body) -> Result<Bytes, (StatusCode, &'static str, String)> {
-    let whole = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
-    match whole {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let text = format!("the body is longer than {MAX_BODY} bytes");
-            Err((StatusCode::PAYLOAD_TOO_LARGE, "too-large", text))
-        }
-        Ok(Err(error)) => {
-            Err((StatusCode::BAD_REQUEST, "broken-body", format!("the body ended early: {error}")))
-        }
-        Err(_) => {
-            let text = format!("the body took longer than {} s", BODY_TIMEOUT.as_secs());
-            Err((StatusCode::REQUEST_TIMEOUT, "slow-body", text))
-        }
-    }
+async fn reviewed(shared: &Shared, matched: Matched, request: Request<Body>) -> Result<Answer, Unanswered> {
+    body::check(request.headers()).map_err(Unanswered::Body)?;
+    let deadline = tokio::time::Instant::now() + limits::patience(request.uri().query());
+    let asked = request.headers().contains_key(header::EXPECT);
+    let read = body::read(request.into_body(), &shared.limits, deadline, asked).await;
+    let (body, room) = read.map_err(Unanswered::Body)?;
+    let start = Instant::now();
+    let answered = if body.len() <= SHORT {
+        shared.reviewer.answer(&body, matched)
+    } else {
+        let turn = shared.limits.turn(deadline).await.map_err(Unanswered::Shed)?;
+        let reviewer = shared.reviewer.clone();
+        // The rights go along: a client that hangs up ends the waiting, not the work.
+        let decide = move || {
+            let _rights = (room, turn);
+            reviewer.answer(&body, matched)
+        };
+        tokio::task::spawn_blocking(decide).await.map_err(|_| Unanswered::Shed(Shed::LongReviews))?
+    };
+    let answer = answered.map_err(Unanswered::Review)?;
+    shared.metrics.answered(&answer, start.elapsed());
+    Ok(answer)
+}
+
+/// The text goes to whoever asked, not into the log: it may quote a pod.
+fn refused(shared: &Shared, (status, reason): (StatusCode, &'static str), text: &str) -> Response {
+    shared.metrics.refused(reason);
+    tracing::info!(%status, reason, "a request that is no review");
+    (status, format!("{text}\n")).into_response()
 }

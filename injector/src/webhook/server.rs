@@ -23,8 +23,14 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-/// More connections than every API server of a large cluster opens; beyond it new ones are closed at once.
-const MOST_CONNECTIONS: usize = 4096;
+use super::metrics::{NoHandshake, WebhookMetrics};
+
+/// More connections than every API server of a large cluster opens; beyond it new ones are closed at once. With
+/// [`MOST_HEAD`] they take at most 64 MiB.
+const MOST_CONNECTIONS: usize = 2048;
+
+/// The longest head of a request, and with it hyper's buffer of a connection; the API server's has a few hundred bytes.
+const MOST_HEAD: usize = 32 * 1024;
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -57,6 +63,7 @@ enum Phase {
 struct Connections {
     acceptor: TlsAcceptor,
     router: Router,
+    metrics: WebhookMetrics,
     age: Duration,
     phase: watch::Sender<Phase>,
 }
@@ -65,13 +72,14 @@ struct Connections {
 pub async fn serve(
     listeners: Vec<TcpListener>,
     tls: Arc<ServerConfig>,
-    router: Router,
+    (router, metrics): (Router, WebhookMetrics),
     timing: ServerTiming,
     mut shutdown: Shutdown,
 ) -> std::io::Result<()> {
     let connections = Arc::new(Connections {
         acceptor: TlsAcceptor::from(tls),
         router,
+        metrics,
         age: timing.connection_age,
         phase: watch::Sender::new(Phase::Serving),
     });
@@ -115,16 +123,19 @@ async fn accept(listener: tokio::net::TcpListener, connections: Arc<Connections>
 async fn connection(stream: TcpStream, connections: Arc<Connections>) {
     // Answers are one small write.
     let _ = stream.set_nodelay(true);
+    let local = stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback());
     let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, connections.acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
-        // Port scans and probes of load balancers end here.
-        Ok(Err(error)) => return tracing::debug!(%error, "no handshake"),
-        Err(_) => return tracing::debug!("handshake timed out"),
+        Ok(Err(error)) => return no_handshake(&connections.metrics, local, &error),
+        Err(_) => {
+            connections.metrics.no_handshake(NoHandshake::Timeout);
+            return tracing::debug!("handshake timed out");
+        }
     };
     let opened = Instant::now();
     let service = hyper::service::service_fn(|request| answer(&connections, opened, request));
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
+    http.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT).max_buf_size(MOST_HEAD);
     let mut served = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
     let mut phase = connections.phase.subscribe();
     let ended = tokio::select! {
@@ -137,6 +148,27 @@ async fn connection(stream: TcpStream, connections: Arc<Connections>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");
     }
+}
+
+/// Port scans and probes of load balancers end here. A client without a certificate is worth a line, but for ourselves:
+/// who looks at what is served needs none.
+fn no_handshake(metrics: &WebhookMetrics, local: bool, error: &std::io::Error) {
+    let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    let why = match tls {
+        None => NoHandshake::Closed,
+        Some(rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_)) => {
+            NoHandshake::ClientCertificate
+        }
+        Some(_) => NoHandshake::Tls,
+    };
+    if matches!(why, NoHandshake::ClientCertificate) {
+        if local {
+            return;
+        }
+        tracing::info!(%error, "a client was refused; see --client-ca and --client-name");
+    }
+    metrics.no_handshake(why);
+    tracing::debug!(%error, "no handshake");
 }
 
 async fn ending(phase: &mut watch::Receiver<Phase>) {

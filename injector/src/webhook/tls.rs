@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::server::ResolvesServerCert;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+use super::clients::ClientAuthority;
 
 /// The port does not answer as it should.
 #[derive(Debug, thiserror::Error)]
@@ -60,11 +62,22 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// TLS 1.3 and 1.2, HTTP/1.1. The API server spreads its calls over connections of HTTP/1.1; over one HTTP/2 connection a
 /// lost peer would hold all of them.
-pub fn server_config(certificate: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(certificate);
+pub fn server_config(
+    certificate: Arc<dyn ResolvesServerCert>,
+    clients: Option<ClientAuthority>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    let mut config = match clients {
+        None => builder.with_no_client_auth().with_cert_resolver(certificate),
+        Some(clients) => {
+            let mut config =
+                builder.with_client_cert_verifier(Arc::new(clients)).with_cert_resolver(certificate);
+            // A resumed session would not ask the authority of today.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config
+        }
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

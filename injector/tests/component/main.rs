@@ -47,3 +47,5 @@ mod targets;
 #[cfg(test)]
 #[path = "../truth/mod.rs"]
 mod truth;
+#[cfg(test)]
+mod wire;

@@ -65,8 +65,8 @@ async fn an_old_connection_says_close() {
     let reviewer = Reviewer::fixed(Settings::default());
     let server = tokio::spawn(webhook::serve(
         vec![listener],
-        webhook::server_config(Arc::new(served)).unwrap(),
-        webhook::router(reviewer, metrics),
+        webhook::server_config(Arc::new(served), None).unwrap(),
+        (webhook::router(reviewer, metrics.clone()), metrics),
         timing,
         shutdown,
     ));
