@@ -65,7 +65,8 @@ fn every_file_is_applied() {
 
 #[test]
 fn everything_is_in_our_namespace() {
-    let cluster_wide = ["Namespace", "ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration"];
+    let cluster_wide =
+        ["Namespace", "ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration", "PriorityClass"];
     for object in applied("manifests") {
         let kind = object["kind"].as_str().unwrap();
         let expected = if cluster_wide.contains(&kind) { Value::Null } else { json!(control::NAMESPACE) };

@@ -8,10 +8,11 @@ use crate::inject::Settings;
 const RBAC: &str = include_str!("../../../manifests/rbac.yaml");
 
 /// In the order of `manifests/kustomization.yaml`.
-const WITHOUT_WEBHOOK: [&str; 4] = [
+const WITHOUT_WEBHOOK: [&str; 5] = [
     include_str!("../../../manifests/namespace.yaml"),
     RBAC,
     include_str!("../../../manifests/service.yaml"),
+    include_str!("../../../manifests/config.yaml"),
     include_str!("../../../manifests/deployment.yaml"),
 ];
 

@@ -13,6 +13,8 @@ mod commands;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod configured;
+#[cfg(test)]
 mod corpus;
 #[cfg(test)]
 mod decided;
