@@ -1,5 +1,5 @@
 //! The form of the file: YAML, `apiVersion` and `kind` as of every Kubernetes object, and flat beside them what
-//! [`Settings`] has and what is the server's own. Unknown and repeated fields are errors, since nobody would notice that
+//! [`Settings`] has. Unknown and repeated fields are errors, since nobody would notice that
 //! they do nothing.
 
 use std::fmt;
@@ -18,8 +18,7 @@ const KIND: &str = "InjectorConfiguration";
 /// Fields that [`Settings`] does not have.
 const API_VERSION_FIELD: &str = "apiVersion";
 const KIND_FIELD: &str = "kind";
-const EVENTS_FIELD: &str = "events";
-const OWN_FIELDS: [&str; 3] = [API_VERSION_FIELD, KIND_FIELD, EVENTS_FIELD];
+const OWN_FIELDS: [&str; 2] = [API_VERSION_FIELD, KIND_FIELD];
 
 /// One thing that is wrong with a configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -38,9 +37,9 @@ pub struct Problems(pub Vec<Problem>);
 pub(super) fn parse(text: &str) -> Result<Configuration, Problems> {
     let broken = |error: Error| Problems(vec![problem(text, &error)]);
     head(text).map_err(broken)??;
-    let File { settings, events } = read(text).map_err(broken)?;
+    let File(settings) = read(text).map_err(broken)?;
     let wrong: Vec<_> = settings.problems().into_iter().map(|text| Problem { line: None, text }).collect();
-    if wrong.is_empty() { Ok(Configuration { settings, events }) } else { Err(Problems(wrong)) }
+    if wrong.is_empty() { Ok(Configuration { settings }) } else { Err(Problems(wrong)) }
 }
 
 fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Error> {
@@ -118,11 +117,7 @@ fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// The file as it is written. `serde(flatten)` would lose lines and accept unknown fields; so its fields are dealt out
 /// while they are read.
-#[derive(Default)]
-struct File {
-    settings: Settings,
-    events: bool,
-}
+struct File(Settings);
 
 impl<'de> Deserialize<'de> for File {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -140,20 +135,16 @@ impl<'de> Visitor<'de> for FileVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<File, A::Error> {
-        let mut events = false;
-        let rest = Rest { map, events: &mut events };
-        let settings = Settings::deserialize(MapAccessDeserializer::new(rest))?;
-        Ok(File { settings, events })
+        Settings::deserialize(MapAccessDeserializer::new(Rest { map })).map(File)
     }
 }
 
-/// The fields that are not the file's own; those are kept on the way.
-struct Rest<'a, A> {
+/// The fields that are not the file's own; those were looked at before.
+struct Rest<A> {
     map: A,
-    events: &'a mut bool,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Rest<'_, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Rest<A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
@@ -162,10 +153,6 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Rest<'_, A> {
             seed = match self.map.next_key_seed(Key(seed))? {
                 None => return Ok(None),
                 Some(Field::Rest(key)) => return Ok(Some(key)),
-                Some(Field::Events(seed)) => {
-                    *self.events = self.map.next_value()?;
-                    seed
-                }
                 Some(Field::Head(seed)) => {
                     self.map.next_value::<serde::de::IgnoredAny>()?;
                     seed
@@ -182,7 +169,6 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Rest<'_, A> {
 /// A field's name: its owner's, or our own, when the seed is for the next one.
 enum Field<K, T> {
     Rest(T),
-    Events(K),
     Head(K),
 }
 
@@ -206,7 +192,6 @@ impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for Key<K> {
     fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
         match name {
             API_VERSION_FIELD | KIND_FIELD => Ok(Field::Head(self.0)),
-            EVENTS_FIELD => Ok(Field::Events(self.0)),
             _ => self.0.deserialize(name.into_deserializer()).map(Field::Rest),
         }
     }
@@ -246,16 +231,15 @@ mod tests {
     fn a_file_without_more_is_the_defaults() {
         let parsed = parse(HEAD).unwrap();
         let defaults = super::Configuration::default();
-        assert_eq!((parsed.settings.hash(), parsed.events), (defaults.settings.hash(), false));
+        assert_eq!(parsed.settings.hash(), defaults.settings.hash());
     }
 
     #[test]
     fn fields_stand_in_any_order() {
-        let text = "events: true\nimages:\n  proxy: proxy:2\nkind: InjectorConfiguration\n\
+        let text = "images:\n  proxy: proxy:2\nkind: InjectorConfiguration\n\
                     redirectBackend: iptables-nft\napiVersion: remora.dev/v1alpha1\n\
                     defaults:\n  sidecar.istio.io/proxyCPU: 20m\n";
         let parsed = parse(text).unwrap();
-        assert!(parsed.events);
         assert_eq!(parsed.settings.images.proxy, "proxy:2");
         assert_eq!(parsed.settings.images.init_redirect, api::pod::INIT_IMAGE);
         assert_eq!(parsed.settings.defaults["sidecar.istio.io/proxyCPU"], "20m");
@@ -268,15 +252,14 @@ mod tests {
         let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\n\
                     c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\ndefaults: [*c,*c,*c,*c,*c,*c,*c,*c,*c]\n";
         for (text, line, parts) in [
-            ("event: true\n", 3, ["event: true", "did you mean events?"]),
+            ("kinds: a\n", 3, ["kinds: a", "did you mean kind?"]),
             ("redirectBackends: auto\n", 3, ["redirectBackends", "did you mean redirectBackend?"]),
             ("\nimages:\n  Proxy: x\n", 5, ["Proxy: x", "did you mean proxy?"]),
             ("images:\n  xyzzyxyzzy: x\n", 4, ["xyzzyxyzzy", "Allowed are proxy, initRedirect"]),
             ("redirectBackend: fast\n", 3, ["redirectBackend: fast", "auto, nft, iptables-nft"]),
-            ("events: maybe\n", 3, ["events: maybe", "bool"]),
             ("images: []\n", 3, ["images: []", "`field: value`"]),
             ("workloadOverrides: all\n", 3, ["workloadOverrides: all", "- value"]),
-            ("events: true\nevents: true\n", 4, ["events: true", "duplicate"]),
+            ("kind: InjectorConfiguration\n", 3, ["kind: Inj", "duplicate"]),
             ("images: {}\nimages: {}\n", 4, ["images: {}", "duplicate"]),
             ("images: {\n", 3, ["images: {", "unclosed"]),
             (&deep, 3, ["", ""]),

@@ -46,8 +46,6 @@ pub struct ConfigurationArgs {
 pub struct Configuration {
     /// What pods see of it.
     pub settings: Settings,
-    /// Whether owners of pods are told by Events what was decided.
-    pub events: bool,
 }
 
 /// A configuration that cannot be put in force.
@@ -94,7 +92,7 @@ impl ConfigurationArgs {
 
     fn complete(&self, configuration: Configuration, own_namespace: &str) -> Configuration {
         let settings = configuration.settings.installed(&self.inject, own_namespace);
-        Configuration { settings, ..configuration }
+        Configuration { settings }
     }
 }
 

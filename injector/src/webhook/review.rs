@@ -143,7 +143,7 @@ pub struct Reviewer {
 impl Reviewer {
     /// One whose settings never change, and that knows nothing about namespaces but their names.
     pub fn fixed(settings: Settings) -> Self {
-        let configuration = Current::new(Configuration { settings, ..Configuration::default() });
+        let configuration = Current::new(Configuration { settings });
         Self { configuration, namespaces: Namespaces::default() }
     }
 

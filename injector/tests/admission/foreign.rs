@@ -57,7 +57,8 @@ impl Foreign {
         };
         let (trigger, shutdown) = shutdown::channel();
         let router = Router::new().route("/", post(answer));
-        tokio::spawn(webhook::serve(vec![listener], Arc::new(tls), router, timing, shutdown));
+        let metrics = webhook::WebhookMetrics::new(&runtime::metrics::Metrics::default());
+        tokio::spawn(webhook::serve(vec![listener], Arc::new(tls), (router, metrics), timing, shutdown));
         let configuration = json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
             "metadata": {"name": name},
