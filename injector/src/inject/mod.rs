@@ -2,7 +2,7 @@
 //! line and the tests are thin shells around [`decide`].
 //!
 //! It works on the raw JSON of the pod, so that fields which are newer than this program survive, and it adds, but for a
-//! declared list of edits: no diff, no template, no I/O, no clock. [`uninject`] takes out what [`decide`] put in.
+//! declared list of edits: no diff, no template, no I/O, no clock. [`uninject()`] takes out what [`decide`] put in.
 //!
 //! Invariant: the same request and settings give the same decision, byte for byte; and a pod that carries our own
 //! injection unchanged gets an empty patch.
