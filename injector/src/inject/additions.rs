@@ -4,17 +4,14 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, Volume};
-use serde_json::Value;
 
 use super::cautions::cautions;
-use super::edit::{Edit, Place};
+use super::edit::Edit;
 use super::facts::Facts;
 use super::metadata::{self, Names};
 use super::options::{Mode, Options};
 use super::pod::{Part, name_of};
-use super::reason::Reason;
 use super::resources::Requirements;
-use super::status::{Entries, Status};
 use super::{init, probes, prometheus, proxy, volumes};
 
 /// Everything that is added.
@@ -49,13 +46,8 @@ pub(super) enum Position {
 }
 
 impl Additions {
-    /// What is added to this pod, and the status that tells of it.
-    pub(super) fn new(
-        facts: &Facts<'_>,
-        options: &Options,
-        reasons: &[Reason],
-        warnings: &mut Vec<String>,
-    ) -> (Self, Status) {
+    /// What is added to this pod, but for the status that tells of it.
+    pub(super) fn new(facts: &Facts<'_>, options: &Options, warnings: &mut Vec<String>) -> Self {
         let names = Names::of(facts);
         warnings.extend(cautions(options, facts.pod));
         let probes = probes::plan(facts.pod, options, warnings);
@@ -68,7 +60,7 @@ impl Additions {
         let mut annotations = metadata::annotations(facts.pod);
         annotations.extend(scrape.annotations);
         let init = init::container(options, resources.init, facts.settings);
-        let additions = Self {
+        Self {
             mode: *options.mode,
             containers: placed(options, init, proxy),
             volumes: volumes::volumes(),
@@ -76,23 +68,7 @@ impl Additions {
             labels: names.labels(facts.pod),
             annotations: annotations.added,
             edits: probes.edits.into_iter().chain(annotations.edits).collect(),
-        };
-        additions.with_status(facts, reasons)
-    }
-
-    pub(super) fn with_status(mut self, facts: &Facts<'_>, reasons: &[Reason]) -> (Self, Status) {
-        if let Some(previous) = &facts.previous {
-            keep(&mut self.labels, &previous.labels);
-            keep(&mut self.annotations, &previous.annotations);
         }
-        for edit in &self.edits {
-            if let (Place::Annotation(key), Some(Value::String(now))) = (&edit.place, &edit.now) {
-                self.annotations.insert(key.clone(), now.clone());
-            }
-        }
-        let status = Status::new(&self, facts, reasons);
-        self.annotations.insert(api::annotations::STATUS.to_owned(), status.text());
-        (self, status)
     }
 
     /// Whether anything is added to this part.
@@ -140,15 +116,4 @@ fn tell(proxy: &mut Container, name: &str, value: Option<String>) {
 fn pull_secrets(facts: &Facts<'_>) -> Vec<String> {
     let present = |name: &String| facts.pod.list(Part::ImagePullSecrets).iter().any(|s| name_of(s) == name);
     facts.settings.images.pull_secrets.iter().filter(|name| !present(name)).cloned().collect()
-}
-
-/// An entry that an earlier injection added stays as that made it, although it would be another today: another's container
-/// may have come to the front, and a template's name is not that of its pods' owner.
-fn keep(wanted: &mut BTreeMap<String, String>, earlier: &Entries) {
-    for (key, value) in wanted {
-        if let Some(earlier) = earlier.value(key) {
-            value.clear();
-            value.push_str(earlier);
-        }
-    }
 }

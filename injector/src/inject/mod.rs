@@ -28,6 +28,7 @@ mod probes;
 mod prometheus;
 mod proxy;
 mod reason;
+mod record;
 mod requester;
 mod resources;
 mod rules;
@@ -137,7 +138,8 @@ fn first(request: &Request<'_>, settings: &Settings) -> Result<Decision, Reason>
     let rules::Judgement { verdict, reasons, mut warnings } = rules::judge(&facts);
     match (verdict, &facts.options) {
         (Verdict::Inject, Ok(options)) => {
-            let (additions, _) = Additions::new(&facts, options, &reasons, &mut warnings);
+            let mut additions = Additions::new(&facts, options, &mut warnings);
+            record::record(&mut additions, &facts, &reasons);
             let operations = patch::operations(additions, facts.pod)?;
             Ok(Decision { verdict, reasons, operations, warnings })
         }

@@ -10,11 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Settings;
-use super::additions::Additions;
-use super::edit::{Edit, Handler, Original, Place};
-use super::facts::Facts;
+use super::edit::{Handler, Original};
 use super::pod::{Part, Pod, name_of};
-use super::reason::Reason;
 
 /// The annotation's value.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -70,7 +67,7 @@ pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A status that somebody copied along with a pod's metadata describes nothing, but it is theirs and comes back; one that
 /// is longer than any of ours does not.
-const LONGEST_LEFTOVER: usize = 16 * 1024;
+pub(super) const LONGEST_LEFTOVER: usize = 16 * 1024;
 
 /// Nobody's time is spent on a text or a list that is longer than any of ours.
 const LONGEST: usize = 128 * 1024;
@@ -80,39 +77,6 @@ const MOST_NAMES: usize = 64;
 const CONTAINERS: [&str; 2] = [api::pod::INIT_CONTAINER, api::pod::PROXY_CONTAINER];
 
 impl Status {
-    /// What these additions leave to be known.
-    pub(super) fn new(additions: &Additions, facts: &Facts<'_>, reasons: &[Reason]) -> Self {
-        let pod = facts.pod;
-        let in_list = |list: Part| {
-            let placed = additions.containers.iter().filter(|placed| placed.list == list);
-            placed.map(|placed| placed.name.to_owned()).collect()
-        };
-        let parts = || Part::MAPS.into_iter().chain(Part::LISTS).filter(|part| additions.adds_to(*part));
-        let mut status = Self {
-            version: VERSION.to_owned(),
-            config: facts.settings.hash.clone(),
-            mode: additions.mode.as_str().to_owned(),
-            init_containers: in_list(Part::InitContainers),
-            containers: in_list(Part::Containers),
-            volumes: additions.volumes.iter().map(|volume| volume.name.clone()).collect(),
-            image_pull_secrets: additions.pull_secrets.clone(),
-            labels: Entries::Values(additions.labels.clone()),
-            annotations: Entries::Values(additions.annotations.clone()),
-            replaced: replaced(pod, additions),
-            handlers: handlers(&additions.edits),
-            created: parts().filter(|part| pod.part(*part).is_none()).collect(),
-            nulls: parts().filter(|part| pod.part(*part).is_some_and(|value| value.is_null())).collect(),
-            reasons: reasons.iter().map(|reason| reason.code.as_str().to_owned()).collect(),
-        };
-        // What was true of the pod before the first injection stays true at the second review, whatever others add.
-        if let Some(previous) = &facts.previous {
-            status.created.clone_from(&previous.created);
-            status.nulls.clone_from(&previous.nulls);
-            status.reasons.clone_from(&previous.reasons);
-        }
-        status
-    }
-
     /// What an earlier injection of ours wrote into this pod. A status of which nothing is there is a leftover (somebody
     /// copied a pod's metadata), and one that is not ours belongs to another mesh: neither counts.
     pub(super) fn of(pod: Pod<'_>) -> Option<Self> {
@@ -227,34 +191,4 @@ impl Entries {
 
 fn has_item(pod: Pod<'_>, list: Part, name: &str) -> bool {
     pod.list(list).iter().any(|item| name_of(item) == name)
-}
-
-fn replaced(pod: Pod<'_>, additions: &Additions) -> BTreeMap<String, Option<String>> {
-    let edited = additions.edits.iter().filter_map(|edit| match &edit.place {
-        Place::Annotation(key) => Some(key.as_str()),
-        Place::Handler { .. } => None,
-    });
-    let known = pod.map(Part::Annotations);
-    let value = |key: &str| known.and_then(|map| map.get(key)).map(|value| value.as_str().map(str::to_owned));
-    let mut replaced: BTreeMap<_, _> =
-        edited.filter_map(|key| value(key).map(|value| (key.to_owned(), value))).collect();
-    if let Some(leftover) = value(api::annotations::STATUS)
-        && leftover.as_ref().is_none_or(|text| text.len() <= LONGEST_LEFTOVER)
-    {
-        replaced.insert(api::annotations::STATUS.to_owned(), leftover);
-    }
-    replaced
-}
-
-fn handlers(edits: &[Edit]) -> BTreeMap<String, BTreeMap<Handler, Original>> {
-    let mut handlers: BTreeMap<String, BTreeMap<Handler, Original>> = BTreeMap::new();
-    for edit in edits {
-        if let (Place::Handler { container, handler }, Some(was), Some(now)) =
-            (&edit.place, &edit.was, &edit.now)
-        {
-            let of_container = handlers.entry(container.clone()).or_default();
-            of_container.insert(*handler, Original::new(was, now));
-        }
-    }
-    handlers
 }

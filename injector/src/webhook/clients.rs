@@ -4,7 +4,7 @@
 //! Invariant: what does not verify is refused in the handshake, before a byte of a request is read; and a file that turns
 //! bad, or away, leaves the last good authority in force.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ impl ClientArgs {
         let Some(file) = &self.client_ca else { return Ok(None) };
         let pem = read(file)?;
         let verifier = Arc::new(ArcSwap::from_pointee(verifier(file, pem)?));
-        Ok(Some(ClientAuthority { file: file.clone(), name: self.client_name.clone(), verifier }))
+        Ok(Some(ClientAuthority { file: file.to_owned(), name: self.client_name.clone(), verifier }))
     }
 }
 
@@ -127,12 +127,12 @@ impl ClientAuthority {
     }
 }
 
-fn read(file: &PathBuf) -> Result<Vec<u8>, ClientAuthorityError> {
-    std::fs::read(file).map_err(|source| ClientAuthorityError::Unreadable { file: file.clone(), source })
+fn read(file: &Path) -> Result<Vec<u8>, ClientAuthorityError> {
+    std::fs::read(file).map_err(|source| ClientAuthorityError::Unreadable { file: file.to_owned(), source })
 }
 
-fn verifier(file: &PathBuf, pem: Vec<u8>) -> Result<Verifier, ClientAuthorityError> {
-    let bad = |reason: String| ClientAuthorityError::Bad { file: file.clone(), reason };
+fn verifier(file: &Path, pem: Vec<u8>) -> Result<Verifier, ClientAuthorityError> {
+    let bad = |reason: String| ClientAuthorityError::Bad { file: file.to_owned(), reason };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| bad(error.to_string()))?;

@@ -15,6 +15,7 @@ use super::facts::Facts;
 use super::patch::{self, Operation};
 use super::pod::{Pod, name_of};
 use super::reason::{Code, Reason};
+use super::record::record;
 use super::status::Status;
 use super::uninject::{undo, undo_stale};
 use super::{Decision, Request, Settings, Verdict, rules};
@@ -45,7 +46,8 @@ pub(super) fn decide(
         let reason = Reason::already_injected(false);
         return Ok(Decision::without_patch(Verdict::Unchanged, vec![reason], warnings));
     }
-    let (additions, status) = Additions::new(&facts, options, &reasons, &mut warnings);
+    let mut additions = Additions::new(&facts, options, &mut warnings);
+    let status = record(&mut additions, &facts, &reasons);
     let operations = if current {
         repaired(request.pod, additions, &previous.without(&status))?
     } else {

@@ -1,14 +1,9 @@
-//! The layers: built in, mesh, namespace, pod, later ones win. Every key of every layer is parsed by the same row of the
-//! registry, and everything that is wrong is told at once.
+//! Options in the making: what a key is, who may set it, and what becomes of a value that was said.
+//!
+//! Invariant: everything that is wrong is told at once, each with who said it.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
-
-use super::super::pod::{Part, Pod};
 use super::super::reason::{Code, Reason, quoted};
-use super::super::{Namespace, Settings, Source};
-use super::registry::{self, Class, Key};
+use super::super::{Settings, Source};
 use super::setting::{Origin, Setting};
 use super::{Options, Parsed, Refusal};
 
@@ -22,6 +17,57 @@ pub(in super::super) struct Read {
     pub(in super::super) warnings: Vec<String>,
 }
 
+/// One key, with its other names.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// Names of the same thing with the same form; Linkerd's, and older ones.
+    pub(super) also: &'static [&'static str],
+    pub(super) class: Class,
+    /// The allowed form, to be read after "allowed is".
+    pub(super) form: &'static str,
+    /// What it does; for a key without effect, why.
+    pub(super) effect: &'static str,
+    pub(super) set: fn(&mut Draft<'_>, &str) -> Parsed<()>,
+}
+
+/// Who may set a key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Class {
+    /// Everybody.
+    Workload,
+    /// The mesh and the namespace, and pods where the configuration lists the key.
+    Admin,
+    /// The mesh and the namespace alone.
+    Operator,
+    /// Nobody gains anything by it.
+    WithoutEffect,
+    /// Rules, which look at it themselves.
+    Selection,
+    /// We ourselves.
+    Written,
+}
+
+impl Class {
+    /// As the README and messages call it.
+    pub(super) fn told(self) -> &'static str {
+        match self {
+            Self::Workload => "for everybody",
+            Self::Admin => "for the mesh and namespaces; for pods where `workloadOverrides` lists it",
+            Self::Operator => "for the mesh and namespaces only",
+            Self::WithoutEffect => "without effect",
+            Self::Selection => "for everybody",
+            Self::Written => "written by injection",
+        }
+    }
+}
+
+impl Key {
+    /// The same name as text that lives as long as the table.
+    pub(super) fn name_as(&self, name: &str) -> &'static str {
+        self.also.iter().find(|also| **also == name).copied().unwrap_or(self.name)
+    }
+}
+
 /// Options in the making.
 pub(super) struct Draft<'a> {
     pub(super) options: Options,
@@ -33,44 +79,8 @@ pub(super) struct Draft<'a> {
     left_out: usize,
 }
 
-/// Reads what mesh, namespace and pod say.
-pub(in super::super) fn read(pod: Pod<'_>, namespace: Namespace<'_>, settings: &Settings) -> Read {
-    let mut draft = Draft::new(settings, namespace.name);
-    draft.layer(Source::Mesh, texts(&settings.defaults));
-    // Whoever wrote the configuration was told when it was loaded.
-    draft.warnings.clear();
-    if let Some(metadata) = namespace.metadata {
-        draft.layer(Source::Namespace, texts(&metadata.annotations));
-    }
-    let annotations = pod.map(Part::Annotations).into_iter().flatten();
-    draft.layer(Source::Pod, annotations.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))));
-    draft.finish()
-}
-
-/// Everything that is wrong, or without effect, in what the configuration file says about all pods.
-pub(in super::super) fn problems(settings: &Settings) -> Vec<String> {
-    let mut draft = Draft::new(settings, "");
-    draft.layer(Source::Mesh, texts(&settings.defaults));
-    let overrides = settings.workload_overrides.iter().filter_map(|name| match registry::find(name) {
-        Some(key) if key.class == Class::Admin => None,
-        Some(key) => Some(format!(
-            "workloadOverrides: {name} is not a key that this opens; it is {}",
-            key.class.told()
-        )),
-        None => Some(format!("workloadOverrides: {}", registry::unknown(name))),
-    });
-    let overrides: Vec<String> = overrides.collect();
-    let Read { options, warnings } = draft.finish();
-    let wrong = options.err().into_iter().flatten().map(|reason| reason.text);
-    wrong.chain(warnings).chain(overrides).collect()
-}
-
-fn texts(map: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
-    map.iter().map(|(key, value)| (key.as_str(), value.as_str()))
-}
-
 impl<'a> Draft<'a> {
-    fn new(settings: &'a Settings, namespace: &'a str) -> Self {
+    pub(super) fn new(settings: &'a Settings, namespace: &'a str) -> Self {
         Self {
             options: Options::built_in(settings),
             settings,
@@ -82,22 +92,10 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn layer<'t>(&mut self, source: Source, entries: impl Iterator<Item = (&'t str, &'t str)>) {
-        for (name, text) in entries {
-            self.at.source = source;
-            match registry::find(name) {
-                Some(key) => self.key(key, name, text),
-                None if registry::is_ours(name) => {
-                    self.warn(format!("{}{}", self.of(), registry::unknown(name)))
-                }
-                None => {}
-            }
-        }
-    }
-
-    fn key(&mut self, key: &'static Key, name: &str, text: &str) {
+    /// What a source says under the name of a key; of two keys that say the same, the higher rank counts.
+    pub(super) fn key(&mut self, source: Source, (key, rank): (&'static Key, u8), name: &str, text: &str) {
         let said = key.name_as(name);
-        self.at = Origin { source: self.at.source, key: Some(said), rank: registry::rank(said) };
+        self.at = Origin { source, key: Some(said), rank };
         match key.class {
             Class::Workload => self.set(key, text),
             Class::Admin | Class::Operator if self.at.source != Source::Pod => self.set(key, text),
@@ -159,7 +157,18 @@ impl<'a> Draft<'a> {
         self.at.key = whole;
     }
 
-    pub(super) fn warn(&mut self, warning: String) {
+    /// Says something about a whole source.
+    pub(super) fn warn_at(&mut self, source: Source, what: &str) {
+        self.at.source = source;
+        self.warn(format!("{}{what}", self.of()));
+    }
+
+    /// Nobody needs to be told of what was said so far.
+    pub(super) fn forget_warnings(&mut self) {
+        self.warnings.clear();
+    }
+
+    fn warn(&mut self, warning: String) {
         if self.warnings.len() < MOST_WARNINGS {
             self.warnings.push(warning);
         } else {
@@ -179,7 +188,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn finish(mut self) -> Read {
+    pub(super) fn finish(mut self) -> Read {
         if self.left_out > 0 {
             self.warnings.push(format!("and {} more", self.left_out));
         }
@@ -197,13 +206,4 @@ fn admin_only(key: &Key, said: &str) -> String {
         }
     };
     format!("annotation {said} would give the pod power over the mesh's own container: {who}; take it off")
-}
-
-/// A scalar as text, as its author wrote it in YAML; nothing for what has parts.
-pub(super) fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
 }

@@ -4,15 +4,17 @@
 //!
 //! Invariant: nothing of a value reaches the patch but what its type can hold, so no value can say more than its own field.
 //!
-//! Reading order: `registry` lists the keys, `draft` layers what they say, the other modules are the types of values.
+//! Reading order: `registry` lists the keys, `layers` says whose word counts, `draft` takes it down, the other modules are the types of values.
 
 mod cidrs;
 mod draft;
 mod duration;
 mod env;
+mod forms;
 mod ids;
 mod image;
 mod interfaces;
+mod layers;
 mod log;
 mod modes;
 mod ports;
@@ -20,6 +22,8 @@ mod proxy_config;
 mod quantity;
 mod registry;
 mod setting;
+mod shared;
+mod suggestion;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -31,12 +35,12 @@ use super::reason::{Code, quoted};
 use super::{Settings, Source};
 
 pub(super) use cidrs::{CidrSelection, Cidrs};
-pub(super) use draft::{problems, read};
 pub(super) use duration::Period;
 pub(super) use env::Variable;
 pub(super) use ids::{Id, Ids};
 pub(super) use image::{Image, Tag};
 pub(super) use interfaces::Interfaces;
+pub(super) use layers::{problems, read};
 pub(super) use log::Log;
 pub(super) use modes::{Interception, MergeMetrics, Mode, ProbeMode, PullPolicy};
 pub(super) use ports::{PortSelection, Ports};

@@ -3,9 +3,11 @@
 
 use serde_json::{Map, Value};
 
-use super::draft::{Draft, scalar};
+use super::draft::{Class, Draft, Key};
+use super::forms;
 use super::modes::{number, port, switch};
-use super::registry::{self, Class, Key, forms};
+use super::shared;
+use super::suggestion::suggestion;
 use super::{Parsed, Period, malformed, quoted};
 
 /// The annotation.
@@ -49,7 +51,7 @@ pub(super) const FIELDS: &[Key] = &[
         name: "proxy.istio.io/config interceptionMode",
         form: "REDIRECT or NONE",
         effect: "as sidecar.istio.io/interceptionMode",
-        set: registry::interception,
+        set: shared::interception,
         ..FIELD
     },
     Key {
@@ -110,7 +112,7 @@ pub(super) const FIELDS: &[Key] = &[
         name: "proxy.istio.io/config proxyMetadata.ISTIO_META_DNS_CAPTURE",
         form: forms::SWITCH,
         effect: "true is refused until the proxy answers DNS",
-        set: registry::dns_capture,
+        set: shared::dns_capture,
         ..FIELD
     },
 ];
@@ -208,8 +210,17 @@ fn field(draft: &mut Draft<'_>, path: &str, value: &Value) {
         draft.note(&format!("field {} has no effect here", quoted(path)));
     } else {
         let known = paths().map(|(known, _)| known).chain(WITHOUT_EFFECT.iter().copied());
-        let meant = registry::suggestion(path, known);
+        let meant = suggestion(path, known);
         let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
         draft.note(&format!("field {} is not known and has no effect{meant}", quoted(path)));
+    }
+}
+
+/// A scalar as text, as its author wrote it in YAML; nothing for what has parts.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }

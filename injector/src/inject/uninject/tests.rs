@@ -83,10 +83,9 @@ fn injected_with(pod: &Value, edits: Vec<Edit>) -> Value {
     let facts = Facts::new(&request, &settings, None).unwrap();
     let reasons = rules::judge(&facts).reasons;
     let options = facts.options.as_ref().unwrap();
-    let (mut additions, _) = Additions::new(&facts, options, &reasons, &mut Vec::new());
+    let mut additions = Additions::new(&facts, options, &mut Vec::new());
     additions.edits = edits;
-    additions.annotations.remove(api::annotations::STATUS);
-    let (additions, _) = additions.with_status(&facts, &reasons);
+    crate::inject::record::record(&mut additions, &facts, &reasons);
     let mut patched = pod.clone();
     apply(&mut patched, &patch::operations(additions, facts.pod).unwrap()).unwrap();
     patched

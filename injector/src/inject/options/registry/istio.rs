@@ -2,14 +2,11 @@
 
 use api::annotations as keys;
 
-use super::super::draft::Draft;
-use super::super::log;
-use super::super::modes::{Interception, MergeMetrics, Mode, ProbeMode, number, port, switch};
-use super::super::{
-    CidrSelection, Cidrs, Code, Image, Interfaces, Parsed, PortSelection, Ports, Quantity, Refusal,
-    proxy_config,
-};
-use super::{Class, Key, forms};
+use super::super::draft::{Class, Key};
+use super::super::modes::{MergeMetrics, Mode, ProbeMode, number, port, switch};
+use super::super::shared::interception;
+use super::super::{CidrSelection, Cidrs, Image, Interfaces, PortSelection, Ports, Quantity, proxy_config};
+use super::super::{forms, log};
 
 pub(super) const KEYS: &[Key] = &[
     Key {
@@ -277,16 +274,3 @@ const VOLUMES: &str = "the proxy mounts nothing but its own volumes";
 const SCRAPE: &str = "one port of the application is scraped, the one of prometheus.io/port";
 const BOOTSTRAP: &str = "the proxy has no bootstrap file";
 const STATS: &str = "the proxy's metrics are always the same set";
-
-pub(in super::super) fn interception(draft: &mut Draft<'_>, text: &str) -> Parsed<()> {
-    draft.put(|o| &mut o.traffic.interception, Interception::parse(text)?)
-}
-
-/// Names would stop resolving: the rules exist, but nobody answers on the port to which they would lead.
-pub(in super::super) fn dns_capture(_: &mut Draft<'_>, text: &str) -> Parsed<()> {
-    if switch(text)? {
-        let why = "the proxy does not answer DNS yet; take it off";
-        return Err(Refusal::NotOffered(Code::DnsNotServed, why.to_owned()));
-    }
-    Ok(())
-}

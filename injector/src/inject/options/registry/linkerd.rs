@@ -1,10 +1,10 @@
 //! Linkerd's annotations that have no twin of the same form in Istio's.
 
-use super::super::draft::Draft;
+use super::super::draft::{Class, Draft, Key};
+use super::super::forms;
 use super::super::modes::{AccessLog, LogFormat, PullPolicy, switch};
 use super::super::{Id, Image, Parsed, Period, Ports, Quantity, Tag, env, log, malformed, not_offered};
 use super::istio::NONE;
-use super::{Class, Key, forms};
 
 pub(super) const KEYS: &[Key] = &[
     Key {

@@ -3,67 +3,15 @@
 //!
 //! It also knows the keys of Istio and Linkerd that have no effect here, with the reason, so that nobody waits for one.
 
-pub(super) mod forms;
 mod istio;
 mod linkerd;
 mod own;
 
 use std::sync::LazyLock;
 
-use super::draft::Draft;
-use super::{Parsed, proxy_config, quoted};
-pub(super) use istio::{dns_capture, interception};
-
-/// One key, with its other names.
-pub(super) struct Key {
-    pub(super) name: &'static str,
-    /// Names of the same thing with the same form; Linkerd's, and older ones.
-    pub(super) also: &'static [&'static str],
-    pub(super) class: Class,
-    /// The allowed form, to be read after "allowed is".
-    pub(super) form: &'static str,
-    /// What it does; for a key without effect, why.
-    pub(super) effect: &'static str,
-    pub(super) set: fn(&mut Draft<'_>, &str) -> Parsed<()>,
-}
-
-/// Who may set a key.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Class {
-    /// Everybody.
-    Workload,
-    /// The mesh and the namespace, and pods where the configuration lists the key.
-    Admin,
-    /// The mesh and the namespace alone.
-    Operator,
-    /// Nobody gains anything by it.
-    WithoutEffect,
-    /// Rules, which look at it themselves.
-    Selection,
-    /// We ourselves.
-    Written,
-}
-
-impl Class {
-    /// As the README and messages call it.
-    pub(super) fn told(self) -> &'static str {
-        match self {
-            Self::Workload => "for everybody",
-            Self::Admin => "for the mesh and namespaces; for pods where `workloadOverrides` lists it",
-            Self::Operator => "for the mesh and namespaces only",
-            Self::WithoutEffect => "without effect",
-            Self::Selection => "for everybody",
-            Self::Written => "written by injection",
-        }
-    }
-}
-
-impl Key {
-    /// The same name as text that lives as long as the table.
-    pub(super) fn name_as(&self, name: &str) -> &'static str {
-        self.also.iter().find(|also| **also == name).copied().unwrap_or(self.name)
-    }
-}
+use super::draft::Key;
+use super::suggestion::suggestion;
+use super::{proxy_config, quoted};
 
 /// All keys, in the order of the README.
 pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
@@ -128,28 +76,12 @@ pub(super) fn unknown(name: &str) -> String {
     format!("{} is not known to this version and has no effect{meant}", quoted(name))
 }
 
-/// The nearest name by its last part, whose case people mix up and whose family they forget.
-pub(super) fn suggestion(name: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    /// Longer ones are no slip of the pen, and cost time.
-    const LONGEST: usize = 80;
-    let last = |name: &str| name.rsplit(['/', ' ', '.']).next().unwrap_or_default().to_ascii_lowercase();
-    let wanted = last(name);
-    if wanted.is_empty() || wanted.len() > LONGEST {
-        return None;
-    }
-    let whole: String = name.chars().take(2 * LONGEST).collect();
-    let distance = |known: &'static str| {
-        (strsim::osa_distance(&last(known), &wanted), strsim::osa_distance(known, &whole), known)
-    };
-    let (slips, _, nearest) = known.map(distance).min()?;
-    (slips * 3 <= wanted.len()).then_some(nearest)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Class, NAMES, find, is_ours, keys, suggestion, unknown};
+    use super::super::draft::Class;
+    use super::{NAMES, find, is_ours, keys, suggestion, unknown};
 
     #[test]
     fn every_name_is_there_once_and_belongs_to_a_family() {

@@ -2,10 +2,11 @@
 
 use api::annotations as keys;
 
+use super::super::draft::{Class, Key};
+use super::super::forms;
 use super::super::modes::ProbeMode;
+use super::super::shared::dns_capture;
 use super::super::{CidrSelection, Cidrs, Ids};
-use super::istio::dns_capture;
-use super::{Class, Key, forms};
 
 pub(super) const KEYS: &[Key] = &[
     Key {

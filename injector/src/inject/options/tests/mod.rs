@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::registry::{self, Class, keys};
+use super::draft::Class;
+use super::registry::{self, keys};
 use super::{
     Interception, KubernetesVersion, MergeMetrics, Mode, Options, Period, PortSelection, ProbeMode, Quantity,
     problems, read,

@@ -1,7 +1,8 @@
 //! The README's table of annotations is the table of keys.
 
+use super::super::draft::Class;
 use super::super::proxy_config::FIELDS;
-use super::super::registry::{Class, keys};
+use super::super::registry::keys;
 
 /// `UPDATE_GOLDEN=1` writes the table anew.
 #[test]
