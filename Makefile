@@ -27,7 +27,6 @@ demo: ## the main job without a cluster: pods as network namespaces (root). BACK
 
 test: ## every test that needs no cluster (root)
 	@tests/packages $(NETNS_PACKAGES)
-	tests/kind/cluster kubernetes
 	cargo build --release --workspace --bins
 	cargo test --workspace
 

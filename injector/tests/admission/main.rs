@@ -4,9 +4,17 @@
 //! `cfg(test)` is always true here; it tells clippy that helpers, too, may unwrap.
 
 #[cfg(test)]
+mod admitted;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod commands;
+#[cfg(test)]
+#[path = "../component/corpus.rs"]
+mod corpus;
+#[cfg(test)]
+#[path = "../component/decided.rs"]
+mod decided;
 #[cfg(test)]
 mod disturbed;
 #[cfg(test)]
@@ -15,6 +23,9 @@ mod foreign;
 mod labels;
 #[cfg(test)]
 mod mesh;
+#[cfg(test)]
+#[path = "../component/invariants/mutations.rs"]
+mod mutations;
 #[cfg(test)]
 mod table;
 #[cfg(test)]

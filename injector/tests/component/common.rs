@@ -6,7 +6,7 @@ use injector::config::{Cli, Command};
 use serde_json::Value;
 
 use crate::corpus;
-pub(crate) use crate::decided::{NAMESPACE, decision, patched};
+pub(crate) use crate::decided::{decision, patched};
 
 /// All fixtures.
 pub(crate) fn pods() -> Vec<Value> {

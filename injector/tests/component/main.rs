@@ -3,8 +3,6 @@
 //! `cfg(test)` is always true here; it tells clippy that helpers, too, may unwrap.
 
 #[cfg(test)]
-mod admitted;
-#[cfg(test)]
 mod certificate_files;
 #[cfg(test)]
 mod certificates;

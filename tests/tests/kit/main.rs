@@ -1,6 +1,5 @@
 //! Tests of the test kit itself: what a failure of it would make every other test lie about.
 
-mod control_plane;
 mod pod;
 
 use std::net::SocketAddr;

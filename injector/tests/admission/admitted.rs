@@ -11,9 +11,9 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 use tests::control_plane::{Client, ControlPlane, pods_path};
 
-use crate::common::{NAMESPACE, decision, patched, pods};
-use crate::corpus::UNSERVABLE;
-use crate::invariants::mutations;
+use crate::corpus::{UNSERVABLE, pods};
+use crate::decided::{NAMESPACE, decision, patched};
+use crate::mutations;
 
 /// How many random pods are shown. Each takes two requests of some milliseconds.
 const RANDOM: usize = 300;
