@@ -147,6 +147,10 @@ fn strip(pod: &Value) -> Result<Value> {
                 api::annotations::STATUS,
                 api::annotations::DEFAULT_CONTAINER,
                 api::annotations::DEFAULT_LOGS_CONTAINER,
+                api::annotations::SAFE_TO_EVICT_VOLUMES,
+                api::annotations::SCRAPE,
+                api::annotations::SCRAPE_PORT,
+                api::annotations::SCRAPE_PATH,
             ][..],
         ),
     ];
