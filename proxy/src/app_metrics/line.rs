@@ -191,12 +191,18 @@ fn numbers(text: &str) -> bool {
     let mut parts = text.split(' ');
     parts.next() == Some("")
         && parts.next().is_some_and(number)
-        && parts.next().is_none_or(number)
+        && parts.next().is_none_or(|part| number(part) && part.parse::<f64>().is_ok_and(f64::is_finite))
         && parts.next().is_none()
 }
 
+/// What Go reads as a number. Rust also reads `-nan`, which C's printf writes, and what is too large for a number.
 fn number(text: &str) -> bool {
-    text.parse::<f64>().is_ok()
+    let spells = |first: u8| text.bytes().any(|byte| byte.eq_ignore_ascii_case(&first));
+    match text.parse::<f64>() {
+        Ok(value) if value.is_nan() => !text.starts_with(['+', '-']),
+        Ok(value) if value.is_infinite() => spells(b'i'),
+        parsed => parsed.is_ok(),
+    }
 }
 
 #[cfg(test)]
@@ -217,6 +223,23 @@ mod tests {
             for format in [Text, OpenMetrics] {
                 assert_eq!(line(text.as_bytes(), format), Line::Sample(name), "{text} {format:?}");
             }
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_that_go_reads() {
+        for value in ["-nan", "+NaN", "1e400", "-1e400", "0x10", "1_0", "", "Infinit"] {
+            for format in [Text, OpenMetrics] {
+                assert_eq!(line(format!("x {value}").as_bytes(), format), Line::Malformed, "{value}");
+            }
+        }
+        for value in ["nan", "-inf", "+Infinity", "1e-400", "1.", ".5"] {
+            for format in [Text, OpenMetrics] {
+                assert_eq!(line(format!("x {value}").as_bytes(), format), Line::Sample("x"), "{value}");
+            }
+        }
+        for timestamped in ["x 1 NaN", "x 1 +Inf", "x 1 # {} 1 NaN", "x 1 # {} 1 -Inf"] {
+            assert_eq!(line(timestamped.as_bytes(), OpenMetrics), Line::Malformed, "{timestamped}");
         }
     }
 
