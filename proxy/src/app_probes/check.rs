@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
-use hyper::header::{HeaderMap, HeaderName};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{StatusCode, header};
 
 use super::grpc;
@@ -105,10 +105,20 @@ fn merged(caller: &HeaderMap, own: &HeaderMap) -> HeaderMap {
     for name in CONNECTION.iter().chain(own.keys()) {
         headers.remove(name);
     }
-    for (name, value) in own {
+    for (name, value) in own.iter().filter(|(name, value)| is_sent(name, value)) {
         headers.append(name, value.clone());
     }
     headers
+}
+
+/// Go frames a request itself, whatever its headers say; and the kubelet's own two headers are left out where the probe
+/// has empty ones.
+fn is_sent(name: &HeaderName, value: &HeaderValue) -> bool {
+    match *name {
+        header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::TRAILER => false,
+        header::ACCEPT | header::USER_AGENT => !value.is_empty(),
+        _ => true,
+    }
 }
 
 #[cfg(test)]
@@ -141,5 +151,19 @@ mod tests {
             .collect();
         sent.sort();
         assert_eq!(sent, ["accept: text/plain", "user-agent: kube-probe/1.34", "x-a: one", "x-a: two"]);
+    }
+
+    #[test]
+    fn what_go_would_not_send_is_not_sent() {
+        let caller = headers(&[("user-agent", "kube-probe/1.34"), ("accept", "*/*")]);
+        let own = headers(&[
+            ("content-length", "5"),
+            ("transfer-encoding", "chunked"),
+            ("trailer", "x-a"),
+            ("user-agent", ""),
+            ("accept", ""),
+            ("x-a", ""),
+        ]);
+        assert_eq!(merged(&caller, &own), headers(&[("x-a", "")]));
     }
 }
