@@ -16,10 +16,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::origin::Redirected;
 use super::{Origin, Settings, tls};
 
-/// As the kubelet's client.
-const REDIRECTS: usize = 10;
+/// As the kubelet's client, which counts the first one too.
+const REQUESTS: usize = 10;
 
 /// A call that got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +35,7 @@ pub(crate) enum CallError {
     #[error("no valid HTTP answer: {0}")]
     Http(String),
     /// A circle.
-    #[error("more than {REDIRECTS} redirects")]
+    #[error("{REQUESTS} requests, and all led to redirects")]
     Redirects,
 }
 
@@ -101,37 +102,38 @@ impl Client {
 
     /// Asks, and follows redirects to the same host.
     pub(crate) async fn get(&self, origin: &Origin, get: &Get) -> Result<Answer, CallError> {
-        let (mut origin, mut path) = (origin.clone(), get.path.clone());
-        for _ in 0..=REDIRECTS {
-            let answer = self.get_once(&origin, &path, get).await?;
-            let location = answer.response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let (mut origin, mut get) = (origin.clone(), get.clone());
+        let host = get.host.clone();
+        for _ in 0..REQUESTS {
+            let answer = self.get_once(&origin, &get).await?;
+            let location = answer.response.headers().get(LOCATION).map(|value| value.as_bytes());
+            let location = location.filter(|location| !location.is_empty()).map(String::from_utf8_lossy);
             let followed = matches!(answer.response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
-                .then(|| origin.follow(self.pod, &path, location?))
+                .then(|| origin.follow(self.pod, &get.path, &location?))
                 .flatten();
-            match followed {
-                Some(next) => (origin, path) = next,
-                None => return Ok(answer),
-            }
+            let Some(Redirected { origin: next, path, named }) = followed else { return Ok(answer) };
+            origin = next;
+            get = Get { path, host: host.clone().filter(|_| !named), ..get };
         }
         Err(CallError::Redirects)
     }
 
-    async fn get_once(&self, origin: &Origin, path: &PathAndQuery, get: &Get) -> Result<Answer, CallError> {
+    async fn get_once(&self, origin: &Origin, get: &Get) -> Result<Answer, CallError> {
         let (stream, ip) = self.connect(origin).await?;
         let mut request = Request::new(Full::default());
         *request.headers_mut() = get.headers.clone();
         if !origin.tls {
-            self.address(&mut request, origin, path, get)?;
+            self.address(&mut request, origin, get)?;
             return http1_call(Box::new(stream), request).await;
         }
         let stream = tls::handshake(stream, ip).await.map_err(CallError::Tls)?;
         if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2) {
             let authority = get.host.as_ref().and_then(|host| host.to_str().ok());
             let authority = authority.map_or_else(|| self.authority(origin), ToOwned::to_owned);
-            *request.uri_mut() = absolute("https", &authority, path)?;
+            *request.uri_mut() = absolute("https", &authority, &get.path)?;
             return http2_call(Box::new(stream), request).await;
         }
-        self.address(&mut request, origin, path, get)?;
+        self.address(&mut request, origin, get)?;
         http1_call(Box::new(stream), request).await
     }
 
@@ -140,7 +142,6 @@ impl Client {
         &self,
         request: &mut Request<Full<Bytes>>,
         origin: &Origin,
-        path: &PathAndQuery,
         get: &Get,
     ) -> Result<(), CallError> {
         let host = match &get.host {
@@ -148,7 +149,7 @@ impl Client {
             // Digits, dots, colons and brackets.
             None => HeaderValue::try_from(self.authority(origin)).map_err(unaskable)?,
         };
-        *request.uri_mut() = Uri::from(path.clone());
+        *request.uri_mut() = Uri::from(get.path.clone());
         request.headers_mut().insert(HOST, host);
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         Ok(())

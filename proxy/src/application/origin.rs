@@ -3,8 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use hyper::Uri;
-use hyper::http::uri::PathAndQuery;
+use hyper::http::uri::{Authority, PathAndQuery};
 
 /// A server of the pod's application.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +22,14 @@ pub(crate) enum Host {
     Localhost,
     /// An address.
     Address(IpAddr),
+}
+
+/// Where a redirect leads.
+pub(super) struct Redirected {
+    pub(super) origin: Origin,
+    pub(super) path: PathAndQuery,
+    /// The redirect names a URL of its own, and so the host that is asked for.
+    pub(super) named: bool,
 }
 
 /// A host or port that cannot be called.
@@ -79,35 +86,28 @@ impl Origin {
         pod: Option<IpAddr>,
         from: &PathAndQuery,
         location: &str,
-    ) -> Option<(Self, PathAndQuery)> {
+    ) -> Option<Redirected> {
         let location = location.split('#').next().unwrap_or_default();
-        let absolute = if location.starts_with("//") {
-            format!("{}:{location}", self.scheme())
-        } else if location.contains("://") {
-            location.to_owned()
-        } else {
-            let path = match location.bytes().next() {
-                Some(b'/') => location.to_owned(),
-                Some(b'?') => format!("{}{location}", from.path()),
-                _ => {
-                    let directory = from.path().rfind('/').and_then(|end| from.path().get(..=end));
-                    format!("{}{location}", directory.unwrap_or("/"))
-                }
-            };
-            return Some((self.clone(), target(&path).ok()?));
+        let (scheme, rest) = split_scheme(location);
+        let Some(hierarchy) = rest.strip_prefix("//") else {
+            // `mailto:` and the like have no host that could be the same.
+            let path = scheme.is_none().then(|| resolved(from, rest))?;
+            return Some(Redirected { origin: self.clone(), path: target(&path).ok()?, named: false });
         };
-        let uri: Uri = absolute.parse().ok()?;
-        let tls = match uri.scheme_str()? {
+        let end = hierarchy.find(['/', '?']).unwrap_or(hierarchy.len());
+        let (authority, path) = hierarchy.split_at_checked(end)?;
+        let tls = match scheme.unwrap_or(self.scheme()).to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
             _ => return None,
         };
-        if !self.is_host(pod, uri.host()?) {
+        let authority: Authority = authority.parse().ok()?;
+        if !self.is_host(pod, authority.host()) {
             return None;
         }
-        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let path = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-        Some((Self { tls, port, ..self.clone() }, path))
+        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        let origin = Self { tls, port, ..self.clone() };
+        Some(Redirected { origin, path: target(&without_dots(path)).ok()?, named: scheme.is_some() })
     }
 
     fn is_host(&self, pod: Option<IpAddr>, host: &str) -> bool {
@@ -117,6 +117,48 @@ impl Origin {
             Err(_) => false,
         }
     }
+}
+
+/// `SCHEME:` and the rest; a colon behind a slash or a question mark ends no scheme (RFC 3986, section 3.1).
+fn split_scheme(location: &str) -> (Option<&str>, &str) {
+    let part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    match location.split_once(':') {
+        Some((scheme, rest))
+            if scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(part) =>
+        {
+            (Some(scheme), rest)
+        }
+        _ => (None, location),
+    }
+}
+
+/// A reference without scheme and host, as seen `from` (RFC 3986, section 5.2.2).
+fn resolved(from: &PathAndQuery, reference: &str) -> String {
+    match reference.bytes().next() {
+        None => from.to_string(),
+        Some(b'?') => format!("{}{reference}", from.path()),
+        Some(b'/') => without_dots(reference),
+        Some(_) => {
+            let directory = from.path().rfind('/').and_then(|end| from.path().get(..=end));
+            without_dots(&format!("{}{reference}", directory.unwrap_or("/")))
+        }
+    }
+}
+
+/// Path and query without `.` and `..` in the path (RFC 3986, section 5.2.4).
+fn without_dots(path: &str) -> String {
+    let (path, query) = path.split_at_checked(path.find('?').unwrap_or(path.len())).unwrap_or((path, ""));
+    let mut kept = Vec::new();
+    for segment in path.strip_prefix('/').unwrap_or(path).split('/') {
+        match segment {
+            "." => {}
+            ".." => drop(kept.pop()),
+            _ => kept.push(segment),
+        }
+    }
+    // What ends in dots is a directory.
+    let slash = if (path.ends_with("/.") || path.ends_with("/..")) && !kept.is_empty() { "/" } else { "" };
+    format!("/{}{slash}{query}", kept.join("/"))
 }
 
 impl fmt::Display for Host {
@@ -156,8 +198,9 @@ mod tests {
 
     fn followed(location: &str) -> Option<String> {
         let origin = Origin { tls: false, host: Host::Pod, port: 8080 };
-        let (origin, path) = origin.follow(POD, &target("/a/b?c=d").unwrap(), location)?;
-        Some(format!("{}://{}{path}", origin.scheme(), origin.authority(POD)))
+        let to = origin.follow(POD, &target("/a/b?c=d").unwrap(), location)?;
+        let host = if to.named { "" } else { " as before" };
+        Some(format!("{}://{}{}{host}", to.origin.scheme(), to.origin.authority(POD), to.path))
     }
 
     #[test]
@@ -181,12 +224,23 @@ mod tests {
     #[test]
     fn redirects_are_followed_on_the_same_host_only() {
         for (location, to) in [
-            ("/x", Some("http://192.0.2.7:8080/x")),
-            ("x?y", Some("http://192.0.2.7:8080/a/x?y")),
-            ("?y", Some("http://192.0.2.7:8080/a/b?y")),
+            ("/x", Some("http://192.0.2.7:8080/x as before")),
+            ("x?y", Some("http://192.0.2.7:8080/a/x?y as before")),
+            ("?y", Some("http://192.0.2.7:8080/a/b?y as before")),
+            ("#f", Some("http://192.0.2.7:8080/a/b?c=d as before")),
+            ("../x/./y/..", Some("http://192.0.2.7:8080/x/ as before")),
+            ("/../..?y=/../", Some("http://192.0.2.7:8080/?y=/../ as before")),
+            (
+                "/login?next=http://192.0.2.8/",
+                Some("http://192.0.2.7:8080/login?next=http://192.0.2.8/ as before"),
+            ),
+            ("HTTP://192.0.2.7/ü|", Some("http://192.0.2.7:80/%C3%BC%7C")),
+            ("http://192.0.2.7?y", Some("http://192.0.2.7:80/?y")),
+            ("mailto:192.0.2.7", None),
+            ("http://", None),
             ("https://192.0.2.7:8443/x#f", Some("https://192.0.2.7:8443/x")),
             ("http://192.0.2.7", Some("http://192.0.2.7:80/")),
-            ("//192.0.2.7:81/x", Some("http://192.0.2.7:81/x")),
+            ("//192.0.2.7:81/x", Some("http://192.0.2.7:81/x as before")),
             ("http://192.0.2.8:8080/x", None),
             ("http://localhost:8080/x", None),
             ("https://login.example.com/", None),

@@ -88,6 +88,48 @@ fn redirects_on_the_same_host_are_followed_and_end() {
 }
 
 #[test]
+fn as_many_redirects_are_followed_as_the_kubelet_follows() {
+    let app = App::start(|stream, request| {
+        let left: u32 = request.split(['/', ' ']).nth(2).unwrap().parse().unwrap();
+        let _ = match left.checked_sub(1) {
+            None => write!(stream, "HTTP/1.1 204 End\r\n\r\n"),
+            Some(left) => {
+                write!(stream, "HTTP/1.1 302 Found\r\nLocation: {left}\r\nContent-Length: 0\r\n\r\n")
+            }
+        };
+    });
+    for (redirects, status) in [(9, 204), (10, 502)] {
+        let prober =
+            json!({"httpGet": {"path": format!("/{redirects}"), "port": app.port}, "timeoutSeconds": 30});
+        assert_eq!(probed(prober).status, status, "{redirects} redirects");
+    }
+}
+
+#[test]
+fn a_redirect_that_names_a_host_is_asked_for_under_that() {
+    let app = App::start(|stream, request| {
+        let path = request.split(' ').nth(1).unwrap();
+        let answer = match path.strip_prefix("/from/") {
+            Some(location) => format!("302 Found\r\nLocation: {location}"),
+            None => "200 OK".to_owned(),
+        };
+        let _ = write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
+    });
+    let here = format!("127.0.0.1:{}", app.port);
+    for (location, host) in
+        [("/end".to_owned(), "shop.example"), (format!("http://{here}/end"), here.as_str())]
+    {
+        let own = json!([{"name": "Host", "value": "shop.example"}]);
+        let path = format!("/from/{location}");
+        let get = json!({"path": path, "port": app.port, "httpHeaders": own});
+        assert_eq!(probed(json!({"httpGet": get, "timeoutSeconds": 30})).status, 200);
+        assert!(app.request().contains("host: shop.example\r"));
+        let second = app.request();
+        assert!(second.contains(&format!("host: {host}\r")), "{second}");
+    }
+}
+
+#[test]
 fn https_is_asked_whatever_the_certificate_says() {
     let app = App::start_tls(&[], |stream, _| drop(stream.write_all(b"HTTP/1.1 203 X\r\n\r\n")));
     let https =
