@@ -16,6 +16,8 @@ pub struct Args {
     #[command(flatten)]
     listen: net::listen::Settings,
     #[command(flatten)]
+    capacity: net::capacity::Settings,
+    #[command(flatten)]
     dial: net::dial::Settings,
     #[command(flatten)]
     drain: drain::Settings,
@@ -44,6 +46,8 @@ pub struct Config {
     pub workers: usize,
     /// Ports of captured traffic.
     pub listen: net::listen::Settings,
+    /// Limits of connections.
+    pub capacity: net::capacity::Settings,
     /// Upstream connections.
     pub dial: net::dial::Settings,
     /// How the proxy ends.
@@ -89,11 +93,14 @@ impl TryFrom<Args> for Config {
     type Error = ConfigError;
 
     fn try_from(args: Args) -> Result<Self, ConfigError> {
-        let Args { workers, listen, dial, drain, access_log, admin, control_socket, log: _, .. } = args;
+        let Args {
+            workers, listen, capacity, dial, drain, access_log, admin, control_socket, log: _, ..
+        } = args;
         let Args { application, app_probes, app_metrics, .. } = args;
         let config = Self {
             workers: workers.into(),
             listen,
+            capacity,
             dial,
             drain,
             access_log,
@@ -177,6 +184,8 @@ mod tests {
             ["--drain-delay", "25h"],
             ["--drain-deadline", "500000000000y"],
             ["--connect-timeout", "0s"],
+            ["--max-inbound-connections", "0"],
+            ["--max-outbound-connections", "many"],
             ["--access-log", "xml"],
             ["--sidecar-mode", "both"],
         ] {

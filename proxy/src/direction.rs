@@ -15,6 +15,14 @@ impl Direction {
     /// Both, in the order in which arrays of two are indexed.
     pub const BOTH: [Self; 2] = [Self::Inbound, Self::Outbound];
 
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Inbound => Self::Outbound,
+            Self::Outbound => Self::Inbound,
+        }
+    }
+
     /// The value of the label `direction`.
     pub fn name(self) -> &'static str {
         match self {

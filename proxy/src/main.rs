@@ -51,12 +51,13 @@ fn main() -> ExitCode {
 
 fn run(args: config::Args) -> anyhow::Result<()> {
     runtime::log::init(&args.log, &[])?;
-    raise_descriptor_limit();
+    let descriptors = raise_descriptor_limit();
     let app = App::bind(args.try_into()?)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), addresses = ?app.addresses(), "proxy starts");
     let surroundings = Surroundings {
         network: Arc::new(Kernel),
         workload: Workload::of_this_pod(|name| std::env::var(name).ok()),
+        descriptors,
         access_log: std::io::stdout(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -75,10 +76,12 @@ fn run(args: config::Args) -> anyhow::Result<()> {
 
 /// A carried connection takes two descriptors, and many runtimes start a container with no more than 1024; the hard limit
 /// is what it was really given.
-fn raise_descriptor_limit() {
+fn raise_descriptor_limit() -> u64 {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of descriptors cannot be raised");
     }
+    // It cannot fail for a limit that exists; were it to, the smallest one in use anywhere is the safe guess.
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft)
 }

@@ -26,6 +26,7 @@ use crate::direction::Direction;
 use crate::drain::{Drain, Exit};
 use crate::inbound::Inbound;
 use crate::net::accept::Gate;
+use crate::net::capacity::Capacity;
 use crate::net::dial::Dialer;
 use crate::net::listen::{Listeners, addresses};
 use crate::net::original_dst::{Network, Rules};
@@ -91,6 +92,8 @@ pub struct Surroundings<W> {
     pub network: Arc<dyn Network>,
     /// Who this pod is.
     pub workload: Workload,
+    /// How many descriptors this process may have.
+    pub descriptors: u64,
     /// Where the access log goes.
     pub access_log: W,
 }
@@ -133,9 +136,14 @@ impl App {
         let (probes, captured) = probe::channel();
         let ended = Arc::new(Notify::new());
         let closing = Closing::new(Arc::clone(&ended));
+        let capacity = Capacity::new(&config.capacity, surroundings.descriptors);
+        for direction in Direction::BOTH {
+            metrics.limited_to(direction, capacity.of(direction));
+        }
         let stories = Wiring {
             config: &config,
             network: surroundings.network,
+            capacity,
             workload: surroundings.workload,
             metrics: metrics.clone(),
         }
@@ -188,6 +196,7 @@ async fn obey(control: Option<ControlSocket>, events: mpsc::Sender<Event>) -> io
 struct Wiring<'a> {
     config: &'a Config,
     network: Arc<dyn Network>,
+    capacity: Capacity,
     workload: Workload,
     metrics: Metrics,
 }
@@ -220,6 +229,7 @@ impl Wiring<'_> {
                 private: vec![self.config.admin.admin_port],
             },
             network: Arc::clone(&self.network),
+            capacity: self.capacity,
             telemetry: Acceptance::new(direction, self.metrics.clone()),
         }
     }

@@ -1,16 +1,20 @@
 //! Accepting captured connections: what comes out of an [`Acceptor`] has a checked original destination; what may not be
 //! carried has been refused, counted and reset before.
 //!
-//! It never ends by itself: when the kernel is short of descriptors or memory it waits, longer each time.
+//! It never ends by itself. Beyond the capacity a client is reset at once. When the kernel has no descriptor left
+//! nevertheless, a spare one is given up for as long as it takes to reset the client that waits, since one that is left in
+//! the queue learns nothing; when that does not help either, the acceptor waits, longer each time.
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::capacity::Capacity;
 use super::leg::Leg;
 use super::original_dst::{Network, OriginalDst, Rules};
 use crate::telemetry::Acceptance;
@@ -39,6 +43,8 @@ pub struct Gate {
     pub rules: Rules,
     /// Who knows the original destination.
     pub network: Arc<dyn Network>,
+    /// How many are carried at once.
+    pub capacity: Capacity,
     /// Who counts.
     pub telemetry: Acceptance,
 }
@@ -48,12 +54,14 @@ pub struct Acceptor {
     listener: TcpListener,
     gate: Gate,
     pause: Duration,
+    spare: Option<OwnedFd>,
 }
 
 impl Acceptor {
     /// Registers a listener of `net::listen` with the worker's runtime.
     pub fn new(listener: std::net::TcpListener, gate: Gate) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::from_std(listener)?, gate, pause: FIRST_PAUSE })
+        let spare = Some(listener.as_fd().try_clone_to_owned()?);
+        Ok(Self { listener: TcpListener::from_std(listener)?, gate, pause: FIRST_PAUSE, spare })
     }
 
     /// The next connection that may be carried.
@@ -77,7 +85,9 @@ impl Acceptor {
     /// Closes the listener, after taking what had completed its handshake: those clients see an established connection,
     /// which closing the listener would reset.
     pub fn close(self) -> Vec<Accepted> {
-        let Self { listener, gate, .. } = self;
+        let Self { listener, gate, spare, .. } = self;
+        // It is the same socket, which would go on listening.
+        drop(spare);
         let Ok(listener) = listener.into_std() else { return Vec::new() };
         let backlog = std::iter::from_fn(|| listener.accept().ok()).take(BACKLOG);
         backlog.filter_map(|(client, peer)| gate.admit_std(client, peer)).collect()
@@ -85,22 +95,53 @@ impl Acceptor {
 
     async fn survive(&mut self, error: &io::Error) {
         self.gate.telemetry.accept_failed(error);
-        if !concerns_one_connection(error) {
-            tokio::time::sleep(self.pause).await;
-            self.pause = longer(self.pause);
+        if concerns_one_connection(error) || (is_shortage_of_descriptors(error) && self.turn_one_away().await)
+        {
+            return;
         }
+        tokio::time::sleep(self.pause).await;
+        self.pause = longer(self.pause);
+    }
+
+    /// Resets the client that waits longest, by means of the spare descriptor.
+    async fn turn_one_away(&mut self) -> bool {
+        if self.spare.take().is_none() {
+            self.spare = self.listener.as_fd().try_clone_to_owned().ok();
+            return false;
+        }
+        let Ok((client, peer)) = self.listener.accept().await else { return false };
+        self.gate.telemetry.refused(
+            "descriptors",
+            peer,
+            &"no descriptor is left; raise the limit of the container",
+        );
+        drop(client);
+        self.spare = self.listener.as_fd().try_clone_to_owned().ok();
+        true
     }
 }
 
 impl Gate {
     fn admit(&self, client: TcpStream, peer: SocketAddr) -> Option<Accepted> {
         match OriginalDst::of(&client, &self.rules, self.network.as_ref()) {
+            Ok(original_dst) if self.is_full_for(original_dst) => {
+                let limit = self.capacity.of(self.rules.direction);
+                self.telemetry.refused("limit", peer, &format_args!("more than {limit} connections at once"));
+                None
+            }
             Ok(original_dst) => Some(Accepted { client: Leg::new(client), peer, original_dst }),
             Err(refusal) => {
                 self.telemetry.refused(refusal.reason(), peer, &refusal);
                 None
             }
         }
+    }
+
+    /// The kubelet's probe is no load, and a full proxy is a working one.
+    fn is_full_for(&self, original_dst: OriginalDst) -> bool {
+        let (own, other) = self.telemetry.open();
+        original_dst.port() != api::ports::READINESS_CAPTURED
+            && !self.capacity.admits(self.rules.direction, own, other)
     }
 
     fn admit_std(&self, client: std::net::TcpStream, peer: SocketAddr) -> Option<Accepted> {
@@ -127,6 +168,10 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
+fn is_shortage_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EMFILE | Errno::ENFILE))
+}
+
 fn longer(pause: Duration) -> Duration {
     (pause * 2).min(LONGEST_PAUSE)
 }
@@ -137,7 +182,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{
-        Acceptor, Errno, FIRST_PAUSE, Gate, LONGEST_PAUSE, Network, Rules, SocketAddr, TcpStream,
+        Acceptor, Capacity, Errno, FIRST_PAUSE, Gate, LONGEST_PAUSE, Network, Rules, SocketAddr, TcpStream,
         concerns_one_connection, io, longer,
     };
     use crate::direction::Direction;
@@ -153,26 +198,51 @@ mod tests {
         }
 
         fn scope(&self, _: IpAddr) -> Scope {
-            Scope::Elsewhere
+            Scope::Routable
+        }
+
+        fn is_own(&self, _: IpAddr) -> bool {
+            false
         }
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn closing_hands_over_what_was_waiting() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        let direction = Direction::Outbound;
-        let gate = Gate {
-            rules: Rules { direction, listeners: Vec::new(), private: Vec::new() },
-            network: Arc::new(Elsewhere),
-            telemetry: Acceptance::new(direction, Metrics::default()),
-        };
-        let acceptor = Acceptor::new(listener, gate).unwrap();
+        let (acceptor, address) = acceptor();
         let clients: Vec<_> = (0..10).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
         let accepted = acceptor.close();
         assert_eq!(accepted.len(), clients.len());
         assert!(std::net::TcpStream::connect(address).is_err(), "the port is closed");
+    }
+
+    fn acceptor() -> (Acceptor, SocketAddr) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        // As every listener of ours: what it accepts is reset on close.
+        crate::net::leg::configure(&listener).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (address, direction) = (listener.local_addr().unwrap(), Direction::Outbound);
+        let gate = Gate {
+            rules: Rules { direction, listeners: Vec::new(), private: Vec::new() },
+            network: Arc::new(Elsewhere),
+            capacity: Capacity::new(&Default::default(), 20_000),
+            telemetry: Acceptance::new(direction, Metrics::default()),
+        };
+        (Acceptor::new(listener, gate).unwrap(), address)
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn without_descriptors_the_first_in_the_queue_is_reset_and_the_next_accepted() {
+        use std::io::Read;
+        let (mut acceptor, address) = acceptor();
+        for errno in [Errno::EMFILE, Errno::ENFILE] {
+            let mut first = std::net::TcpStream::connect(address).unwrap();
+            let second = std::net::TcpStream::connect(address).unwrap();
+            acceptor.survive(&errno.into()).await;
+            assert_eq!(first.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset, "{errno}");
+            let accepted = acceptor.next().await;
+            assert_eq!(accepted.peer, second.local_addr().unwrap(), "{errno}");
+            assert!(acceptor.spare.is_some(), "{errno}");
+        }
     }
 
     #[test]

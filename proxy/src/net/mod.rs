@@ -4,6 +4,7 @@
 //! before both directions ended in good order is reset ([`leg`]), so that a truncation never looks like an end.
 
 pub mod accept;
+pub mod capacity;
 pub mod dial;
 pub mod leg;
 pub mod listen;

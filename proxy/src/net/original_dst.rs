@@ -107,7 +107,8 @@ impl Rules {
         if to.ip().is_unspecified() {
             return Err(Refusal::Unspecified(to));
         }
-        if self.listeners.contains(&to.port()) && network.scope(to.ip()) != Scope::Elsewhere {
+        // Listing the addresses of all interfaces takes longer than everything else here, so only these ports ask for it.
+        if self.listeners.contains(&to.port()) && network.is_own(to.ip()) {
             return Err(Refusal::Loop(to));
         }
         match self.direction {
@@ -116,7 +117,7 @@ impl Rules {
             Direction::Inbound => match network.scope(to.ip()) {
                 Scope::Loopback => Err(Refusal::Loopback(to)),
                 Scope::LinkLocal => Err(Refusal::LinkLocal(to)),
-                Scope::Local | Scope::Elsewhere => Ok(to),
+                Scope::Routable => Ok(to),
             },
         }
     }
@@ -126,17 +127,15 @@ impl Rules {
     }
 }
 
-/// What an address is to this machine.
+/// How far an address reaches.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scope {
     /// 127.0.0.0/8, ::1.
     Loopback,
     /// 169.254.0.0/16, fe80::/10.
     LinkLocal,
-    /// An address of one of the interfaces.
-    Local,
-    /// None of these.
-    Elsewhere,
+    /// Anywhere.
+    Routable,
 }
 
 /// What the kernel knows about connections and addresses.
@@ -147,8 +146,11 @@ pub trait Network: Send + Sync {
     /// The destination before translation of a stream that was accepted at `local`; none if there was no translation.
     fn original_dst(&self, stream: &TcpStream, local: SocketAddr) -> io::Result<Option<SocketAddr>>;
 
-    /// What `ip` is.
+    /// How far `ip` reaches.
     fn scope(&self, ip: IpAddr) -> Scope;
+
+    /// Whether `ip` is one of this machine, on loopback or on another interface.
+    fn is_own(&self, ip: IpAddr) -> bool;
 }
 
 /// The machine's own kernel.
@@ -178,11 +180,21 @@ impl Network for Kernel {
             Scope::Loopback
         } else if is_link_local(ip) {
             Scope::LinkLocal
-        } else if is_of_an_interface(ip) {
-            Scope::Local
         } else {
-            Scope::Elsewhere
+            Scope::Routable
         }
+    }
+
+    /// When the addresses cannot be listed, every address counts as ours: refusing is the safe side of a loop.
+    fn is_own(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        let Ok(interfaces) = getifaddrs() else { return true };
+        // Loopback has one address in the list, and answers to millions.
+        ip.is_loopback()
+            || interfaces
+                .filter_map(|interface| interface.address)
+                .filter_map(|address| address_of(&address))
+                .any(|own| own == ip)
     }
 }
 
@@ -191,15 +203,6 @@ fn is_link_local(ip: IpAddr) -> bool {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
-}
-
-/// When the addresses cannot be listed, every address counts as ours: refusing is the safe side of a loop.
-fn is_of_an_interface(ip: IpAddr) -> bool {
-    let Ok(interfaces) = getifaddrs() else { return true };
-    interfaces
-        .filter_map(|interface| interface.address)
-        .filter_map(|address| address_of(&address))
-        .any(|own| own == ip)
 }
 
 fn address_of(address: &SockaddrStorage) -> Option<IpAddr> {
@@ -226,10 +229,11 @@ mod tests {
         }
 
         fn scope(&self, ip: IpAddr) -> Scope {
-            match ip.to_string().as_str() {
-                "192.0.2.1" | "2001:db8::1" => Scope::Local,
-                _ => Kernel.scope(ip),
-            }
+            Kernel.scope(ip)
+        }
+
+        fn is_own(&self, ip: IpAddr) -> bool {
+            ["192.0.2.1", "2001:db8::1"].contains(&ip.to_string().as_str()) || Kernel.is_own(ip)
         }
     }
 
@@ -292,7 +296,7 @@ mod tests {
             let direction = if inbound { Direction::Inbound } else { Direction::Outbound };
             let original = SocketAddr::new(IpAddr::from(ip), port);
             if judge(direction, &original.to_string(), "192.0.2.1:15006").is_ok() {
-                let ours = [15001, 15006].contains(&port) && Machine.scope(original.ip()) != Scope::Elsewhere;
+                let ours = [15001, 15006].contains(&port) && Machine.is_own(original.ip());
                 prop_assert!(!ours);
                 prop_assert!(!inbound || !original.ip().is_loopback());
             }
@@ -301,7 +305,14 @@ mod tests {
 
     #[test]
     fn the_kernel_knows_its_own_addresses() {
-        assert_eq!(Kernel.scope("127.0.0.1".parse().unwrap()), Scope::Loopback);
-        assert_eq!(Kernel.scope("198.51.100.7".parse().unwrap()), Scope::Elsewhere);
+        for (ip, own) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::ffff:127.0.0.1", true),
+            ("::1", true),
+            ("198.51.100.7", false),
+        ] {
+            assert_eq!(Kernel.is_own(ip.parse().unwrap()), own, "{ip}");
+        }
     }
 }

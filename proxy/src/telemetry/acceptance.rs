@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use runtime::metrics::types::gauge::Gauge;
+
 use super::metrics::Metrics;
 use super::throttle::Throttle;
 use crate::direction::Direction;
@@ -16,13 +18,22 @@ use crate::direction::Direction;
 pub struct Acceptance {
     direction: Direction,
     metrics: Metrics,
+    /// Of this direction, and of the other.
+    open: (Gauge, Gauge),
     throttles: Arc<Mutex<HashMap<&'static str, Throttle>>>,
 }
 
 impl Acceptance {
     /// Counts into `metrics`.
     pub fn new(direction: Direction, metrics: Metrics) -> Self {
-        Self { direction, metrics, throttles: Arc::default() }
+        let open = (metrics.open_gauge(direction), metrics.open_gauge(direction.other()));
+        Self { direction, metrics, open, throttles: Arc::default() }
+    }
+
+    /// How many connections are being carried: of this direction, and of the other.
+    pub(crate) fn open(&self) -> (u64, u64) {
+        let count = |gauge: &Gauge| u64::try_from(gauge.get()).unwrap_or(0);
+        (count(&self.open.0), count(&self.open.1))
     }
 
     /// A connection from `peer` was refused.

@@ -23,6 +23,7 @@ pub struct Metrics {
     sent: Family<Labels, Counter>,
     received: Family<Labels, Counter>,
     open: Family<StaticLabels, Gauge>,
+    limit: Family<StaticLabels, Gauge>,
     refused: Family<StaticLabels, Counter>,
     accept_errors: Family<StaticLabels, Counter>,
     application_scrapes: Family<StaticLabels, Counter>,
@@ -49,6 +50,11 @@ impl Metrics {
             to.register("istio_build", "Version of this program", build);
             to.register("remora_open_connections", "Connections being carried", self.open.clone());
             to.register(
+                "remora_connection_limit",
+                "Connections that are carried at once at most",
+                self.limit.clone(),
+            );
+            to.register(
                 "remora_refused_connections",
                 "Connections reset instead of carried",
                 self.refused.clone(),
@@ -70,6 +76,16 @@ impl Metrics {
     /// The number of connections being carried.
     pub fn open(&self, direction: Direction) -> i64 {
         self.open.get_or_create(&vec![("direction", direction.name())]).get()
+    }
+
+    pub(super) fn open_gauge(&self, direction: Direction) -> Gauge {
+        self.open.get_or_create_owned(&vec![("direction", direction.name())])
+    }
+
+    /// The limit of connections carried at once.
+    pub fn limited_to(&self, direction: Direction, connections: u64) {
+        let gauge = self.limit.get_or_create_owned(&vec![("direction", direction.name())]);
+        gauge.set(i64::try_from(connections).unwrap_or(i64::MAX));
     }
 
     pub(super) fn refused(&self, direction: Direction, reason: &'static str) {
@@ -110,7 +126,7 @@ impl Series {
             sent: metrics.sent.get_or_create_owned(&flawless),
             received: metrics.received.get_or_create_owned(&flawless),
             closed: metrics.closed.get_or_create_owned(&flawless),
-            open: metrics.open.get_or_create_owned(&vec![("direction", direction.name())]),
+            open: metrics.open_gauge(direction),
             families: metrics.clone(),
             labels,
         }

@@ -12,6 +12,8 @@ mod app_metrics;
 #[cfg(test)]
 mod app_probes;
 #[cfg(test)]
+mod capacity;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod control;

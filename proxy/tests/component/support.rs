@@ -62,7 +62,11 @@ impl Network for Redirect {
     }
 
     fn scope(&self, _: IpAddr) -> Scope {
-        Scope::Local
+        Scope::Routable
+    }
+
+    fn is_own(&self, _: IpAddr) -> bool {
+        true
     }
 }
 
@@ -138,6 +142,7 @@ impl Proxy {
             workload: Workload::of_this_pod(|name| {
                 (name == api::env::WORKLOAD_NAME).then(|| "web".to_owned())
             }),
+            descriptors: 20_000,
             access_log: output,
         };
         let thread = std::thread::spawn(move || {

@@ -1,0 +1,105 @@
+//! How many connections are carried at once: as many as the descriptors allow, less what everything else needs.
+//!
+//! It only decides; who has how many is counted by `telemetry`. Invariant: a connection that is let in has descriptors for
+//! both of its legs, so that a flood costs new clients a reset, and nobody else anything.
+
+use std::num::NonZeroU32;
+
+use crate::direction::Direction;
+
+/// Descriptors that are not for connections: listeners, runtimes, administration and its callers, the log, and what is
+/// accepted by all workers before the count shows it.
+const RESERVED: u64 = 512;
+
+/// The two legs of a connection.
+const DESCRIPTORS_EACH: u64 = 2;
+
+/// Limits of connections.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[group(skip)]
+pub struct Settings {
+    /// Inbound connections carried at once; by default three quarters of what the limit of descriptors allows
+    #[arg(long, env = "REMORA_MAX_INBOUND_CONNECTIONS", value_name = "NUMBER")]
+    pub max_inbound_connections: Option<NonZeroU32>,
+
+    /// Outbound connections carried at once; by default three quarters of what the limit of descriptors allows
+    #[arg(long, env = "REMORA_MAX_OUTBOUND_CONNECTIONS", value_name = "NUMBER")]
+    pub max_outbound_connections: Option<NonZeroU32>,
+}
+
+/// The limits in use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Capacity {
+    inbound: u64,
+    outbound: u64,
+    both: u64,
+}
+
+impl Capacity {
+    /// What `descriptors`, the limit of this process, allow. A default leaves a quarter to the other direction: callers
+    /// from outside must not keep the application from calling out.
+    pub fn new(settings: &Settings, descriptors: u64) -> Self {
+        let reserved = RESERVED.min(descriptors / 2);
+        let both = ((descriptors - reserved) / DESCRIPTORS_EACH).max(1);
+        let of = |configured: Option<NonZeroU32>| {
+            configured.map_or((both * 3 / 4).max(1), |number| u64::from(number.get()).min(both))
+        };
+        Self {
+            inbound: of(settings.max_inbound_connections),
+            outbound: of(settings.max_outbound_connections),
+            both,
+        }
+    }
+
+    /// The limit of a direction.
+    pub fn of(&self, direction: Direction) -> u64 {
+        match direction {
+            Direction::Inbound => self.inbound,
+            Direction::Outbound => self.outbound,
+        }
+    }
+
+    /// Whether one more is carried where `own` of its direction and `other` of the other one are.
+    pub(super) fn admits(&self, direction: Direction, own: u64, other: u64) -> bool {
+        own < self.of(direction) && own + other < self.both
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Capacity, Direction, Settings};
+
+    fn settings(inbound: u32, outbound: u32) -> Settings {
+        Settings {
+            max_inbound_connections: inbound.try_into().ok(),
+            max_outbound_connections: outbound.try_into().ok(),
+        }
+    }
+
+    #[test]
+    fn defaults_follow_the_descriptors_and_leave_the_other_direction_its_share() {
+        for (descriptors, both) in [(20_512, 10_000), (1024, 256), (2, 1), (0, 1)] {
+            let capacity = Capacity::new(&Settings::default(), descriptors);
+            assert_eq!(capacity.both, both, "{descriptors}");
+            for direction in Direction::BOTH {
+                assert_eq!(capacity.of(direction), (both * 3 / 4).max(1), "{descriptors}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_configured_limit_holds_but_never_exceeds_the_descriptors() {
+        let capacity = Capacity::new(&settings(10, 4_000_000), 20_512);
+        assert_eq!((capacity.of(Direction::Inbound), capacity.of(Direction::Outbound)), (10, 10_000));
+    }
+
+    #[test]
+    fn nobody_gets_in_beyond_the_limit_of_the_direction_or_of_both() {
+        let capacity = Capacity::new(&Settings::default(), 20_512);
+        for (own, other, admitted) in
+            [(0, 0, true), (7_499, 0, true), (7_500, 0, false), (7_499, 2_500, true), (7_499, 2_501, false)]
+        {
+            assert_eq!(capacity.admits(Direction::Inbound, own, other), admitted, "{own} and {other}");
+        }
+    }
+}
