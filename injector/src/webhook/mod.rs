@@ -8,6 +8,7 @@ mod body;
 mod clients;
 mod limits;
 mod metrics;
+mod peers;
 mod review;
 mod router;
 mod server;

@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::metrics::{NoHandshake, WebhookMetrics};
+use super::peers::Peers;
 
 /// More connections than every API server of a large cluster opens; beyond it new ones are closed at once. With
 /// [`MOST_HEAD`] they take at most 64 MiB.
@@ -66,6 +67,7 @@ struct Connections {
     metrics: WebhookMetrics,
     age: Duration,
     phase: watch::Sender<Phase>,
+    peers: Peers,
 }
 
 /// Serves until it was asked to stop, the delay is over, and every request is answered.
@@ -82,6 +84,7 @@ pub async fn serve(
         metrics,
         age: timing.connection_age,
         phase: watch::Sender::new(Phase::Serving),
+        peers: Peers::default(),
     });
     let mut acceptors = JoinSet::new();
     for listener in listeners {
@@ -106,7 +109,16 @@ async fn accept(listener: tokio::net::TcpListener, connections: Arc<Connections>
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(_) if open.len() >= MOST_CONNECTIONS => tracing::warn!("too many connections"),
-                Ok((stream, _)) => { open.spawn(connection(stream, connections.clone())); }
+                Ok((stream, peer)) => match connections.peers.enter(peer.ip()) {
+                    Some(entered) => {
+                        let served = connection(stream, connections.clone());
+                        open.spawn(async move {
+                            served.await;
+                            drop(entered);
+                        });
+                    }
+                    None => tracing::debug!(%peer, "too many connections of one address"),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
