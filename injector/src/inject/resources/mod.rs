@@ -104,10 +104,8 @@ impl Share<'_> {
         let (request, limit) = ((*self.wanted.request).clone(), (*self.wanted.limit).clone());
         let of_class = OF_CLASS.contains(&self.name);
         let default = self.default.and_then(parsed);
-        // All containers share what the pod as a whole has; Kubernetes refuses one whose containers request more.
         if of_class && pod_has(pod, self.name) {
-            let fitting = default.filter(|default| default.nanos() <= room(pod, self.name));
-            return (clamped(request.or(fitting), &limit, self.name, warnings), limit);
+            return self.within(pod, (request, limit), warnings);
         }
         if of_class && guaranteed {
             let (request, limit) = match (request, limit) {
@@ -119,6 +117,41 @@ impl Share<'_> {
             return (clamped(request, &limit, self.name, warnings), limit);
         }
         (clamped(request.or(default), &limit, self.name, warnings), limit)
+    }
+
+    /// All containers share what the pod as a whole has; Kubernetes refuses one whose containers request more, or of which
+    /// one may use more. Whoever wrote the pod need not know what the mesh asks for.
+    fn within(
+        &self,
+        pod: Pod<'_>,
+        (request, limit): (Option<Quantity>, Option<Quantity>),
+        warnings: &mut Vec<String>,
+    ) -> (Option<Quantity>, Option<Quantity>) {
+        let name = self.name;
+        let whole = pod_limit(pod, name);
+        let limit = match (limit, whole) {
+            (Some(limit), Some(whole)) if limit.exceeds(&whole) => {
+                warnings.push(format!(
+                    "the proxy's {name} limit {limit} is above the pod's, {whole}; it is lowered to it"
+                ));
+                Some(whole)
+            }
+            (limit, _) => limit,
+        };
+        let room = room(pod, name);
+        let fits = |quantity: &Quantity| quantity.nanos() <= room;
+        let asked = request.is_some() || limit.is_some();
+        let default = self.default.and_then(parsed).filter(fits);
+        let request = clamped(request.or(default), &limit, name, warnings).filter(fits);
+        // Kubernetes takes a limit without a request for both.
+        let limit = limit.filter(|limit| request.is_some() || fits(limit));
+        if asked && request.is_none() && limit.is_none() {
+            warnings.push(format!(
+                "the proxy's {name} request does not fit into what the pod as a whole has beside its containers' requests; \
+                 the proxy shares the pod's {name} without one of its own"
+            ));
+        }
+        (request, limit)
     }
 }
 
@@ -172,16 +205,24 @@ impl From<Lists> for ResourceRequirements {
     }
 }
 
-/// Whether the pod itself, and not its containers, says something about a resource.
+/// Whether the pod itself, and not its containers, says something about a resource; zero is something.
 fn pod_has(pod: Pod<'_>, name: &str) -> bool {
     let resources = pod.spec("resources");
-    ["requests", "limits"].iter().any(|list| quantity(resources, list, name).is_some())
+    let said = |list: &str| resources.and_then(|resources| resources.get(list)?.get(name));
+    ["requests", "limits"].into_iter().filter_map(said).any(|value| !value.is_null())
+}
+
+/// What the pod as a whole may use of a resource.
+fn pod_limit(pod: Pod<'_>, name: &str) -> Option<Quantity> {
+    parsed(&text(pod.spec("resources")?.get("limits")?.get(name)?)?)
 }
 
 /// What the pod as a whole has and its containers have not requested, init containers counted like the others.
 fn room(pod: Pod<'_>, name: &str) -> u128 {
     let own = pod.spec("resources");
-    let whole = quantity(own, "requests", name).or_else(|| quantity(own, "limits", name)).unwrap_or_default();
+    let requests = own.and_then(|own| own.get("requests")?.get(name)).filter(|value| !value.is_null());
+    let list = if requests.is_some() { "requests" } else { "limits" };
+    let whole = quantity(own, list, name).unwrap_or_default();
     let requested = pod.all_containers().map(|container| {
         let resources = container.get("resources");
         quantity(resources, "requests", name)
@@ -218,13 +259,17 @@ pub(super) fn is_guaranteed(pod: Pod<'_>) -> bool {
 
 /// A quantity that counts; zero does not.
 fn quantity(resources: Option<&Value>, list: &str, name: &str) -> Option<u128> {
-    let value = resources?.get(list)?.get(name)?;
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
-    };
+    let text = text(resources?.get(list)?.get(name)?)?;
     Quantity::parse(&text).ok().map(|quantity| quantity.nanos())
+}
+
+/// As its author wrote it: a file may have a number.
+fn text(quantity: &Value) -> Option<String> {
+    match quantity {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 #[cfg(test)]

@@ -125,3 +125,37 @@ fn what_the_pod_has_as_a_whole_is_shared() {
         assert!(proxy.get("limits").is_none() && warnings.is_empty(), "{proxy} {warnings:?}");
     }
 }
+
+/// What Kubernetes says to it otherwise: "must be greater than or equal to aggregate container requests", and "must be less
+/// than or equal to pod limits".
+#[test]
+fn what_is_asked_for_fits_into_the_pods_own() {
+    let cpu = |proxy: &Value, list: &str| proxy.pointer(&format!("/{list}/cpu")).cloned();
+    for (annotations, resources, request, limit) in [
+        (json!({"sidecar.istio.io/proxyCPU": "65536"}), json!({"limits": {"cpu": "2"}}), None, None),
+        (
+            json!({"sidecar.istio.io/proxyCPULimit": "4"}),
+            json!({"limits": {"cpu": "2"}}),
+            Some("100m"),
+            Some("2"),
+        ),
+        (json!({"sidecar.istio.io/proxyCPULimit": "1"}), json!({"requests": {"cpu": "1050m"}}), None, None),
+        (
+            json!({"sidecar.istio.io/proxyCPULimit": "20m"}),
+            json!({"requests": {"cpu": "1050m"}}),
+            None,
+            Some("20m"),
+        ),
+        (json!({}), json!({"requests": {"cpu": "0"}}), None, None),
+        (json!({}), json!({"requests": {"cpu": 0}, "limits": {"cpu": 2}}), None, None),
+    ] {
+        let mut pod = pod(annotations.clone(), &[json!({"requests": {"cpu": "1"}})]);
+        pod["spec"]["resources"] = resources.clone();
+        let (proxy, _, warnings) = requirements(&pod);
+        let said = format!("{annotations} {resources}: {proxy} {warnings:?}");
+        assert_eq!(cpu(&proxy, "requests"), request.map(Value::from), "{said}");
+        assert_eq!(cpu(&proxy, "limits"), limit.map(Value::from), "{said}");
+        let is_less = annotations != json!({}) && cpu(&proxy, "limits") != Some("20m".into());
+        assert_eq!(!warnings.is_empty(), is_less, "{said}");
+    }
+}
