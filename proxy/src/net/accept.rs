@@ -5,10 +5,12 @@
 //! nevertheless, a spare one is given up for as long as it takes to reset the client that waits, since one that is left in
 //! the queue learns nothing; when that does not help either, the acceptor waits, longer each time.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -109,7 +111,16 @@ impl Acceptor {
             self.spare = self.listener.as_fd().try_clone_to_owned().ok();
             return false;
         }
-        let Ok((client, peer)) = self.listener.accept().await else { return false };
+        // The kernel looks for a descriptor before it looks into the queue, which may be empty: whoever comes later is not
+        // to be turned away.
+        let waiting = poll_fn(|context| match self.listener.poll_accept(context) {
+            Poll::Ready(accepted) => Poll::Ready(accepted.ok()),
+            Poll::Pending => Poll::Ready(None),
+        });
+        let Some((client, peer)) = waiting.await else {
+            self.spare = self.listener.as_fd().try_clone_to_owned().ok();
+            return false;
+        };
         self.gate.telemetry.refused(
             "descriptors",
             peer,
@@ -237,12 +248,25 @@ mod tests {
         for errno in [Errno::EMFILE, Errno::ENFILE] {
             let mut first = std::net::TcpStream::connect(address).unwrap();
             let second = std::net::TcpStream::connect(address).unwrap();
+            // The runtime learns that they are there.
+            tokio::task::yield_now().await;
             acceptor.survive(&errno.into()).await;
             assert_eq!(first.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset, "{errno}");
             let accepted = acceptor.next().await;
             assert_eq!(accepted.peer, second.local_addr().unwrap(), "{errno}");
             assert!(acceptor.spare.is_some(), "{errno}");
         }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn without_descriptors_and_without_a_queue_who_comes_later_is_accepted() {
+        let (mut acceptor, address) = acceptor();
+        let error = Errno::EMFILE.into();
+        let survived = acceptor.survive(&error);
+        tokio::time::timeout(std::time::Duration::from_secs(10), survived).await.expect("nobody is awaited");
+        let later = std::net::TcpStream::connect(address).unwrap();
+        assert_eq!(acceptor.next().await.peer, later.local_addr().unwrap());
+        assert!(acceptor.spare.is_some());
     }
 
     #[test]
