@@ -14,7 +14,8 @@ pub(super) struct Meshed {
 }
 
 impl Meshed {
-    /// The injection of a pod; nothing where the annotation or one of our containers is missing.
+    /// The injection of a pod; nothing where the annotation, the proxy, or a container that the annotation lists is missing.
+    /// A pod whose traffic is not captured has no init container of ours.
     pub(super) fn of(pod: &Value) -> Option<Self> {
         let annotations = pod.pointer("/metadata/annotations")?;
         let status: Value =
@@ -25,9 +26,13 @@ impl Meshed {
             .flatten()
             .filter_map(|container| container.get("name").and_then(Value::as_str))
             .collect();
-        let ours = [api::pod::INIT_CONTAINER, api::pod::PROXY_CONTAINER];
+        let listed = ["initContainers", "containers"]
+            .iter()
+            .filter_map(|list| status.get(list).and_then(Value::as_array))
+            .flatten()
+            .filter_map(Value::as_str);
         let field = |name: &str| Some(status.get(name)?.as_str()?.to_owned());
-        let all = ours.iter().all(|name| names.contains(name));
+        let all = listed.chain([api::pod::PROXY_CONTAINER]).all(|name| names.contains(&name));
         all.then(|| {
             Some(Self { version: field("version")?, config: field("config")?, mode: field("mode")? })
         })?
@@ -120,7 +125,10 @@ mod tests {
 
     #[test]
     fn only_a_status_with_its_containers_is_an_injection() {
-        let status = json!({"version": "1", "config": "abc", "mode": "native"}).to_string();
+        let ours = |init: &[&str]| {
+            json!({"version": "1", "config": "abc", "mode": "native", "initContainers": init, "containers": []}).to_string()
+        };
+        let status = ours(&["istio-init", "istio-proxy"]);
         let mut pod = json!({
             "metadata": {"annotations": {"sidecar.istio.io/status": status}},
             "spec": {"initContainers": [{"name": "istio-init"}, {"name": "istio-proxy"}], "containers": [{"name": "app"}]},
@@ -129,7 +137,13 @@ mod tests {
         let meshed = Meshed::of(&pod).unwrap();
         assert!(meshed.differs(&current).unwrap().contains("settings abc"));
         assert_eq!(meshed.differs(&meshed), None);
+        pod["spec"]["initContainers"] = json!([{"name": "istio-proxy"}]);
+        assert_eq!(Meshed::of(&pod), None, "its redirect is gone");
+        pod["metadata"]["annotations"]["sidecar.istio.io/status"] = ours(&["istio-proxy"]).into();
+        assert!(Meshed::of(&pod).is_some(), "nothing is captured, as annotated");
         pod["spec"]["initContainers"] = json!([]);
         assert_eq!(Meshed::of(&pod), None);
+        pod["metadata"]["annotations"]["sidecar.istio.io/status"] = ours(&[]).into();
+        assert_eq!(Meshed::of(&pod), None, "no proxy");
     }
 }
