@@ -47,7 +47,8 @@ impl Watcher {
             Ok(found) => {
                 let held = self.current.load_full();
                 let same = held.settings.hash() == found.settings.hash();
-                if !same || self.failure.take().is_some() {
+                let was_bad = self.failure.take().is_some();
+                if !same || was_bad {
                     let hash = found.settings.hash().to_owned();
                     self.current.replace(found);
                     self.metrics.applied(&hash);
@@ -130,6 +131,14 @@ mod tests {
         write("images: {proxy: 'proxy:2'}\n");
         watcher = watcher.looked();
         assert!(held(&watcher) == "proxy:2" && metrics.text().contains("injector_configuration_good 1"));
+        // And so does another one, which is in force once, whatever was wrong before it.
+        write("images: [\n");
+        watcher = watcher.looked();
+        write("images: {proxy: 'proxy:3'}\n");
+        watcher = watcher.looked().looked();
+        assert_eq!(held(&watcher), "proxy:3");
+        let applied = "injector_configuration_reloads_total{result=\"applied\"} 3";
+        assert!(metrics.text().contains(applied), "{}", metrics.text());
     }
 
     /// As the kubelet updates a mounted ConfigMap.
