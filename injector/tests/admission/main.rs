@@ -11,6 +11,7 @@ mod audit;
 mod commands;
 #[cfg(test)]
 #[path = "../component/corpus.rs"]
+#[expect(dead_code, reason = "the component tests use the rest")]
 mod corpus;
 #[cfg(test)]
 #[path = "../component/decided.rs"]
@@ -25,6 +26,7 @@ mod labels;
 mod mesh;
 #[cfg(test)]
 #[path = "../component/invariants/mutations.rs"]
+#[expect(dead_code, reason = "the component tests use the rest")]
 mod mutations;
 #[cfg(test)]
 mod table;
