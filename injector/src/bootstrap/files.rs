@@ -128,6 +128,8 @@ impl Files {
             if serving.leaf.chain() == good.leaf.chain() {
                 let path = self.certificate.clone();
                 let current = good.leaf.validity().check(now);
+                // The same certificate, but maybe other authorities: what was taken out of the file is needed no more.
+                self.serving = Some(good.clone());
                 current.map_err(|source| FilesError::NotValidNow { path, source })?;
                 return Ok(None);
             }
@@ -174,4 +176,47 @@ fn ends_soon(leaf: &Leaf, now: SystemTime) -> bool {
 
 fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
     std::fs::read(path).map_err(|source| FilesError::Read { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::{Bundle, Files, Profile, Provided, Texts};
+    use crate::pki::Ca;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    const NAME: &str = "a.b.svc";
+
+    /// The certificate was renewed by another authority, and then the former one was taken out of the file.
+    #[test]
+    fn an_authority_that_left_the_file_is_needed_no_more() {
+        let now = SystemTime::UNIX_EPOCH + 20_000 * DAY;
+        let ca = || Ca::generate(now, 90 * DAY).unwrap();
+        let of = |ca: &Ca| Bundle::parse(ca.certificate_pem().as_bytes());
+        let (former, current) = (ca(), ca());
+        let leaf = current.issue(&[NAME.to_owned()], now, DAY).unwrap();
+        let provided = |authorities| {
+            let texts = Texts { certificate: Vec::new(), key: Vec::new(), authorities: None };
+            Some((texts, Provided { leaf: leaf.clone(), authorities: Some(authorities) }))
+        };
+        let both = of(&former).or(&of(&current));
+        let only = of(&current);
+        let profile = Profile { ca_lifetime: 90 * DAY, leaf_lifetime: DAY };
+        let mut files = Files {
+            certificate: "tls.crt".into(),
+            key: "tls.key".into(),
+            authorities: Some("ca.crt".into()),
+            settling: profile.settling(profile.ca_lifetime),
+            name: NAME.to_owned(),
+            good: provided(both.clone()),
+            bad: None,
+            serving: None,
+        };
+        let renewed = |files: &mut Files| files.renew(now, &both, &both).unwrap().is_some();
+        assert!(renewed(&mut files) && files.needed().pem() == both.pem());
+        files.good = provided(only.clone());
+        assert!(!renewed(&mut files), "it is the same certificate");
+        assert_eq!(files.needed().pem(), only.pem());
+    }
 }
