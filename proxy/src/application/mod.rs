@@ -3,7 +3,7 @@
 //!
 //! They run on the main thread and are no carried traffic: the redirect rules leave them alone, since they have the proxy's
 //! uid, and they are neither counted nor logged as connections. Invariant: every call is bounded by whoever makes it, and
-//! nothing of a connection outlives the [`Answer`] that it belongs to.
+//! nothing of a connection outlives the `Answer` that it belongs to.
 
 mod client;
 mod origin;
