@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use runtime::listen::{Listen, ListenError, Scope};
 use runtime::metrics::Metrics;
@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use tokio::task::JoinSet;
 
 use crate::bootstrap::{Bootstrap, Identity, LifetimesError, Places};
-use crate::cluster::{self, AuthorityStore, ClusterError, Namespaces, WebhookConfiguration};
+use crate::cluster::{self, AuthorityStore, ClusterError, Events, Namespaces, WebhookConfiguration};
 use crate::config::ServeArgs;
 use crate::configuration::{self, ConfigurationError, ConfigurationMetrics, Current};
 use crate::pki::CurrentLeaf;
@@ -80,7 +80,7 @@ impl App {
         let webhook_metrics = WebhookMetrics::new(&metrics);
         let served = CurrentLeaf::default();
         let store = AuthorityStore::new(clients.calls.clone(), &args.namespace, &args.ca_secret);
-        let published = WebhookConfiguration::new(clients.calls, &args.webhook_configuration);
+        let published = WebhookConfiguration::new(clients.calls.clone(), &args.webhook_configuration);
         let places = Places { store, configuration: published, clock: clients.clock };
         let identity = Identity {
             namespace: args.namespace.clone(),
@@ -93,10 +93,15 @@ impl App {
         serving.holds();
         let configuration_metrics = ConfigurationMetrics::new(&metrics);
         configuration_metrics.started(configuration.settings.hash());
-        let reviewer =
-            Reviewer { configuration: Current::new(configuration), namespaces: Namespaces::default() };
+        let (events, writer) = Events::new(&metrics, Instant::now());
+        let reviewer = Reviewer {
+            configuration: Current::new(configuration),
+            namespaces: Namespaces::default(),
+            events: Some(events),
+        };
         let mut background: Vec<Background> = vec![
             Box::pin(bootstrap.run()),
+            Box::pin(writer.run(clients.calls.clone())),
             Box::pin(reviewer.namespaces.clone().watch(clients.watches)),
             Box::pin(configuration::watch(
                 args.configuration.clone(),

@@ -1,8 +1,9 @@
-//! All that is asked of the Kubernetes API server: one Secret, one field of one webhook configuration, and what namespaces
-//! say about their pods. Nothing of it happens while a review is answered.
+//! All that is asked of the Kubernetes API server: one Secret, one field of one webhook configuration, what namespaces
+//! say about their pods, and, where it is configured, Events. Nothing of it happens while a review is answered.
 
 mod client;
 mod clock;
+mod events;
 mod namespaces;
 mod secret;
 mod survey;
@@ -11,6 +12,7 @@ mod webhook_config;
 
 pub use client::{Clients, ClusterArgs, QUIET, connect};
 pub use clock::ApiClock;
+pub use events::{EventWriter, Events, Notice};
 pub use namespaces::Namespaces;
 pub use secret::{AuthorityStore, Stored};
 pub use survey::{Survey, SurveyError};

@@ -46,7 +46,9 @@ impl Watcher {
             Err(error) => self.failed(error.to_string()),
             Ok(found) => {
                 let held = self.current.load_full();
-                let same = held.settings.hash() == found.settings.hash();
+                // Events are no part of the hash.
+                let same = held.settings.hash() == found.settings.hash()
+                    && held.settings.events == found.settings.events;
                 let was_bad = self.failure.take().is_some();
                 if !same || was_bad {
                     let hash = found.settings.hash().to_owned();

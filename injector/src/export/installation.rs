@@ -1,7 +1,7 @@
 //! Everything but the webhook configuration. It is `manifests/`, as it was when the program was built, in the namespace of the
 //! settings.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::inject::Settings;
 
@@ -20,6 +20,16 @@ pub(super) fn rbac(settings: &Settings) -> Vec<Value> {
     documents(RBAC, settings)
 }
 
+/// Whoever may tell by Events may do it in every namespace, so the right is there only where it is used.
+fn allow_events(role: &mut Value) {
+    let is_ours = role.get("kind").and_then(Value::as_str) == Some("ClusterRole");
+    if let Some(rules) = role.get_mut("rules").and_then(Value::as_array_mut).filter(|_| is_ours) {
+        rules.push(
+            json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}),
+        );
+    }
+}
+
 pub(super) fn without_webhook(settings: &Settings) -> Vec<Value> {
     WITHOUT_WEBHOOK.iter().flat_map(|text| documents(text, settings)).collect()
 }
@@ -29,6 +39,9 @@ fn documents(text: &str, settings: &Settings) -> Vec<Value> {
         serde_saphyr::from_multiple(text).expect("the manifests that this was built with are YAML");
     for document in &mut documents {
         rename(document, settings.own_namespace());
+        if settings.events {
+            allow_events(document);
+        }
     }
     documents
 }

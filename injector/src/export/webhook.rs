@@ -37,7 +37,8 @@ fn entry(entry: &Entry, settings: &Settings) -> Value {
         "failurePolicy": "Fail",
         "matchPolicy": "Equivalent",
         "timeoutSeconds": api::control::WEBHOOK_TIMEOUT_SECONDS,
-        "sideEffects": "None",
+        // An Event is one; a dry run has none of them.
+        "sideEffects": if settings.events { "NoneOnDryRun" } else { "None" },
         "reinvocationPolicy": "IfNeeded",
         "admissionReviewVersions": ["v1"],
     })

@@ -75,6 +75,9 @@ pub struct Settings {
     pub workload_overrides: BTreeSet<String>,
     /// Which pods are injected.
     pub selection: Selection,
+    /// Whether owners of pods are told by Events what was decided. No pod looks different for it, so it is not in the hash.
+    #[serde(skip_serializing)]
+    pub events: bool,
     /// The namespace of the mesh itself.
     #[serde(skip_deserializing)]
     pub(super) own_namespace: String,
@@ -131,6 +134,7 @@ impl Settings {
             minimum_kubernetes_version: None,
             workload_overrides: BTreeSet::new(),
             selection: Selection::default(),
+            events: false,
             own_namespace: own_namespace.to_owned(),
             hash: String::new(),
         }

@@ -2,12 +2,13 @@
 //! form, and asks nobody on the way.
 //!
 //! Reading order: `review` is the form (`strict` its JSON), `router` the HTTP with `body` and `limits`, `server` the
-//! connections, `tls` the handshake and `clients` who is admitted by it.
+//! connections, `tls` the handshake and `clients` who is admitted by it; `notice` is what owners of pods are told.
 
 mod body;
 mod clients;
 mod limits;
 mod metrics;
+mod notice;
 mod peers;
 mod review;
 mod router;

@@ -7,8 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::notice::notice;
 use super::strict;
-use crate::cluster::Namespaces;
+use crate::cluster::{Events, Namespaces};
 use crate::configuration::{Configuration, Current};
 use crate::inject::{self, Decision, Matched, Namespace, Requester, Settings, Verdict};
 
@@ -89,6 +90,8 @@ struct Request {
     #[serde(default, deserialize_with = "strict::value")]
     object: Value,
     user_info: Option<Requester>,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -138,13 +141,15 @@ pub struct Reviewer {
     pub configuration: Current,
     /// What is known about namespaces.
     pub namespaces: Namespaces,
+    /// Where owners of pods are told, if the configuration wants it.
+    pub events: Option<Events>,
 }
 
 impl Reviewer {
     /// One whose settings never change, and that knows nothing about namespaces but their names.
     pub fn fixed(settings: Settings) -> Self {
         let configuration = Current::new(Configuration { settings });
-        Self { configuration, namespaces: Namespaces::default() }
+        Self { configuration, namespaces: Namespaces::default(), events: None }
     }
 
     /// Answers one review.
@@ -156,6 +161,7 @@ impl Reviewer {
             return Ok(Answer { body, result: "skipped", reason: "not-a-creation", patch: None });
         }
         let metadata = self.namespaces.get(&request.namespace);
+        let configuration = self.configuration.load();
         let decision = inject::decide(
             &inject::Request {
                 pod: &request.object,
@@ -164,9 +170,16 @@ impl Reviewer {
                 requester: request.user_info.as_ref(),
                 workload: None,
             },
-            &self.configuration.load().settings,
+            &configuration.settings,
         );
         tracing::debug!(namespace = request.namespace, verdict = ?decision.verdict, "reviewed");
+        if let Some(events) =
+            self.events.as_ref().filter(|_| configuration.settings.events && !request.dry_run)
+        {
+            notice(&request.object, &request.namespace, &decision)
+                .into_iter()
+                .for_each(|notice| events.tell(notice));
+        }
         let reason = decision.reasons.first().map_or("none", |reason| reason.code.as_str());
         let (body, patch) = decided(&request.uid, &decision)?;
         Ok(Answer { body, result: result(decision.verdict), reason, patch })

@@ -17,6 +17,8 @@ mod corpus;
 #[cfg(test)]
 mod decided;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod export;
 #[cfg(test)]
 mod files;
