@@ -20,7 +20,7 @@ use super::{Told, chain};
 /// Notices that wait to be told.
 const QUEUE: usize = 256;
 
-/// The same is not told again within it. Longer than the recorder remembers, which would patch, and we may only create.
+/// The same is not told again within it.
 const QUIET: Duration = Duration::from_secs(600);
 
 /// Of how many it is known when they were told.
@@ -92,29 +92,42 @@ impl EventWriter {
     /// Writes what is told until everybody who tells is gone.
     pub async fn run(mut self, client: Client) {
         let reporter = Reporter { controller: api::control::INJECTOR.to_owned(), instance: None };
-        let recorder = Recorder::new(client, reporter);
         let mut told = Told::default();
         while let Some(notice) = self.queue.recv().await {
             if let Err(result) = self.allowance.allows(&notice, Instant::now()) {
                 count(&self.counted, result);
                 continue;
             }
+            // A recorder that lives on would repeat its first note for every later one of the same owner.
+            let recorder = Recorder::new(client.clone(), reporter.clone());
             match recorder.publish(&event(&notice), &notice.owner).await {
-                Ok(()) => count(&self.counted, "written"),
+                Ok(()) => {
+                    told.is_over();
+                    count(&self.counted, "written");
+                }
                 Err(error) => {
                     count(&self.counted, "failed");
-                    let reason = chain(&error);
-                    if told.is_news(&reason, Instant::now()) {
-                        tracing::warn!(
-                            reason,
-                            "an Event cannot be written; apply `injector export rbac` with this configuration, or take \
-                             `events: true` out of it"
-                        );
+                    let (kind, remedy) = kind(&error);
+                    if told.is_news(&kind, Instant::now()) {
+                        let reason = chain(&error);
+                        tracing::warn!(reason, remedy, "an Event cannot be written");
                     }
                 }
             }
         }
     }
+}
+
+/// What sort of failure it is, whatever its namespace, and what helps.
+fn kind(error: &kube::Error) -> (String, &'static str) {
+    let kube::Error::Api(status) = error else {
+        return ("unreachable".to_owned(), "none is needed: Events are best effort");
+    };
+    let remedy = match status.code {
+        403 => "apply `injector export rbac` with this configuration, or take `events: true` out of it",
+        _ => "see the reason",
+    };
+    (status.code.to_string(), remedy)
 }
 
 fn event(notice: &Notice) -> Event {

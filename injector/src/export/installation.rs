@@ -24,9 +24,7 @@ pub(super) fn rbac(settings: &Settings) -> Vec<Value> {
 fn allow_events(role: &mut Value) {
     let is_ours = role.get("kind").and_then(Value::as_str) == Some("ClusterRole");
     if let Some(rules) = role.get_mut("rules").and_then(Value::as_array_mut).filter(|_| is_ours) {
-        rules.push(
-            json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}),
-        );
+        rules.push(json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]}));
     }
 }
 

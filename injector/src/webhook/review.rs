@@ -90,8 +90,7 @@ struct Request {
     #[serde(default, deserialize_with = "strict::value")]
     object: Value,
     user_info: Option<Requester>,
-    #[serde(default)]
-    dry_run: bool,
+    dry_run: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -174,7 +173,7 @@ impl Reviewer {
         );
         tracing::debug!(namespace = request.namespace, verdict = ?decision.verdict, "reviewed");
         if let Some(events) =
-            self.events.as_ref().filter(|_| configuration.settings.events && !request.dry_run)
+            self.events.as_ref().filter(|_| configuration.settings.events && request.dry_run != Some(true))
         {
             notice(&request.object, &request.namespace, &decision)
                 .into_iter()

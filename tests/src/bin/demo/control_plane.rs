@@ -97,8 +97,10 @@ const BACKEND: &str = "BACKEND";
 
 /// The pod that the Deployment would make, with a kubeconfig in place of a service account.
 fn injector_pod() -> Result<Value> {
-    let deployment = DEPLOYMENT.split("\n---").next().unwrap_or_default();
-    let deployment: Value = serde_saphyr::from_str(deployment).context("manifests/deployment.yaml")?;
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(DEPLOYMENT).context("manifests/deployment.yaml")?;
+    let deployment = documents.iter().find(|document| document.get("kind") == Some(&"Deployment".into()));
+    let deployment = deployment.context("manifests/deployment.yaml has no Deployment")?;
     let mut pod = deployment.pointer("/spec/template").cloned().context("the Deployment has no template")?;
     let set = |value: &mut Value, key: &str, new: Value| {
         value
