@@ -85,11 +85,6 @@ fn request_head(stream: &mut impl Read) -> String {
     String::from_utf8_lossy(&head).into_owned()
 }
 
-/// A port of loopback where nobody listens.
-pub(crate) fn closed_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
 /// What a server of the proxy answered.
 #[derive(Debug)]
 pub(crate) struct Answer {

@@ -6,8 +6,8 @@ use std::sync::mpsc::channel;
 
 use serde_json::json;
 
-use crate::app::{Answer, App, ask, closed_port};
-use crate::support::{PATIENCE, Proxy};
+use crate::app::{Answer, App, ask};
+use crate::support::{PATIENCE, Proxy, unused_port};
 
 const MERGED: &str = "/stats/prometheus";
 const TEXT: &str = "text/plain; version=0.0.4";
@@ -174,7 +174,7 @@ fn whatever_becomes_of_the_application_the_proxys_metrics_are_there() {
         assert!(answer.body.contains(&counted), "{} {}", String::from_utf8_lossy(hostile), answer.body);
         assert!(!answer.body.contains("html") && !answer.body.contains("cutshort"), "{}", answer.body);
     }
-    let proxy = with(closed_port());
+    let proxy = with(unused_port());
     scrape(&proxy, &[]);
     assert_eq!(counted(&proxy, "unreachable"), 1);
 }

@@ -10,8 +10,8 @@ use hyper::{Request, Response, body::Incoming, server::conn::http2, service::ser
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 
-use crate::app::{Answer, App, ask, closed_port};
-use crate::support::Proxy;
+use crate::app::{Answer, App, ask};
+use crate::support::{Proxy, unused_port};
 
 const READY: &str = "/app-health/web/readyz";
 const STOP: &str = "/app-lifecycle/web/prestopz";
@@ -163,7 +163,7 @@ fn an_open_port_is_found_and_a_closed_one_named() {
     for host in ["", "localhost", "127.0.0.1"] {
         assert_eq!(tcp(port, host).status, 200, "{host:?}");
     }
-    let answer = tcp(closed_port(), "");
+    let answer = tcp(unused_port(), "");
     assert_eq!(answer.status, 502);
     assert!(answer.body.contains("TCP 127.0.0.1:") && answer.body.contains("refused"), "{answer:?}");
 }
@@ -330,7 +330,7 @@ fn a_lifecycle_handler_without_an_answer_gets_none() {
     let start = "/app-lifecycle/web/poststartz";
     let proxy = with(&json!({
         STOP: {"httpGet": {"path": "/stop", "port": answering.port}},
-        start: {"httpGet": {"path": "/start", "port": closed_port()}},
+        start: {"httpGet": {"path": "/start", "port": unused_port()}},
     }));
     assert_eq!(ask(&proxy, STOP, &[]).unwrap().status, 500);
     assert!(ask(&proxy, start, &[]).is_none(), "the kubelet would take any status for a success");

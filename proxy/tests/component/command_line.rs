@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use crate::support::{INBOUND, Seen, next, patient};
+use crate::support::{INBOUND, Seen, next, patient, unused_port};
 
 fn proxy(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_proxy"));
@@ -123,7 +123,7 @@ fn wait_returns_when_the_proxy_is_ready() {
 
 #[test]
 fn wait_says_what_it_waited_for() {
-    let port = INBOUND.listener().local_addr().unwrap().port().to_string();
+    let port = unused_port().to_string();
     let message = failure(&["wait", "--readiness-port", &port, "--timeout", "50ms"]);
     assert!(message.contains(&port) && message.contains("not ready after 50ms"), "{message}");
     assert!(message.contains("refused"), "{message}");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use proxy::app::App;
 use proxy::drain::Exit;
 
-use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, accept, config, eventually, next};
+use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, accept, config, eventually, next, unused_port};
 
 /// Longer than any test.
 const NEVER: &str = "1h";
@@ -197,7 +197,7 @@ fn a_port_in_use_is_named_with_its_option_and_nothing_is_left_bound() {
 
 #[test]
 fn a_second_proxy_of_several_workers_does_not_join_the_first() {
-    let port = INBOUND.listener().local_addr().unwrap().port().to_string();
+    let port = unused_port().to_string();
     let directory = tempfile::tempdir().unwrap();
     let options = ["--workers", "2", "--inbound-port", &port, "--outbound-port", "0"];
     let _first = App::bind(config(&directory, &options)).unwrap();

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sha2::{Digest, Sha256};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, accept, next, reset};
+use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, accept, next, reset, unused_port};
 
 const MEGABYTE: usize = 1 << 20;
 
@@ -316,8 +316,7 @@ fn both_legs_are_kept_alive_and_without_delay() {
 
 #[test]
 fn several_workers_share_the_ports() {
-    let free = |way: Way| way.listener().local_addr().unwrap().port().to_string();
-    let (inbound, outbound) = (free(INBOUND), free(OUTBOUND));
+    let (inbound, outbound) = (unused_port().to_string(), unused_port().to_string());
     let proxy = Proxy::start(&["--workers", "2", "--inbound-port", &inbound, "--outbound-port", &outbound]);
     for _ in 0..50 {
         let listener = OUTBOUND.listener();

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -40,6 +41,27 @@ impl Way {
     /// A server's listener.
     pub(crate) fn listener(self) -> TcpListener {
         TcpListener::bind((self.loopback(), 0)).expect("a loopback listener")
+    }
+}
+
+/// A port that is free in both families, and that no other test gets: it lies below those that the kernel chooses from
+/// (`net.ipv4.ip_local_port_range`), and is handed out once. A test that is run beside another process of its kind begins
+/// elsewhere.
+pub(crate) fn unused_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 10_000;
+    let own = u16::try_from(std::process::id() % u32::from(COUNT)).expect("below COUNT");
+    loop {
+        let tried = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(tried < COUNT, "no port from {FIRST} is free");
+        let port = FIRST + (own + tried) % COUNT;
+        let free = [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()]
+            .into_iter()
+            .all(|address| TcpListener::bind((address, port)).is_ok());
+        if free {
+            return port;
+        }
     }
 }
 
