@@ -18,6 +18,8 @@ const WEBHOOK: &str = include_str!("../../../../manifests/webhook.yaml");
 /// Where the injector finds the API server. In a cluster its service account says so.
 const KUBECONFIG: &str = "kubeconfig";
 
+const CONFIGURATION: &str = include_str!("../../../../manifests/config.yaml");
+
 /// A running control plane.
 pub(crate) struct ControlPlane<'a> {
     api: ApiServer,
@@ -46,6 +48,14 @@ fn kubeconfig(api: &ApiServer) -> Result<String> {
     let authority = base64::engine::general_purpose::STANDARD.encode(authority.cert.pem());
     cluster.insert("certificate-authority-data".to_owned(), authority.into());
     Ok(config.to_string())
+}
+
+/// The ConfigMap with the injector's configuration: its name and its files.
+pub(crate) fn configuration() -> Result<(String, BTreeMap<String, String>)> {
+    let map: Value = serde_saphyr::from_str(CONFIGURATION).context("manifests/config.yaml")?;
+    let name = map.pointer("/metadata/name").and_then(Value::as_str).context("the ConfigMap has no name")?;
+    let files = map.get("data").cloned().context("the ConfigMap has no data")?;
+    Ok((name.to_owned(), serde_json::from_value(files).context("the ConfigMap's data")?))
 }
 
 /// The name of the ConfigMap with the kubeconfig.
@@ -102,6 +112,13 @@ fn injector_pod() -> Result<Value> {
     let deployment = documents.iter().find(|document| document.get("kind") == Some(&"Deployment".into()));
     let deployment = deployment.context("manifests/deployment.yaml has no Deployment")?;
     let mut pod = deployment.pointer("/spec/template").cloned().context("the Deployment has no template")?;
+    let add = |value: &mut Value, list: &str, new: Value| {
+        value
+            .get_mut(list)
+            .and_then(Value::as_array_mut)
+            .with_context(|| format!("there is no list {list}"))
+            .map(|items| items.push(new))
+    };
     let set = |value: &mut Value, key: &str, new: Value| {
         value
             .as_object_mut()
@@ -113,18 +130,13 @@ fn injector_pod() -> Result<Value> {
     set(metadata, "name", format!("{}-0", api::control::INJECTOR).into())?;
     set(metadata, "namespace", api::control::NAMESPACE.into())?;
     let spec = pod.get_mut("spec").context("the template has no spec")?;
-    set(spec, "volumes", json!([{"name": KUBECONFIG, "configMap": {"name": KUBECONFIG}}]))?;
+    add(spec, "volumes", json!({"name": KUBECONFIG, "configMap": {"name": KUBECONFIG}}))?;
     let container = spec.pointer_mut("/containers/0").context("the template has no container")?;
-    set(
-        container,
-        "volumeMounts",
-        json!([{"name": KUBECONFIG, "mountPath": "/kubeconfig", "readOnly": true}]),
-    )?;
-    let env =
-        container.get_mut("env").and_then(Value::as_array_mut).context("the injector has no environment")?;
-    env.push(json!({"name": "KUBECONFIG", "value": "/kubeconfig/config"}));
+    let mount = json!({"name": KUBECONFIG, "mountPath": "/kubeconfig", "readOnly": true});
+    add(container, "volumeMounts", mount)?;
+    add(container, "env", json!({"name": "KUBECONFIG", "value": "/kubeconfig/config"}))?;
     if let Ok(backend) = std::env::var(BACKEND) {
-        env.push(json!({"name": api::env::REDIRECT_BACKEND, "value": backend}));
+        add(container, "env", json!({"name": api::env::REDIRECT_BACKEND, "value": backend}))?;
     }
     Ok(pod)
 }

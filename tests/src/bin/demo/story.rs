@@ -39,6 +39,7 @@ pub(crate) fn tell() -> Result<()> {
     let mut kubelet = Kubelet::new(&switch, images);
     let (api, kubeconfig) = control_plane::api_server(&control)?;
     kubelet.config_maps.insert(control_plane::kubeconfig_name(), kubeconfig);
+    kubelet.config_maps.extend([control_plane::configuration()?]);
 
     section(1, "The control plane");
     let control = ControlPlane::start(api, &kubelet, &control)?;
