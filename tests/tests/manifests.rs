@@ -139,7 +139,14 @@ fn the_injector_runs_as_the_contract_says() {
     let container = injector_container();
     assert_eq!(container["image"], pod::INJECTOR_IMAGE);
     assert_eq!(container["command"], json!([pod::INJECTOR_BINARY]));
-    assert_eq!(container["args"], json!(["serve"]));
+    let volumes = &one("Deployment", control::INJECTOR)["spec"]["template"]["spec"]["volumes"];
+    assert_eq!(volumes[0]["configMap"]["name"], control::INJECTOR);
+    let mount = &container["volumeMounts"][0];
+    assert_eq!(mount["name"], volumes[0]["name"]);
+    let data = one("ConfigMap", control::INJECTOR)["data"].as_object().unwrap().clone();
+    let file = data.keys().next().unwrap();
+    let option = format!("--config={}/{file}", mount["mountPath"].as_str().unwrap());
+    assert_eq!(container["args"], json!(["serve", option]));
     let admin = container["ports"].as_array().unwrap().iter().find(|port| port["name"] == "admin").unwrap();
     assert_eq!(admin["containerPort"], ports::INJECTOR_ADMIN);
     for (probe, path) in [
