@@ -1,4 +1,5 @@
-//! Whether a program is ready: a set of named conditions, all of which must hold. What is not ready says why.
+//! Whether a program is ready: a set of named conditions, all of which must hold. What is not ready says why, and the log has
+//! a line whenever that changes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,18 +12,22 @@ impl Readiness {
     /// Adds a condition that does not hold yet.
     pub fn condition(&self, name: &'static str) -> Condition {
         let condition = Condition { name, readiness: self.clone() };
-        condition.fails("not yet");
+        // What has not begun is no news.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, Some("not yet".to_owned()));
         condition
     }
 
     /// The reasons for not being ready, `name: reason`; empty means ready.
     pub fn reasons(&self) -> Vec<String> {
-        let conditions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        conditions
-            .iter()
-            .filter_map(|(name, reason)| reason.as_ref().map(|reason| format!("{name}: {reason}")))
-            .collect()
+        reasons(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn reasons(conditions: &BTreeMap<&'static str, Option<String>>) -> Vec<String> {
+    conditions
+        .iter()
+        .filter_map(|(name, reason)| reason.as_ref().map(|reason| format!("{name}: {reason}")))
+        .collect()
 }
 
 /// One condition of a [`Readiness`].
@@ -44,7 +49,16 @@ impl Condition {
     }
 
     fn set(&self, reason: Option<String>) {
-        self.readiness.0.lock().unwrap_or_else(PoisonError::into_inner).insert(self.name, reason);
+        let mut conditions = self.readiness.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_ready = reasons(&conditions).is_empty();
+        conditions.insert(self.name, reason);
+        let reasons = reasons(&conditions);
+        drop(conditions);
+        match (was_ready, reasons.is_empty()) {
+            (false, true) => tracing::info!("is ready"),
+            (true, false) => tracing::info!(reasons = reasons.join("; "), "is not ready"),
+            (true, true) | (false, false) => {}
+        }
     }
 }
 

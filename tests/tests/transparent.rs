@@ -61,7 +61,7 @@ impl Pod {
         spec.environment = vec![(api::env::WORKLOAD_NAME.to_owned(), node.netns.name().to_owned())];
         let proxy = exec::start("proxy", &spec).expect("the proxy starts");
         proxy
-            .wait_for("ready", PATIENCE, |progress| progress.stderr.contains("proxy is ready").then_some(()))
+            .wait_for("ready", PATIENCE, |progress| progress.stderr.contains("is ready").then_some(()))
             .expect("the proxy becomes ready");
         Self { node, proxy, directory }
     }

@@ -150,7 +150,6 @@ impl App {
         .stories(log, probes, ended);
         let (workers, failed) = Worker::start_all(listeners, stories, &closing).map_err(AppError::Thread)?;
         accepting.holds();
-        tracing::info!("proxy is ready");
 
         let metrics_port = metrics_port(&config, registry, &metrics);
         let lifecycle = Lifecycle { drain: Drain::new(config.drain.clone()), closing, metrics, accepting };
