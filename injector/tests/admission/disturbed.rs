@@ -2,12 +2,13 @@
 //! itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use tests::control_plane::Client;
+use tokio::sync::watch;
 
-use crate::mesh::{Mesh, configuration_path, dry_run, is_injected, pod, until};
+use crate::mesh::{Mesh, PATIENCE, configuration_path, dry_run, is_injected, pod, until};
 
 const NAMESPACE: &str = "shop";
 
@@ -88,35 +89,33 @@ async fn a_killed_api_server_starts_no_pod_without_us() {
     let stream = Stream::start(mesh.client());
     stream.reaches(AFTERWARDS).await;
     mesh.control_plane.restart_api_server().await.unwrap();
-    let count = stream.created.load(Ordering::Relaxed);
+    let count = *stream.created.borrow();
     stream.reaches(count + AFTERWARDS).await;
     stream.stop();
 }
 
 /// Pods that are created one after the other, on a thread of their own; each that is created is injected.
 struct Stream {
-    created: Arc<AtomicUsize>,
+    created: watch::Receiver<usize>,
     stop: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<()>,
 }
 
 impl Stream {
     fn start(mut client: Client) -> Self {
-        let (created, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let (count, stopped) = (Arc::clone(&created), Arc::clone(&stop));
+        let (count, created) = watch::channel(0);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 while !stopped.load(Ordering::Relaxed) {
                     let answered = client.post(&dry_run(NAMESPACE), &pod()).await;
                     let created = answered.ok().filter(|answer| answer.status.is_success());
-                    let Some(answer) = created else {
-                        // Nobody is there, or not yet ready; a controller would try again, too.
-                        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-                        continue;
-                    };
+                    // Nobody is there, or not yet ready; a controller would try again, too.
+                    let Some(answer) = created else { continue };
                     assert!(is_injected(&answer.json().unwrap_or(Value::Null)), "{}", answer.text());
-                    count.fetch_add(1, Ordering::Relaxed);
+                    count.send_modify(|count| *count += 1);
                 }
             });
         });
@@ -124,11 +123,9 @@ impl Stream {
     }
 
     async fn reaches(&self, count: usize) {
-        until("pod", async || {
-            assert!(!self.thread.is_finished(), "a pod was not injected");
-            (self.created.load(Ordering::Relaxed) >= count).then_some(())
-        })
-        .await;
+        let mut created = self.created.clone();
+        let reached = tokio::time::timeout(PATIENCE, created.wait_for(|created| *created >= count)).await;
+        reached.expect("pods in time").expect("every pod was injected");
     }
 
     fn stop(self) {

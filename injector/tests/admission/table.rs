@@ -39,11 +39,11 @@ async fn the_api_server_sends_what_a_configuration_says() {
 }
 
 async fn hold(truth: &Truth, all: Vec<Case>, selection: &Value) {
-    let audit = Audit::new();
+    let audit = Audit::start().await;
     let mesh = Mesh::start(selection, &audit.arguments()).await;
     prepare(&mesh.control_plane, &all).await;
     let created = create(&mesh.control_plane, all).await;
-    let called = audit.called(created.len()).await;
+    let called = audit.called();
     let mut wrong = Vec::new();
     for Created { case, name, answer } in &created {
         let expected = truth.expected(case);

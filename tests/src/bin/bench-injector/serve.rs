@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::api_server::{ApiServer, webhook_configuration_path};
-use tests::exec::Process;
+use tests::exec::{Process, Progress};
 use tests::webhook::{published_bundle, server_name};
 use tests::{binaries, leftovers};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -47,12 +47,9 @@ impl Injector {
         command.arg("--kubeconfig").arg(kubeconfig);
         let begun = Instant::now();
         let process = process::start("injector", command)?;
-        while !is_ready(admin).await {
-            if process.progress().exit.is_some() || begun.elapsed() > PATIENCE {
-                bail!("the injector is not ready\n{}", process.progress());
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let ready = |progress: &Progress| progress.stderr.contains(" is ready").then_some(());
+        process.wait_for("readiness", PATIENCE, ready)?;
+        ensure!(is_ready(admin).await, "the injector says that it is ready, and does not answer so");
         Ok(Self { process, webhook, start: begun.elapsed() })
     }
 }
