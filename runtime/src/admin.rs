@@ -1,6 +1,7 @@
 //! The HTTP server for people, kubelet and scrapers: liveness, readiness, metrics. Read-only; nothing that changes the
 //! program is reachable over a port.
 
+use std::collections::VecDeque;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tokio::task::AbortHandle;
 
 use crate::{metrics::CONTENT_TYPE, metrics::Metrics, readiness::Readiness, shutdown::Shutdown};
 
@@ -26,6 +28,10 @@ pub struct HangUp;
 
 /// How long a client may take for the head of a request, the first or the next one of a connection.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Connections of one listener at once. Kubelet, scrapers and people need a handful; more would take the program's
+/// descriptors.
+const MOST: usize = 128;
 
 /// Answers `/healthz/live` always, and `/healthz/ready` by the conditions.
 pub fn health(readiness: Readiness) -> Router {
@@ -73,6 +79,7 @@ async fn serve_patiently(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(patience);
     let open = GracefulShutdown::new();
+    let mut by_age = ByAge::default();
     loop {
         let (stream, _) = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -84,14 +91,34 @@ async fn serve_patiently(
             async move { answered.await.map_or_else(|never| match never {}, or_hang_up) }
         });
         let served = open.watch(http.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             if let Err(error) = served.await {
                 tracing::debug!(%error, "connection ended");
             }
         });
+        by_age.push(task.abort_handle());
     }
     drop(listener);
     open.shutdown().await;
+}
+
+/// The open connections of a listener, the oldest first.
+///
+/// When there are too many the oldest one ends, so that clients which hold connections cannot keep the kubelet out, whose
+/// probe is new and short.
+#[derive(Default)]
+struct ByAge(VecDeque<AbortHandle>);
+
+impl ByAge {
+    fn push(&mut self, connection: AbortHandle) {
+        self.0.retain(|connection| !connection.is_finished());
+        if self.0.len() >= MOST
+            && let Some(oldest) = self.0.pop_front()
+        {
+            oldest.abort();
+        }
+        self.0.push_back(connection);
+    }
 }
 
 /// An error of the service ends the connection at once.
@@ -118,7 +145,7 @@ mod tests {
     use std::time::Duration;
     use tower::ServiceExt;
 
-    use super::{health, metrics, serve_patiently};
+    use super::{MOST, health, metrics, serve_one, serve_patiently};
     use crate::{metrics::Metrics, readiness::Readiness, shutdown};
 
     async fn get(router: &Router, path: &str) -> (StatusCode, String) {
@@ -168,7 +195,7 @@ mod tests {
             answer
         });
         tokio::select! {
-            () = super::serve_one(listener, router, never) => {}
+            () = serve_one(listener, router, never) => {}
             answer = client => assert!(answer.unwrap().is_empty()),
         }
     }
@@ -190,6 +217,34 @@ mod tests {
         });
         tokio::select! {
             () = server => {}
+            ended = clients => ended.unwrap(),
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn silent_clients_do_not_keep_others_out() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_keep, never) = shutdown::channel();
+        let clients = tokio::task::spawn_blocking(move || {
+            let connect = || {
+                let client = TcpStream::connect(address).unwrap();
+                client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                client
+            };
+            let mut silent: Vec<_> = (0..MOST).map(|_| connect()).collect();
+            let mut kubelet = connect();
+            kubelet.write_all(b"GET /healthz/live HTTP/1.0\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            kubelet.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+            assert_eq!(silent[0].read(&mut [0]).expect("the oldest one is ended"), 0);
+            silent[1].set_nonblocking(true).unwrap();
+            let error = silent[1].read(&mut [0]).expect_err("the others stay open");
+            assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+        });
+        tokio::select! {
+            () = serve_one(listener, health(Readiness::default()), never) => {}
             ended = clients => ended.unwrap(),
         }
     }
