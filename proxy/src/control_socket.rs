@@ -1,8 +1,10 @@
-//! The Unix socket over which `proxy drain` speaks to the running proxy: one request line, one answer line.
+//! The Unix socket over which `proxy drain` and `proxy logging` speak to the running proxy: one request line, one answer
+//! line, `ok` with what was asked for or `error: ` with the reason.
 //!
 //! What changes the proxy comes this way and never over a port, which the application could reach. The file's mode is
 //! 0600. Invariant: bad input is answered with an error and changes nothing.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::FileTypeExt;
@@ -15,7 +17,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// No request is longer.
-const LONGEST_REQUEST: u64 = 64;
+const LONGEST_REQUEST: u64 = 1024;
 
 /// How long the server pauses after a failure.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -30,7 +32,7 @@ const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// Unix socket over which `proxy drain` reaches the running proxy
+    /// Unix socket over which `proxy drain` and `proxy logging` reach the running proxy
     #[arg(long, env = "REMORA_CONTROL_SOCKET", default_value = api::pod::CONTROL_SOCKET, value_name = "PATH")]
     pub control_socket: PathBuf,
 }
@@ -58,29 +60,53 @@ pub enum ControlError {
     #[error("control socket {0}: {1}; the proxy may have ended meanwhile")]
     Talk(PathBuf, io::Error),
     /// The proxy does not do it.
-    #[error("the proxy answered: {0:?}")]
-    Answer(String),
+    #[error("the proxy refuses: {0}")]
+    Refused(String),
+    /// What answers is no proxy.
+    #[error("control socket {0}: {1:?} is no answer of a proxy; is the path right?")]
+    Answer(PathBuf, String),
 }
 
 /// What can be asked of a running proxy.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Request {
     /// Begin the inbound drain.
     Drain,
+    /// Say what is logged, after setting it where a filter is given.
+    Logging(Option<String>),
 }
 
 const DRAIN: &str = "drain";
+const LOGGING: &str = "logging";
 const ACCEPTED: &str = "ok";
+const REFUSED: &str = "error: ";
 
 impl Request {
     /// Reads a request line, without its newline.
     fn parse(line: &str) -> Result<Self, String> {
-        match line {
-            DRAIN => Ok(Self::Drain),
-            other => Err(format!("error: unknown request {other:?}; known is {DRAIN:?}")),
+        match line.split_once(' ') {
+            None if line == DRAIN => Ok(Self::Drain),
+            None if line == LOGGING => Ok(Self::Logging(None)),
+            Some((LOGGING, filter)) => Ok(Self::Logging(Some(filter.to_owned()))),
+            None | Some(_) => {
+                Err(format!("unknown request {line:?}; known are {DRAIN:?} and \"{LOGGING} [FILTER]\""))
+            }
         }
     }
 }
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drain => f.write_str(DRAIN),
+            Self::Logging(None) => f.write_str(LOGGING),
+            Self::Logging(Some(filter)) => write!(f, "{LOGGING} {filter}"),
+        }
+    }
+}
+
+/// What came of a request: what there is to say about it, or why it was refused.
+pub type Answer = Result<String, String>;
 
 /// The bound socket; dropping it removes the file.
 #[derive(Debug)]
@@ -143,7 +169,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 impl ControlSocket {
     /// Answers requests, one connection at a time, for as long as it is polled. `obey` returns when the request has taken
     /// effect.
-    pub async fn serve<F: Future<Output = ()>>(self, obey: impl Fn(Request) -> F) -> io::Result<()> {
+    pub async fn serve<F: Future<Output = Answer>>(self, obey: impl Fn(Request) -> F) -> io::Result<()> {
         let Self { listener, _file } = self;
         let listener = tokio::net::UnixListener::from_std(listener)?;
         loop {
@@ -157,19 +183,21 @@ impl ControlSocket {
     }
 }
 
-async fn converse<F: Future<Output = ()>>(
+async fn converse<F: Future<Output = Answer>>(
     mut stream: tokio::net::UnixStream,
     obey: &impl Fn(Request) -> F,
 ) -> io::Result<()> {
-    let mut answer = match tokio::time::timeout(PATIENCE, read_request(&mut stream)).await?? {
-        Ok(request) => {
-            obey(request).await;
-            ACCEPTED.to_owned()
-        }
-        Err(error) => error,
+    let answer = match tokio::time::timeout(PATIENCE, read_request(&mut stream)).await?? {
+        Ok(request) => obey(request).await,
+        Err(error) => Err(error),
     };
-    answer.push('\n');
-    tokio::time::timeout(PATIENCE, stream.write_all(answer.as_bytes())).await?
+    // An answer is one line.
+    let line = match answer {
+        Ok(said) => format!("{ACCEPTED} {}", said.replace('\n', " ")),
+        Err(error) => format!("{REFUSED}{}", error.replace('\n', " ")),
+    };
+    let line = format!("{}\n", line.trim_end());
+    tokio::time::timeout(PATIENCE, stream.write_all(line.as_bytes())).await?
 }
 
 /// The request up to its newline, the end of the stream or the limit of its length.
@@ -180,17 +208,22 @@ async fn read_request(stream: &mut tokio::net::UnixStream) -> io::Result<Result<
     Ok(Request::parse(text.split('\n').next().unwrap_or_default()))
 }
 
-/// Asks the running proxy to begin its inbound drain; returns when it has.
-pub fn drain(settings: &Settings) -> Result<(), ControlError> {
+/// Asks the running proxy; returns when it has done it, with what it says.
+pub fn ask(settings: &Settings, request: &Request) -> Result<String, ControlError> {
     let path = &settings.control_socket;
     let stream = UnixStream::connect(path).map_err(|error| ControlError::Connect(path.clone(), error))?;
-    match ask(&stream, DRAIN).map_err(|error| ControlError::Talk(path.clone(), error))? {
-        answer if answer == ACCEPTED => Ok(()),
-        answer => Err(ControlError::Answer(answer)),
+    let answer = talk(&stream, request).map_err(|error| ControlError::Talk(path.clone(), error))?;
+    if let Some(reason) = answer.strip_prefix(REFUSED) {
+        return Err(ControlError::Refused(reason.to_owned()));
+    }
+    match answer.strip_prefix(ACCEPTED) {
+        Some("") => Ok(String::new()),
+        Some(said) if said.starts_with(' ') => Ok(said.trim_start().to_owned()),
+        Some(_) | None => Err(ControlError::Answer(path.clone(), answer)),
     }
 }
 
-fn ask(mut stream: &UnixStream, request: &str) -> io::Result<String> {
+fn talk(mut stream: &UnixStream, request: &Request) -> io::Result<String> {
     stream.set_read_timeout(Some(CLIENT_PATIENCE))?;
     stream.write_all(format!("{request}\n").as_bytes())?;
     let mut answer = String::new();
@@ -206,9 +239,13 @@ mod tests {
 
     #[test]
     fn only_known_requests_are_requests() {
-        assert_eq!(Request::parse("drain"), Ok(Request::Drain));
-        for bad in ["", " drain", "DRAIN", "drain now", "exit", "\u{fffd}"] {
-            assert!(Request::parse(bad).is_err_and(|error| error.starts_with("error: unknown")), "{bad:?}");
+        for request in
+            [Request::Drain, Request::Logging(None), Request::Logging(Some("info,a=debug".to_owned()))]
+        {
+            assert_eq!(Request::parse(&request.to_string()), Ok(request));
+        }
+        for bad in ["", " drain", "DRAIN", "drain now", "exit", "loggingdebug", "\u{fffd}"] {
+            assert!(Request::parse(bad).is_err_and(|error| error.starts_with("unknown")), "{bad:?}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The `proxy` binary: parses the command line, and runs the proxy or speaks to the running one.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -7,7 +8,8 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use proxy::app::{App, Event, Surroundings};
-use proxy::{config, control_socket, net::original_dst::Kernel, telemetry::workload::Workload, wait};
+use proxy::control_socket::{self, Request};
+use proxy::{config, net::original_dst::Kernel, telemetry::workload::Workload, wait};
 use runtime::shutdown::Signals;
 use tokio::sync::mpsc;
 
@@ -27,6 +29,13 @@ enum Command {
     Run(Box<config::Args>),
     /// Tell the running proxy to begin its inbound drain; returns when it has
     Drain(control_socket::Settings),
+    /// Show what the running proxy logs, or change it until it ends
+    Logging {
+        /// A level (error, warn, info, debug, trace) or `module=level` directives, comma separated
+        filter: Option<String>,
+        #[command(flatten)]
+        socket: control_socket::Settings,
+    },
     /// Wait until the proxy of this pod is ready
     Wait(wait::Settings),
 }
@@ -34,7 +43,8 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
-        Some(Command::Drain(settings)) => control_socket::drain(&settings).map_err(Into::into),
+        Some(Command::Drain(socket)) => ask(&socket, &Request::Drain),
+        Some(Command::Logging { filter, socket }) => ask(&socket, &Request::Logging(filter)),
         Some(Command::Wait(settings)) => wait::until_ready(&settings).map_err(Into::into),
         Some(Command::Run(args)) => run(*args),
         None => run(cli.run),
@@ -49,8 +59,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// Asks the running proxy, and prints what it says.
+fn ask(socket: &control_socket::Settings, request: &Request) -> anyhow::Result<()> {
+    let said = control_socket::ask(socket, request)?;
+    if !said.is_empty() {
+        writeln!(std::io::stdout(), "{said}")?;
+    }
+    Ok(())
+}
+
 fn run(args: config::Args) -> anyhow::Result<()> {
-    runtime::log::init(&args.log, &[])?;
+    let log = runtime::log::init(&args.log, &[])?;
     let descriptors = raise_descriptor_limit();
     let app = App::bind(args.try_into()?)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), addresses = ?app.addresses(), "proxy starts");
@@ -59,6 +78,7 @@ fn run(args: config::Args) -> anyhow::Result<()> {
         workload: Workload::of_this_pod(|name| std::env::var(name).ok()),
         descriptors,
         access_log: std::io::stdout(),
+        log,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(async {

@@ -66,6 +66,11 @@ pub struct LogHandle {
 }
 
 impl LogHandle {
+    /// The filter, with what was added for libraries.
+    pub fn current(&self) -> Result<String, LogError> {
+        self.filter.with_current(ToString::to_string).map_err(|_| LogError::Gone)
+    }
+
     /// Replaces the filter; a bad one changes nothing.
     pub fn set(&self, filter: &str) -> Result<(), LogError> {
         let filter = parse(filter, self.quiet)?;
@@ -115,10 +120,9 @@ fn has_room(output: &impl AsFd) -> bool {
 
 fn parse(filter: &str, quiet: Quiet) -> Result<EnvFilter, LogError> {
     let refused = |reason| LogError::Filter { filter: filter.to_owned(), reason };
-    // To EnvFilter a lone word is a module, so a mistyped level would silence everything else.
-    if let Some(word) =
-        filter.split(',').find(|part| !part.contains('=') && part.parse::<LevelFilter>().is_err())
-    {
+    // To EnvFilter a lone word is a module, so a mistyped level would silence everything else, and nothing is `error`.
+    let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+    if let Some(word) = filter.split(',').find(|part| !part.contains('=') && !is_level(part)) {
         return Err(refused(format!("{word:?} is no level")));
     }
     EnvFilter::try_new(with_quiet(filter, quiet)).map_err(|error| refused(error.to_string()))
@@ -147,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_bad_filter_is_named() {
-        for bad in ["proxy=loud", "loud", "warning", "info,proxy"] {
+        for bad in ["proxy=loud", "loud", "warning", "info,proxy", "", "info,"] {
             let error = parse(bad, &[]).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains(&format!("{bad:?}")) && error.contains("allowed are"), "{bad:?}: {error}");
         }

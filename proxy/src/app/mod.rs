@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::listen::ListenError;
+use runtime::log::LogHandle;
 use runtime::readiness::Readiness;
 use runtime::shutdown;
 use tokio::sync::{Notify, mpsc};
@@ -21,7 +22,7 @@ use crate::app_metrics::Scraper;
 use crate::app_probes;
 use crate::application::Client;
 use crate::config::Config;
-use crate::control_socket::{self, ControlError, ControlSocket, Request};
+use crate::control_socket::{self, Answer, ControlError, ControlSocket, Request};
 use crate::direction::Direction;
 use crate::drain::{Drain, Exit};
 use crate::inbound::Inbound;
@@ -96,6 +97,8 @@ pub struct Surroundings<W> {
     pub descriptors: u64,
     /// Where the access log goes.
     pub access_log: W,
+    /// Changes what is logged.
+    pub log: LogHandle,
 }
 
 impl App {
@@ -160,7 +163,7 @@ impl App {
                 Err(AppError::Admin(ended.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())))
             }
             error = failed => Err(AppError::Worker(error)),
-            error = obey(control, sender) => Err(AppError::Admin(error)),
+            error = obey(control, sender, surroundings.log) => Err(AppError::Admin(error)),
         };
         workers.end();
         if !flush.wait(FLUSH_LIMIT) {
@@ -179,16 +182,35 @@ fn metrics_port(config: &Config, registry: runtime::metrics::Metrics, metrics: &
         .merge(scraper.routes())
 }
 
-/// Passes requests of the control socket on as events; without a socket it waits for ever.
-async fn obey(control: Option<ControlSocket>, events: mpsc::Sender<Event>) -> io::Error {
+/// Does what is asked over the control socket; without a socket it waits for ever.
+async fn obey(control: Option<ControlSocket>, events: mpsc::Sender<Event>, log: LogHandle) -> io::Error {
     let Some(socket) = control else { return std::future::pending().await };
-    let served = socket.serve(|Request::Drain| async {
-        let (done, effective) = tokio::sync::oneshot::channel();
-        // Both fail only while the process is ending, which is more than was asked for.
-        let _ = events.send(Event::Drain(done)).await;
-        let _ = effective.await;
+    let served = socket.serve(|request| async {
+        match request {
+            Request::Drain => drain(&events).await,
+            Request::Logging(filter) => set_logging(&log, filter.as_deref()),
+        }
     });
     served.await.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+async fn drain(events: &mpsc::Sender<Event>) -> Answer {
+    let (done, effective) = tokio::sync::oneshot::channel();
+    // Both fail only while the process is ending, which is more than was asked for.
+    let _ = events.send(Event::Drain(done)).await;
+    let _ = effective.await;
+    Ok(String::new())
+}
+
+fn set_logging(log: &LogHandle, filter: Option<&str>) -> Answer {
+    let set = || {
+        if let Some(filter) = filter {
+            log.set(filter)?;
+            tracing::info!(filter, "what is logged was changed");
+        }
+        log.current()
+    };
+    set().map_err(|error| error.to_string())
 }
 
 /// What both directions are made of.

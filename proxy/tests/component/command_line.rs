@@ -190,6 +190,24 @@ fn a_signal_ends_the_process_in_good_order() {
 }
 
 #[test]
+fn what_a_running_proxy_logs_is_changed_by_a_command() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("proxy.sock");
+    let socket = socket.to_str().unwrap();
+    let mut running = Running::start(proxy(&[]), socket);
+    let logging = |arguments: &[&str]| {
+        let output = proxy(&[&["logging", "--control-socket", socket], arguments].concat()).output().unwrap();
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    assert_eq!(logging(&[]), (true, "info\n".to_owned()));
+    assert_eq!(logging(&["debug"]), (true, "debug\n".to_owned()));
+    assert!(running.says(&["what is logged was changed", "debug"]));
+    let (done, said) = logging(&["loud"]);
+    assert!(!done && said.contains("\"loud\"") && said.contains("allowed are"), "{said}");
+    assert_eq!(logging(&[]), (true, "debug\n".to_owned()));
+}
+
+#[test]
 fn it_takes_as_many_descriptors_as_it_may() {
     let directory = tempfile::tempdir().unwrap();
     let mut limited = Command::new("sh");

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::PathBuf;
 
-use proxy::control_socket::{self, ControlError, Settings};
+use proxy::control_socket::{self, ControlError, Request, Settings};
 
 use crate::support::{INBOUND, OUTBOUND, PATIENCE, Proxy, Seen, eventually, next};
 
@@ -17,6 +17,10 @@ fn settings(path: PathBuf) -> Settings {
 
 fn socket_of(proxy: &Proxy) -> PathBuf {
     proxy.directory.path().join("proxy.sock")
+}
+
+fn drain(socket: PathBuf) -> Result<String, ControlError> {
+    control_socket::ask(&settings(socket), &Request::Drain)
 }
 
 fn ask(proxy: &Proxy, bytes: &[u8]) -> String {
@@ -32,9 +36,9 @@ fn ask(proxy: &Proxy, bytes: &[u8]) -> String {
 #[test]
 fn drain_is_acknowledged_and_takes_effect() {
     let proxy = Proxy::start(&["--drain-delay", "0s"]);
-    control_socket::drain(&settings(socket_of(&proxy))).unwrap();
+    drain(socket_of(&proxy)).unwrap();
     eventually("inbound closes", || std::net::TcpStream::connect(proxy.port(INBOUND)).is_err());
-    control_socket::drain(&settings(socket_of(&proxy))).expect("asking again is no error");
+    drain(socket_of(&proxy)).expect("asking again is no error");
     let (mut client, server) = proxy.pair(OUTBOUND);
     client.write_all(b"x").unwrap();
     assert_eq!(next(&server), Seen::Byte(b'x'));
@@ -86,7 +90,7 @@ fn a_proxy_that_ends_before_it_answers_is_said_to_have_ended() {
         let (mut stream, _) = listener.accept().unwrap();
         stream.read_exact(&mut [0; 6]).unwrap();
     });
-    let error = control_socket::drain(&settings(path)).unwrap_err();
+    let error = drain(path).unwrap_err();
     assert!(matches!(error, ControlError::Talk(..)), "{error}");
     ending.join().unwrap();
 }
@@ -96,6 +100,37 @@ fn without_its_directory_the_proxy_runs_and_drain_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("absent/proxy.sock");
     assert!(control_socket::bind(&settings(path.clone())).unwrap().is_none());
-    let error = control_socket::drain(&settings(path.clone())).unwrap_err().to_string();
+    let error = drain(path.clone()).unwrap_err().to_string();
     assert!(error.contains(path.to_str().unwrap()) && error.contains("--control-socket"), "{error}");
+}
+
+#[test]
+fn what_is_logged_can_be_seen_and_changed_and_a_bad_filter_changes_nothing() {
+    let proxy = Proxy::start(&[]);
+    let logging = |filter: Option<&str>| {
+        control_socket::ask(&settings(socket_of(&proxy)), &Request::Logging(filter.map(str::to_owned)))
+    };
+    assert_eq!(logging(None).unwrap(), "off");
+    for bad in ["loud", "proxy=loud", ""] {
+        let error = logging(Some(bad)).unwrap_err().to_string();
+        assert!(error.contains(&format!("{bad:?}")) && error.contains("allowed are"), "{error}");
+        assert_eq!(logging(None).unwrap(), "off");
+    }
+    assert_eq!(logging(Some("error,proxy::net=warn")).unwrap(), "proxy::net=warn,error");
+    assert_eq!(logging(Some("off")).unwrap(), "off");
+}
+
+#[test]
+fn what_answers_otherwise_is_no_proxy() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("proxy.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let other = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0; 6]).unwrap();
+        stream.write_all(b"okay then\n").unwrap();
+    });
+    let error = drain(path).unwrap_err();
+    assert!(matches!(error, ControlError::Answer(..)), "{error}");
+    other.join().unwrap();
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,16 @@ use proxy::config::{Args, Config};
 use proxy::drain::Exit;
 use proxy::net::original_dst::{Network, Scope};
 use proxy::telemetry::workload::Workload;
+use runtime::log::{LogArgs, LogFormat, LogHandle};
 use tokio::sync::{mpsc, oneshot};
 
 /// No event is waited for longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The log of this process, which all its proxies share; silent, unless a test asks for more.
+static LOG: LazyLock<LogHandle> = LazyLock::new(|| {
+    runtime::log::init(&LogArgs { filter: "off".to_owned(), format: LogFormat::Text }, &[]).unwrap()
+});
 
 /// A family and a direction.
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +172,7 @@ impl Proxy {
             }),
             descriptors: 20_000,
             access_log: output,
+            log: LOG.clone(),
         };
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
