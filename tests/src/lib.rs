@@ -15,6 +15,7 @@ pub mod exec;
 pub mod init_container;
 pub mod lab;
 pub mod leftovers;
+pub mod meshed;
 pub mod netns;
 pub mod peer;
 pub mod pod;

@@ -5,132 +5,14 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
-use tests::exec::{self, Container, Mount, Place, Process, Progress, Spec};
-use tests::netns::{Netns, Node, Switch};
-use tests::peer::{self, Exchange, Server, Service};
-use tests::{binaries, leftovers, tool};
-
-const PATIENCE: Duration = Duration::from_secs(30);
-const APP: (u32, u32) = (1000, 1000);
-const PORT: u16 = 8080;
-const WILDCARD: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-
-/// A node with its proxy.
-struct Pod {
-    node: Node,
-    proxy: Process,
-    directory: TempDir,
-}
-
-impl Pod {
-    /// With the rules of init-redirect.
-    fn meshed(switch: &mut Switch, label: &str, options: &[&str]) -> Self {
-        let node = switch.attach(label).expect("a namespace");
-        let mut init = Command::new(binaries::init_redirect().expect("the program"));
-        let output = node.netns.output(init.env_clear()).expect("the program runs");
-        assert!(output.status.success(), "{output:?}");
-        Self::with_proxy(node, options)
-    }
-
-    /// Whatever the rules are. As a kubelet does it: a user without capabilities, a read-only root, a state directory.
-    fn with_proxy(node: Node, options: &[&str]) -> Self {
-        let directory = leftovers::directory("proxy").expect("a directory");
-        let [root, state] = ["root", "state"].map(|name| directory.path().join(name));
-        for path in [&root, &state] {
-            std::fs::create_dir(path).expect("a directory");
-        }
-        std::os::unix::fs::chown(&state, Some(api::pod::PROXY_UID), Some(api::pod::PROXY_GID))
-            .expect("its owner");
-        let mount = |source, target: &str, read_only| Mount { source, target: target.into(), read_only };
-        let container = Container {
-            netns: node.netns.path(),
-            hostname: "pod".to_owned(),
-            root,
-            read_only_root: true,
-            mounts: vec![
-                mount(binaries::proxy().expect("the program"), api::pod::PROXY_BINARY, true),
-                mount(state, api::pod::STATE_PATH, false),
-            ],
-        };
-        let mut spec = as_proxy(Place::New(container), options);
-        spec.environment = vec![(api::env::WORKLOAD_NAME.to_owned(), node.netns.name().to_owned())];
-        let proxy = exec::start("proxy", &spec).expect("the proxy starts");
-        proxy
-            .wait_for("ready", PATIENCE, |progress| progress.stderr.contains("is ready").then_some(()))
-            .expect("the proxy becomes ready");
-        Self { node, proxy, directory }
-    }
-
-    /// What the application of this pod gets when it calls.
-    fn calls(&self, target: SocketAddr) -> Exchange {
-        as_app(&self.node.netns, || peer::call(target, b""))
-    }
-
-    /// The access-log lines about `destination`, once there are `count` of them.
-    fn log(&self, destination: SocketAddr, count: usize) -> Vec<Value> {
-        let lines = |progress: &Progress| {
-            let all = progress.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            let lines: Vec<_> =
-                all.filter(|line| line["original_destination"] == destination.to_string()).collect();
-            (lines.len() >= count).then_some(lines)
-        };
-        let lines = self.proxy.wait_for("access log", PATIENCE, lines).expect("a line for each connection");
-        assert_eq!(lines.len(), count, "{lines:?}");
-        lines
-    }
-
-    /// The value of a series, 0 if there is none.
-    fn metric(&self, parts: &[&str]) -> u64 {
-        let target = (Ipv4Addr::LOCALHOST, api::ports::METRICS).into();
-        let answer =
-            self.node.netns.run(|| peer::http_get(target, "/metrics", PATIENCE)).expect("the namespace");
-        let (_, text) = answer.expect("metrics");
-        let line = text.lines().find(|line| parts.iter().all(|part| line.contains(part)));
-        line.and_then(|line| line.rsplit(' ').next()).map_or(0, |value| value.parse().expect("a number"))
-    }
-
-    fn drain(&self) {
-        let spec = as_proxy(Place::Join { pid: self.proxy.pid() }, &["drain"]);
-        let drain = exec::start("drain", &spec).expect("the program starts");
-        assert_eq!(drain.wait_exit(PATIENCE), Some(0), "{}", drain.progress());
-    }
-
-    fn serves(&self, service: Service) -> [Server; 2] {
-        servers(&self.node, service)
-    }
-}
-
-/// The proxy's program, as the injector lets it run.
-fn as_proxy(place: Place, arguments: &[&str]) -> Spec {
-    let program = [api::pod::PROXY_BINARY];
-    Spec {
-        parent: nix::unistd::getpid().as_raw(),
-        place,
-        uid: api::pod::PROXY_UID,
-        gid: api::pod::PROXY_GID,
-        groups: Vec::new(),
-        capabilities: Vec::new(),
-        no_new_privileges: true,
-        environment: Vec::new(),
-        arguments: program.iter().chain(arguments).map(ToString::to_string).collect(),
-    }
-}
-
-fn servers(node: &Node, service: Service) -> [Server; 2] {
-    node.netns.set_sysctl("net/ipv6/bindv6only", "1").expect("the setting");
-    WILDCARD.map(|address| {
-        Server::start(&node.netns, "app", SocketAddr::new(address, PORT), service).expect("a listener")
-    })
-}
-
-fn as_app<T: Send>(netns: &Netns, work: impl FnOnce() -> T + Send) -> T {
-    netns.run_as(APP.0, APP.1, work).expect("the namespace")
-}
+use tests::exec::Progress;
+use tests::meshed::{Meshed, PATIENCE, PORT, as_app, servers};
+use tests::netns::Switch;
+use tests::peer::{self, Exchange, Service};
+use tests::{binaries, tool};
 
 /// The connection was made and then reset; refused would be another error. The client may see it when it ends its side.
 fn assert_reset(exchange: &Exchange) {
@@ -147,7 +29,7 @@ fn ip(line: &Value, key: &str) -> IpAddr {
 #[test]
 fn meshed_to_meshed_is_carried_logged_and_counted_at_both_ends() {
     let mut switch = Switch::new("switch").expect("a switch");
-    let [client, server] = ["client", "server"].map(|label| Pod::meshed(&mut switch, label, &[]));
+    let [client, server] = ["client", "server"].map(|label| Meshed::new(&mut switch, label, &[]));
     let _servers = server.serves(Service::Landing);
     for (from, to) in client.node.addresses().into_iter().zip(server.node.addresses()) {
         let target = SocketAddr::new(to, PORT);
@@ -197,7 +79,7 @@ fn where_lo_lacks_them_ipv6_applications_see_the_pods_address() {
     for last in api::pod::INBOUND_SOURCES {
         node.netns.ip(&[&format!("-6 addr del ::{last:x}/128 dev lo")]).expect("an address");
     }
-    let server = Pod::with_proxy(node, &[]);
+    let server = Meshed::with_proxy(node, &[]);
     let _servers = server.serves(Service::Landing);
     let target = SocketAddr::new(server.node.v6.into(), PORT);
     let exchange = switch.netns().run(|| peer::call(target, b"")).expect("the namespace");
@@ -208,7 +90,7 @@ fn where_lo_lacks_them_ipv6_applications_see_the_pods_address() {
 fn meshed_and_unmeshed_reach_each_other() {
     let mut switch = Switch::new("switch").expect("a switch");
     let (meshed, plain) =
-        (Pod::meshed(&mut switch, "meshed", &[]), switch.attach("plain").expect("a namespace"));
+        (Meshed::new(&mut switch, "meshed", &[]), switch.attach("plain").expect("a namespace"));
     let _servers = (meshed.serves(Service::Landing), servers(&plain, Service::Landing));
     for (meshed_ip, plain_ip) in meshed.node.addresses().into_iter().zip(plain.addresses()) {
         let target = SocketAddr::new(plain_ip, PORT);
@@ -227,7 +109,7 @@ fn meshed_and_unmeshed_reach_each_other() {
 #[test]
 fn a_megabyte_and_a_half_close_go_through_two_proxies() {
     let mut switch = Switch::new("switch").expect("a switch");
-    let [client, server] = ["client", "server"].map(|label| Pod::meshed(&mut switch, label, &[]));
+    let [client, server] = ["client", "server"].map(|label| Meshed::new(&mut switch, label, &[]));
     let _servers = server.serves(Service::Echo);
     let text: String = (0..100_000).map(|number| format!("line {number}\n")).collect();
     for to in server.node.addresses() {
@@ -262,7 +144,7 @@ fn echoed(target: SocketAddr, text: &str) -> String {
 #[test]
 fn a_closed_port_is_a_reset_through_two_proxies() {
     let mut switch = Switch::new("switch").expect("a switch");
-    let [client, server] = ["client", "server"].map(|label| Pod::meshed(&mut switch, label, &[]));
+    let [client, server] = ["client", "server"].map(|label| Meshed::new(&mut switch, label, &[]));
     for to in server.node.addresses() {
         let target = SocketAddr::new(to, PORT);
         assert_reset(&client.calls(target));
@@ -274,8 +156,8 @@ fn a_closed_port_is_a_reset_through_two_proxies() {
 #[test]
 fn readiness_through_capture_proves_the_rules() {
     let mut switch = Switch::new("switch").expect("a switch");
-    let meshed = Pod::meshed(&mut switch, "meshed", &[]);
-    let bare = Pod::with_proxy(switch.attach("bare").expect("a namespace"), &[]);
+    let meshed = Meshed::new(&mut switch, "meshed", &[]);
+    let bare = Meshed::with_proxy(switch.attach("bare").expect("a namespace"), &[]);
     let probe = |address, port| {
         let target = SocketAddr::new(address, port);
         switch
@@ -300,7 +182,7 @@ fn readiness_through_capture_proves_the_rules() {
 #[test]
 fn calls_to_the_proxys_own_ports_are_reset_by_the_rules() {
     let mut switch = Switch::new("switch").expect("a switch");
-    let meshed = Pod::meshed(&mut switch, "meshed", &[]);
+    let meshed = Meshed::new(&mut switch, "meshed", &[]);
     for port in api::ports::LISTENERS {
         for address in meshed.node.addresses() {
             let target = SocketAddr::new(address, port);
@@ -332,7 +214,7 @@ fn where_rules_let_them_through_the_proxy_refuses_them_itself() {
         let nft = node.netns.run(|| tool::run("nftables", Command::new("nft").arg(rule)));
         nft.expect("the namespace").expect("the rule");
     }
-    let odd = Pod::with_proxy(node, &[]);
+    let odd = Meshed::with_proxy(node, &[]);
     let _servers = odd.serves(Service::Landing);
     for (round, address) in (1..).zip(odd.node.addresses()) {
         for (port, reason) in [(15006, "direct"), (15001, "loop"), (15000, "own_port")] {
@@ -355,7 +237,7 @@ fn where_rules_let_them_through_the_proxy_refuses_them_itself() {
 #[test]
 fn a_drain_closes_inbound_alone_and_the_signal_ends_the_proxy() {
     let mut switch = Switch::new("switch").expect("a switch");
-    let meshed = Pod::meshed(&mut switch, "meshed", &["--drain-delay", "0s"]);
+    let meshed = Meshed::new(&mut switch, "meshed", &["--drain-delay", "0s"]);
     let plain = switch.attach("plain").expect("a namespace");
     let _servers = (meshed.serves(Service::Landing), servers(&plain, Service::Landing));
     let target = SocketAddr::new(meshed.node.v4.into(), PORT);
@@ -378,7 +260,7 @@ fn a_drain_closes_inbound_alone_and_the_signal_ends_the_proxy() {
 #[test]
 fn a_killed_proxy_resets_what_it_carried() {
     let mut switch = Switch::new("switch").expect("a switch");
-    let meshed = Pod::meshed(&mut switch, "meshed", &[]);
+    let meshed = Meshed::new(&mut switch, "meshed", &[]);
     let plain = switch.attach("plain").expect("a namespace");
     let _servers = servers(&plain, Service::Echo);
     let target = SocketAddr::new(plain.v4.into(), PORT);
@@ -396,7 +278,7 @@ fn a_killed_proxy_resets_what_it_carried() {
 fn out_of_descriptors_it_neither_ends_nor_spins_and_comes_back() {
     const FLOOD: u64 = 100;
     let mut switch = Switch::new("switch").expect("a switch");
-    let meshed = Pod::meshed(&mut switch, "meshed", &[]);
+    let meshed = Meshed::new(&mut switch, "meshed", &[]);
     let _servers = meshed.serves(Service::Echo);
     let mut prlimit = Command::new("prlimit");
     prlimit.args(["--nofile=64:64", "--pid", &meshed.proxy.pid().to_string()]);
