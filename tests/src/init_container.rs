@@ -65,6 +65,7 @@ impl InitContainer {
             Mount { source: self.binary.clone(), target: api::pod::INIT_BINARY.into(), read_only: true };
         let container = Container {
             netns: netns.path(),
+            cgroups: Vec::new(),
             hostname: "pod".to_owned(),
             root: directory.path().to_owned(),
             read_only_root: self.read_only_root,

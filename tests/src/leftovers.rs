@@ -1,7 +1,7 @@
 //! Names of what the kit makes on the machine, so that a process that was killed leaves nothing for long: whatever carries
 //! the process id of one that is no more is removed by the next that makes something.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,6 +14,9 @@ pub const PREFIX: &str = "remora-t";
 
 /// Where named network namespaces lie; `ip -n NAME` looks here.
 pub(crate) const NAMESPACES: &str = "/run/netns";
+
+/// Where control groups are mounted.
+pub(crate) const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// A name that nobody else has; `label` is for the human who finds it.
 pub(crate) fn name(label: &str) -> String {
@@ -42,9 +45,16 @@ pub(crate) fn remove_namespace(path: &Path) {
 }
 
 fn all() -> Vec<String> {
-    let directories = [Path::new(NAMESPACES), &std::env::temp_dir()].map(std::fs::read_dir);
+    let directories = places().map(std::fs::read_dir);
     let entries = directories.into_iter().flatten().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+/// Where the kit makes something: namespaces, files, and control groups of either version.
+fn places() -> [PathBuf; 5] {
+    let cgroups = ["", "cpu", "memory"].map(|controller| Path::new(CGROUPS).join(controller));
+    let [unified, cpu, memory] = cgroups;
+    [NAMESPACES.into(), std::env::temp_dir(), unified, cpu, memory]
 }
 
 /// The process that made what has this name, if it is one of ours.
@@ -55,8 +65,13 @@ fn owner(name: &str) -> Option<u32> {
 fn sweep() {
     for name in all() {
         if owner(&name).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
-            remove_namespace(&Path::new(NAMESPACES).join(&name));
-            let _ = std::fs::remove_dir_all(std::env::temp_dir().join(&name));
+            let [namespace, directory, cgroups @ ..] = places().map(|place| place.join(&name));
+            remove_namespace(&namespace);
+            let _ = std::fs::remove_dir_all(directory);
+            for cgroup in cgroups {
+                // Its files are the kernel's; a group without processes goes as it is.
+                let _ = std::fs::remove_dir(cgroup);
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod api_server;
 pub mod binaries;
+pub mod cgroup;
 pub mod cluster;
 pub mod control_plane;
 pub mod datagram;

@@ -5,12 +5,14 @@
 //! test ([`crate::peer`]).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::cgroup::Cgroup;
 use crate::exec::{self, Container, Mount, Place, Process, Progress, Spec};
 use crate::netns::{Netns, Node, Switch};
 use crate::peer::{self, Exchange, Server, Service};
@@ -34,20 +36,27 @@ pub struct Meshed {
     /// What its container has of files: `root` and `state`.
     pub directory: TempDir,
     options: Vec<String>,
+    cgroups: Vec<PathBuf>,
 }
 
 impl Meshed {
     /// With the rules of init-redirect.
     pub fn new(switch: &mut Switch, label: &str, options: &[&str]) -> Self {
-        let node = switch.attach(label).expect("a namespace");
-        let mut init = Command::new(binaries::init_redirect().expect("the program"));
-        let output = node.netns.output(init.env_clear()).expect("the program runs");
-        assert!(output.status.success(), "{output:?}");
-        Self::with_proxy(node, options)
+        Self::with_proxy(with_rules(switch, label), options)
     }
 
-    /// Whatever the rules are. As a kubelet does it: a user without capabilities, a read-only root, a state directory.
+    /// The same, and the proxy runs in a control group.
+    pub fn within(cgroup: &Cgroup, switch: &mut Switch, label: &str, options: &[&str]) -> Self {
+        Self::start(with_rules(switch, label), options, vec![cgroup.path()])
+    }
+
+    /// Whatever the rules are.
     pub fn with_proxy(node: Node, options: &[&str]) -> Self {
+        Self::start(node, options, Vec::new())
+    }
+
+    /// As a kubelet does it: a user without capabilities, a read-only root, a state directory.
+    fn start(node: Node, options: &[&str], cgroups: Vec<PathBuf>) -> Self {
         let directory = leftovers::directory("proxy").expect("a directory");
         let [root, state] = ["root", "state"].map(|name| directory.path().join(name));
         for path in [&root, &state] {
@@ -56,13 +65,13 @@ impl Meshed {
         std::os::unix::fs::chown(&state, Some(api::pod::PROXY_UID), Some(api::pod::PROXY_GID))
             .expect("its owner");
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
-        let proxy = start(&node, &directory, &options);
-        Self { node, proxy, directory, options }
+        let proxy = start(&node, &directory, &options, cgroups.clone());
+        Self { node, proxy, directory, options, cgroups }
     }
 
     /// Starts the proxy again, as a kubelet does when it has ended; the state directory is the pod's and stays.
     pub fn start_again(&mut self) {
-        self.proxy = start(&self.node, &self.directory, &self.options);
+        self.proxy = start(&self.node, &self.directory, &self.options, self.cgroups.clone());
     }
 
     /// What the application of this pod gets when it calls.
@@ -111,10 +120,19 @@ impl Meshed {
     }
 }
 
-fn start(node: &Node, directory: &TempDir, options: &[String]) -> Process {
+fn with_rules(switch: &mut Switch, label: &str) -> Node {
+    let node = switch.attach(label).expect("a namespace");
+    let mut init = Command::new(binaries::init_redirect().expect("the program"));
+    let output = node.netns.output(init.env_clear()).expect("the program runs");
+    assert!(output.status.success(), "{output:?}");
+    node
+}
+
+fn start(node: &Node, directory: &TempDir, options: &[String], cgroups: Vec<PathBuf>) -> Process {
     let mount = |source, target: &str, read_only| Mount { source, target: target.into(), read_only };
     let container = Container {
         netns: node.netns.path(),
+        cgroups,
         hostname: "pod".to_owned(),
         root: directory.path().join("root"),
         read_only_root: true,

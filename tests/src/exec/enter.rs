@@ -1,8 +1,8 @@
 //! What a container runtime does between fork and exec, in runc's order: namespaces, root file system, capabilities, user,
 //! exec. It runs in the process that becomes the container's, which has one thread.
 //!
-//! Deliberately absent: cgroups, seccomp, pid and user namespaces. None of them decides what our programs may do, and the
-//! process ids of the host make a hanging test readable.
+//! Control groups are joined only where a test asks for a limit. Deliberately absent: seccomp, pid and user namespaces. None
+//! of them decides what our programs may do, and the process ids of the host make a hanging test readable.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -48,6 +48,11 @@ pub fn enter(spec: &Spec) -> Result<Infallible> {
 }
 
 fn build(container: &Container) -> Result<()> {
+    for cgroup in &container.cgroups {
+        let processes = cgroup.join("cgroup.procs");
+        // 0 is the writer.
+        std::fs::write(&processes, "0").with_context(|| format!("cannot join {}", processes.display()))?;
+    }
     let netns =
         File::open(&container.netns).with_context(|| format!("cannot open {}", container.netns.display()))?;
     setns(netns, CloneFlags::CLONE_NEWNET)

@@ -60,6 +60,8 @@ pub enum Place {
 pub struct Container {
     /// The network namespace's file.
     pub netns: PathBuf,
+    /// Directories of the control groups that it runs in, besides those of who starts it.
+    pub cgroups: Vec<PathBuf>,
     /// Host name.
     pub hostname: String,
     /// An empty directory, private to this container, that its root is mounted on.

@@ -286,6 +286,7 @@ impl Pod<'_> {
         mounts.extend(volumes::mounts(&directory.join("volumes"), container)?);
         let place = Place::New(Container {
             netns: self.network.netns.path(),
+            cgroups: Vec::new(),
             hostname: self.name().to_owned(),
             root,
             read_only_root: container.security_context.read_only_root_filesystem,
