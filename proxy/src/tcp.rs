@@ -7,17 +7,20 @@ use crate::net::leg::Leg;
 use crate::net::relay::{Broken, relay};
 use crate::telemetry::session::{End, Session};
 
+/// The way to the other end of a connection.
+pub(crate) trait Upstream {
+    /// Makes the upstream connection, and tells the account where it goes. What the way has to keep while the connection
+    /// lasts, it keeps in itself.
+    fn dial(&mut self, session: &Session) -> impl Future<Output = Result<Leg, DialError>> + Send;
+}
+
 /// Waits for the upstream connection and relays until both sides have ended.
 ///
 /// The client's handshake is over already, so a failed dial can only be shown as a reset: at once, and without a byte,
 /// which is how a refused connection looks to most programs.
-pub(crate) async fn forward(
-    client: Leg,
-    dial: impl AsyncFnOnce() -> Result<Leg, DialError>,
-    mut session: Box<Session>,
-) {
+pub(crate) async fn forward(client: Leg, mut upstream: impl Upstream, mut session: Box<Session>) {
     let dialed = tokio::select! {
-        dialed = dial() => dialed,
+        dialed = upstream.dial(&session) => dialed,
         error = client.broken() => return session.close(client_broken(&error)),
     };
     let server = match dialed {
@@ -62,7 +65,7 @@ fn not_connected(error: &DialError) -> End {
 #[cfg(test)]
 mod tests {
     use super::forward;
-    use crate::net::dial::Dialer;
+    use crate::inbound::ToApplication;
 
     /// The size of what a function returns, without calling it.
     fn size_of_returned<T>(_: impl FnOnce() -> T) -> usize {
@@ -74,8 +77,7 @@ mod tests {
         fn never<T>() -> T {
             panic!("only the type is looked at")
         }
-        let dialer: fn() -> &'static Dialer = never;
-        let size = size_of_returned(|| forward(never(), || dialer().to_application(never()), never()));
+        let size = size_of_returned(|| forward(never(), never::<ToApplication<'_>>(), never()));
         assert!(size <= 1280, "{size} bytes for each connection; mind what is held across an await");
     }
 }

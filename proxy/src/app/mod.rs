@@ -230,13 +230,9 @@ impl Wiring<'_> {
             Arc::new(Reporter::new(direction, &self.workload, &self.metrics, log, ended))
         };
         Stories {
-            inbound: Arc::new(Inbound {
-                dialer: dialer.clone(),
-                reporter: reporter(Direction::Inbound),
-                probes,
-            }),
+            inbound: Arc::new(Inbound::new(dialer.clone(), reporter(Direction::Inbound), probes)),
             inbound_gate: self.gate(Direction::Inbound),
-            outbound: Arc::new(Outbound { dialer, reporter: reporter(Direction::Outbound) }),
+            outbound: Arc::new(Outbound::new(dialer, reporter(Direction::Outbound))),
             outbound_gate: self.gate(Direction::Outbound),
         }
     }

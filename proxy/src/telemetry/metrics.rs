@@ -3,11 +3,13 @@
 //! Names and meanings are Istio's where Istio has them: `sent` is what went to the client, `received` what came from it,
 //! counted while it flows. Ours begin with `remora_`.
 
+use std::fmt;
+
 use runtime::metrics::encoding::EncodeLabelSet;
 use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
 use super::scrape::ScrapeResult;
-use super::workload::{Labels, Workload};
+use super::workload::Labels;
 use crate::direction::Direction;
 
 /// `response_flags` of a connection of which nothing bad is known.
@@ -27,6 +29,7 @@ pub struct Metrics {
     refused: Family<StaticLabels, Counter>,
     accept_errors: Family<StaticLabels, Counter>,
     application_scrapes: Family<StaticLabels, Counter>,
+    unnamed_edges: Family<StaticLabels, Counter>,
     pub(super) access_log_dropped: Counter,
 }
 
@@ -70,6 +73,11 @@ impl Metrics {
                 "Scrapes of the application's own metrics, by how they ended",
                 self.application_scrapes.clone(),
             );
+            to.register(
+                "remora_unnamed_edges",
+                "Pairs of workloads that are counted as unknown, since there were too many before them",
+                self.unnamed_edges.clone(),
+            );
         });
     }
 
@@ -100,33 +108,33 @@ impl Metrics {
         self.application_scrapes.get_or_create(&vec![("result", result.name())]).inc();
     }
 
+    pub(super) fn edge_unnamed(&self, direction: Direction) {
+        self.unnamed_edges.get_or_create(&vec![("direction", direction.name())]).inc();
+    }
+
     pub(super) fn access_log_dropped(&self, lines: u64) {
         self.access_log_dropped.inc_by(lines);
     }
 }
 
-/// The series of one direction, looked up once.
-#[derive(Clone)]
+/// The series of one edge, looked up once.
 pub(super) struct Series {
     labels: Labels,
     families: Metrics,
     pub(super) opened: Counter,
     pub(super) sent: Counter,
     pub(super) received: Counter,
-    pub(super) open: Gauge,
     closed: Counter,
 }
 
 impl Series {
-    pub(super) fn new(metrics: &Metrics, workload: &Workload, direction: Direction) -> Self {
-        let labels = workload.tcp_labels(direction);
+    pub(super) fn new(metrics: &Metrics, labels: Labels) -> Self {
         let flawless = with_flags(&labels, NO_FLAGS);
         Self {
             opened: metrics.opened.get_or_create_owned(&flawless),
             sent: metrics.sent.get_or_create_owned(&flawless),
             received: metrics.received.get_or_create_owned(&flawless),
             closed: metrics.closed.get_or_create_owned(&flawless),
-            open: metrics.open_gauge(direction),
             families: metrics.clone(),
             labels,
         }
@@ -139,6 +147,12 @@ impl Series {
         } else {
             self.families.closed.get_or_create(&with_flags(&self.labels, flags)).inc();
         }
+    }
+}
+
+impl fmt::Debug for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Series").field(&self.labels).finish()
     }
 }
 

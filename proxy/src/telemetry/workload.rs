@@ -4,8 +4,7 @@
 //! What is not known is the literal `unknown`, as dashboards expect; no label is ever left out, since Kiali drops series
 //! that lack one.
 
-use std::fmt;
-
+use super::edge::Edge;
 use crate::direction::Direction;
 
 /// The value of a label that is not known.
@@ -36,30 +35,52 @@ impl Workload {
         }
     }
 
-    /// The other end.
+    /// Another one, as discovery tells; its canonical names are by default what Istio takes for them.
+    pub fn known(
+        name: &str,
+        namespace: &str,
+        canonical_name: Option<&str>,
+        canonical_revision: Option<&str>,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            canonical_name: canonical_name.unwrap_or(name).to_owned(),
+            canonical_revision: canonical_revision.unwrap_or("latest").to_owned(),
+        }
+    }
+
+    /// Nothing is known of it.
     fn unknown() -> Self {
         Self::of_this_pod(|_| None)
     }
 
-    /// Istio's labels of a TCP connection in `direction`, without `response_flags`.
-    pub(super) fn tcp_labels(&self, direction: Direction) -> Labels {
-        let other = Self::unknown();
-        let (source, destination) = match direction {
-            Direction::Inbound => (&other, self),
-            Direction::Outbound => (self, &other),
+    /// The canonical service.
+    pub(super) fn canonical_name(&self) -> &str {
+        &self.canonical_name
+    }
+
+    /// The namespace.
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Istio's labels of TCP connections of this pod over `edge` in `direction`, without `response_flags`.
+    pub(super) fn tcp_labels(&self, direction: Direction, edge: &Edge) -> Labels {
+        let unknown = Self::unknown();
+        let other = edge.workload().unwrap_or(&unknown);
+        let (source, destination, security) = match direction {
+            Direction::Inbound => (other, self, "none"),
+            Direction::Outbound => (self, other, UNKNOWN),
         };
         let mut labels = vec![("reporter".to_owned(), direction.reporter().to_owned())];
         source.append("source", &mut labels);
         destination.append("destination", &mut labels);
-        // A connection whose Service is not known is Istio's passthrough.
-        let (service_name, security) = match direction {
-            Direction::Inbound => (destination.canonical_name.as_str(), "none"),
-            Direction::Outbound => (PASSTHROUGH_CLUSTER, UNKNOWN),
-        };
+        let [host, name, namespace] = edge.service(destination);
         for (key, value) in [
-            ("destination_service", UNKNOWN),
-            ("destination_service_name", service_name),
-            ("destination_service_namespace", &destination.namespace),
+            ("destination_service", host),
+            ("destination_service_name", name),
+            ("destination_service_namespace", namespace),
             ("request_protocol", "tcp"),
             ("connection_security_policy", security),
         ] {
@@ -84,35 +105,21 @@ impl Workload {
     }
 }
 
-/// Istio's name for a destination that no Service is known for.
-pub const PASSTHROUGH_CLUSTER: &str = "PassthroughCluster";
-
-/// Istio's name for a port of the pod's application.
-#[derive(Clone, Copy, Debug)]
-pub struct InboundCluster(
-    /// The port.
-    pub u16,
-);
-
-impl fmt::Display for InboundCluster {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "inbound|{}||", self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Direction, Workload};
+    use super::{Direction, Edge, Workload};
+    use crate::telemetry::edge::ServiceName;
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
-    fn labels(direction: Direction) -> BTreeMap<String, String> {
+    fn labels(direction: Direction, edge: &Edge) -> BTreeMap<String, String> {
         let pod = Workload::of_this_pod(|name| match name {
             "REMORA_WORKLOAD_NAME" => Some("web".to_owned()),
             "POD_NAMESPACE" => Some("shop".to_owned()),
             "REMORA_CANONICAL_NAME" => Some(String::new()),
             _ => None,
         });
-        let list = pod.tcp_labels(direction);
+        let list = pod.tcp_labels(direction, edge);
         let map: BTreeMap<_, _> = list.iter().cloned().collect();
         assert_eq!(list.len(), map.len(), "no label twice");
         map
@@ -120,7 +127,7 @@ mod tests {
 
     #[test]
     fn our_side_is_the_environment_and_the_other_is_unknown() {
-        let outbound = labels(Direction::Outbound);
+        let outbound = labels(Direction::Outbound, &Edge::past_services(None));
         for (key, value) in [
             ("reporter", "source"),
             ("source_workload", "web"),
@@ -132,7 +139,7 @@ mod tests {
         ] {
             assert_eq!(outbound[key], value, "{key}");
         }
-        let inbound = labels(Direction::Inbound);
+        let inbound = labels(Direction::Inbound, &Edge::from(None));
         for (key, value) in [
             ("reporter", "destination"),
             ("source_workload", "unknown"),
@@ -145,9 +152,37 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_of_the_other_end_is_told() {
+        let workload = Arc::new(Workload::known("cart-v2", "stock", Some("cart"), None));
+        let service =
+            ServiceName { host: "cart.stock".into(), name: "cart".into(), namespace: "stock".into() };
+        let outbound =
+            labels(Direction::Outbound, &Edge::to_service(service.into(), Some(Arc::clone(&workload))));
+        for (key, value) in [
+            ("source_workload", "web"),
+            ("destination_workload", "cart-v2"),
+            ("destination_workload_namespace", "stock"),
+            ("destination_canonical_service", "cart"),
+            ("destination_canonical_revision", "latest"),
+            ("destination_service", "cart.stock"),
+            ("destination_service_name", "cart"),
+            ("destination_service_namespace", "stock"),
+        ] {
+            assert_eq!(outbound[key], value, "{key}");
+        }
+        let inbound = labels(Direction::Inbound, &Edge::from(Some(workload)));
+        assert_eq!((&*inbound["source_workload"], &*inbound["destination_workload"]), ("cart-v2", "web"));
+        assert_eq!(
+            labels(Direction::Outbound, &Edge::to_nowhere())["destination_service_name"],
+            "BlackHoleCluster"
+        );
+    }
+
+    #[test]
     fn both_directions_have_the_same_labels() {
-        let keys = |direction| labels(direction).into_keys().collect::<Vec<_>>();
-        assert_eq!(keys(Direction::Inbound), keys(Direction::Outbound));
-        assert_eq!(keys(Direction::Inbound).len(), 22);
+        let keys = |direction, edge| labels(direction, &edge).into_keys().collect::<Vec<_>>();
+        let inbound = keys(Direction::Inbound, Edge::from(None));
+        assert_eq!(inbound, keys(Direction::Outbound, Edge::past_services(None)));
+        assert_eq!(inbound.len(), 22);
     }
 }

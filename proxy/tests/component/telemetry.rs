@@ -5,8 +5,6 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 
-use proxy::telemetry::workload::PASSTHROUGH_CLUSTER;
-
 use crate::support::{INBOUND, Log, OUTBOUND, Proxy, Seen, eventually, next};
 
 #[test]
@@ -36,7 +34,7 @@ fn a_line_tells_where_a_connection_went() {
             ("upstream_host", &destination),
             ("upstream_local_address", &addresses.2.to_string()),
             ("reporter", if way.inbound { "destination" } else { "source" }),
-            ("upstream_cluster", if way.inbound { &inbound_cluster } else { PASSTHROUGH_CLUSTER }),
+            ("upstream_cluster", if way.inbound { &inbound_cluster } else { "PassthroughCluster" }),
         ] {
             assert_eq!(line[key], value, "{key} of {line}");
         }

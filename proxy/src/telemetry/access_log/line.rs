@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::direction::Direction;
+use crate::telemetry::edge::Cluster;
 
 /// What is recorded of a connection.
 pub(in crate::telemetry) struct Line {
@@ -18,7 +19,7 @@ pub(in crate::telemetry) struct Line {
     pub(in crate::telemetry) direction: Direction,
     pub(in crate::telemetry) downstream_remote: SocketAddr,
     pub(in crate::telemetry) original_dst: SocketAddr,
-    pub(in crate::telemetry) cluster: String,
+    pub(in crate::telemetry) cluster: Option<Cluster>,
     pub(in crate::telemetry) upstream_local: Option<SocketAddr>,
     pub(in crate::telemetry) upstream_host: Option<SocketAddr>,
     pub(in crate::telemetry) bytes_received: u64,
@@ -51,7 +52,7 @@ struct Json<'a> {
     request_id: Option<&'a str>,
     authority: Option<&'a str>,
     upstream_host: Option<SocketAddr>,
-    upstream_cluster: &'a str,
+    upstream_cluster: Option<String>,
     upstream_local_address: Option<SocketAddr>,
     downstream_local_address: SocketAddr,
     downstream_remote_address: SocketAddr,
@@ -88,7 +89,7 @@ impl Line {
             request_id: None,
             authority: None,
             upstream_host: self.upstream_host,
-            upstream_cluster: &self.cluster,
+            upstream_cluster: self.cluster.as_ref().map(Cluster::to_string),
             upstream_local_address: self.upstream_local,
             // Envoy shows the restored address here, not the listener's.
             downstream_local_address: self.original_dst,

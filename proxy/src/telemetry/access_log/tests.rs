@@ -7,6 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::{AccessLog, Format, Line, QUEUE, Settings};
 use crate::direction::Direction;
+use crate::telemetry::edge::Cluster;
 use crate::telemetry::metrics::Metrics;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -18,7 +19,7 @@ fn line(port: u16) -> Box<Line> {
         direction: Direction::Inbound,
         downstream_remote: "192.0.2.7:40000".parse().unwrap(),
         original_dst: (([192, 0, 2, 1]), port).into(),
-        cluster: format!("inbound|{port}||"),
+        cluster: Some(Cluster::Inbound(port)),
         upstream_local: Some("127.0.0.6:50000".parse().unwrap()),
         upstream_host: None,
         bytes_received: 3,
