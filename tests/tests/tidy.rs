@@ -49,6 +49,15 @@ fn files_are_small_and_say_what_they_are() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+/// The data path's time is `Instant`, which no jump of the wall clock moves: nothing of a connection's life can depend on
+/// what the clock says.
+#[test]
+fn the_proxy_reads_the_wall_clock_for_the_access_log_alone() {
+    let reads = |file: &PathBuf| fs::read_to_string(file).expect("a source file").contains("SystemTime::now");
+    let files: Vec<_> = rust_files(&root().join("proxy/src")).into_iter().filter(reads).collect();
+    assert_eq!(files, [root().join("proxy/src/telemetry/session.rs")]);
+}
+
 #[test]
 fn the_contract_has_no_dependency() {
     let manifest = fs::read_to_string(root().join("api/Cargo.toml")).expect("api/Cargo.toml");

@@ -1,0 +1,11 @@
+//! What the proxy goes through in a cluster that has a bad day, each in namespaces with the real programs: it is killed,
+//! starved, frozen, flooded, and its network and its backends misbehave. Nothing of a user's is lost, and afterwards all is
+//! as before.
+
+mod backends;
+mod flood;
+mod killed;
+mod network;
+mod ports;
+mod starved;
+mod traffic;
