@@ -1,6 +1,7 @@
 //! What injection adds to a pod, and that it adds nothing elsewhere.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -47,8 +48,22 @@ fn a_job_completes() -> Result<()> {
     let template = json!({"metadata": {"labels": {"app": "once"}}, "spec": {"restartPolicy": "Never", "containers": [container]}});
     mesh.apply(&[json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once"}, "spec": {"backoffLimit": 0, "template": template}})])?;
     mesh.wait("job/once", "condition=Complete")?;
-    ensure!(mesh.pod("once")?.is_meshed(), "the job's pod is not meshed");
+    let pod = mesh.pod("once")?;
+    ensure!(pod.is_meshed(), "the job's pod is not meshed");
+    // The kubelet ends a native sidecar after the last container; from then on it is the proxy's time.
+    let log = mesh.kubectl(&["logs", &pod.name, "-c", api::pod::PROXY_CONTAINER])?;
+    let (told, ended) = (logged(&log, "SIGTERM")?, logged(&log, "proxy ends")?);
+    let took = ended.duration_since(told)?;
+    ensure!(took <= Duration::from_secs(1), "it took the proxy {took:?} to end\n{log}");
     Ok(())
+}
+
+/// When the line with `words` was logged.
+fn logged(log: &str, words: &str) -> Result<SystemTime> {
+    let line =
+        log.lines().find(|line| line.contains(words)).with_context(|| format!("no {words:?} in\n{log}"))?;
+    let time = line.split_whitespace().next().context("a time")?;
+    humantime::parse_rfc3339(time).with_context(|| format!("no time in {line:?}"))
 }
 
 #[test]

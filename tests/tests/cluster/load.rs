@@ -1,45 +1,64 @@
-//! Rollout, scaling and deletion under load lose nothing: neither with the mesh nor in the control run without it.
+//! Rollout, scaling and deletion under load lose nothing: not with the mesh, in either form of the sidecar, nor in the control
+//! run without it.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 use tests::cluster::{Load, LoadResult, Namespace, Pod, Protocol, eventually, service, workload};
 
 const REPLICAS: u32 = 3;
 
 #[test]
 fn changes_under_load_lose_no_request() -> Result<()> {
-    let (mesh, control) = (Namespace::meshed("load")?, Namespace::plain("load-plain")?);
-    for namespace in [&mesh, &control] {
+    let runs = [
+        ("native", Namespace::meshed("load")?, Some("true")),
+        ("legacy", Namespace::meshed("load-legacy")?, Some("false")),
+        ("without the mesh", Namespace::plain("load-plain")?, None),
+    ];
+    for (_, namespace, native) in &runs {
         namespace.apply(&[
-            workload("server", REPLICAS, None),
+            in_form(workload("server", REPLICAS, None), *native),
             service("server", "server", false),
-            workload("client", 1, None),
+            in_form(workload("client", 1, None), *native),
         ])?;
     }
-    for namespace in [&mesh, &control] {
+    for (_, namespace, _) in &runs {
         namespace.rolled_out("server")?;
         namespace.rolled_out("client")?;
     }
-    // Side by side, so that both see the same machine.
-    let (mesh, control) = std::thread::scope(|scope| {
-        let control = scope.spawn(|| run(&control));
-        (run(&mesh), control.join())
+    // Side by side, so that all see the same machine.
+    let results = std::thread::scope(|scope| {
+        let threads =
+            runs.each_ref().map(|(_, namespace, native)| scope.spawn(move || run(namespace, *native)));
+        threads.map(|thread| thread.join().ok().context("the thread of a run").flatten())
     });
-    let (mesh, control) = (mesh?, control.ok().context("the control run's thread")??);
-    println!("with the mesh: {:?}; without: {:?}", mesh.codes, control.codes);
-    for (result, name) in [(&mesh, "with the mesh"), (&control, "without")] {
+    let mut lost = Vec::new();
+    for ((name, ..), result) in runs.iter().zip(results) {
+        let result = result.context(*name)?;
+        println!("{name}: {:?}", result.codes);
         ensure!(result.calls() > 500, "{name}: only {} calls, the load did not run", result.calls());
+        if result.lost() > 0 {
+            lost.push(format!("{name}: {:?}", result.codes));
+        }
     }
-    ensure!(mesh.lost() == 0, "with the mesh {:?}, without {:?}", mesh.codes, control.codes);
-    ensure!(control.lost() == 0, "the control run itself lost requests: {:?}", control.codes);
+    ensure!(lost.is_empty(), "{lost:?}");
     Ok(())
 }
 
+/// The same Deployment, with its sidecar as a native one or not.
+fn in_form(mut workload: Value, native: Option<&str>) -> Value {
+    if let Some(native) = native {
+        workload["spec"]["template"]["metadata"]["annotations"] =
+            json!({ api::annotations::NATIVE_SIDECAR: native });
+    }
+    workload
+}
+
 /// Changes everything that a Deployment can have changed while a client calls with a connection per request.
-fn run(namespace: &Namespace) -> Result<LoadResult> {
+fn run(namespace: &Namespace, native: Option<&str>) -> Result<LoadResult> {
     let client = namespace.pod("client")?;
-    ensure!(client.is_meshed() == (namespace.name == "load"), "{:?}", client.containers());
+    ensure!(client.is_meshed() == native.is_some(), "{:?}", client.containers());
     Load::one_connection(Protocol::Http, "server", false).until_answered(&client, 2)?;
     std::thread::scope(|scope| {
         let time = Duration::from_secs(55);
