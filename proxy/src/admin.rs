@@ -56,6 +56,14 @@ pub struct Admin {
     redirect_report: PathBuf,
 }
 
+/// What the ports answer besides health.
+pub struct Pages {
+    /// All that the port for metrics answers.
+    pub metrics: Router,
+    /// What the port for administration answers besides health and the report of init-redirect.
+    pub administration: Router,
+}
+
 impl Admin {
     /// Binds all ports.
     pub fn bind(settings: &Settings) -> Result<Self, ListenError> {
@@ -68,16 +76,17 @@ impl Admin {
         })
     }
 
-    /// Serves until it is dropped or one of the servers fails. `metrics` is all that the port for metrics answers.
+    /// Serves until it is dropped or one of the servers fails.
     pub async fn serve(
         self,
         readiness: Readiness,
-        metrics: Router,
+        pages: Pages,
         probes: CapturedProbes,
         shutdown: Shutdown,
     ) -> std::io::Result<()> {
         let health = runtime::admin::health(readiness);
-        let administration = health.clone().merge(redirect(self.redirect_report));
+        let Pages { metrics, administration } = pages;
+        let administration = administration.merge(health.clone()).merge(redirect(self.redirect_report));
         let mut servers = JoinSet::new();
         for (listeners, router) in
             [(self.readiness, health.clone()), (self.metrics, metrics), (self.administration, administration)]

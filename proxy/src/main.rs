@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use proxy::app::{App, Event, Surroundings};
+use proxy::config_dump::{self, Effective};
 use proxy::control_socket::{self, Request};
 use proxy::{config, net::original_dst::Kernel, telemetry::workload::Workload, wait};
 use runtime::shutdown::Signals;
@@ -23,9 +24,13 @@ struct Cli {
     run: config::Args,
 }
 
+/// The subcommand whose options are also those of no subcommand.
+const RUN: &str = "run";
+
 #[derive(Subcommand)]
 enum Command {
     /// Run the proxy (also without a subcommand)
+    #[command(name = RUN)]
     Run(Box<config::Args>),
     /// Tell the running proxy to begin its inbound drain; returns when it has
     Drain(control_socket::Settings),
@@ -41,13 +46,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let options = config_dump::effective(matches.subcommand_matches(RUN).unwrap_or(&matches));
     let done = match cli.command {
         Some(Command::Drain(socket)) => ask(&socket, &Request::Drain),
         Some(Command::Logging { filter, socket }) => ask(&socket, &Request::Logging(filter)),
         Some(Command::Wait(settings)) => wait::until_ready(&settings).map_err(Into::into),
-        Some(Command::Run(args)) => run(*args),
-        None => run(cli.run),
+        Some(Command::Run(args)) => run(*args, options),
+        None => run(cli.run, options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -68,7 +75,7 @@ fn ask(socket: &control_socket::Settings, request: &Request) -> anyhow::Result<(
     Ok(())
 }
 
-fn run(args: config::Args) -> anyhow::Result<()> {
+fn run(args: config::Args, options: Vec<Effective>) -> anyhow::Result<()> {
     let log = runtime::log::init(&args.log, &[])?;
     let descriptors = raise_descriptor_limit();
     let app = App::bind(args.try_into()?)?;
@@ -79,6 +86,7 @@ fn run(args: config::Args) -> anyhow::Result<()> {
         descriptors,
         access_log: std::io::stdout(),
         log,
+        options,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(async {

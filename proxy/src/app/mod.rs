@@ -17,11 +17,12 @@ use runtime::readiness::Readiness;
 use runtime::shutdown;
 use tokio::sync::{Notify, mpsc};
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, Pages};
 use crate::app_metrics::Scraper;
 use crate::app_probes;
 use crate::application::Client;
 use crate::config::Config;
+use crate::config_dump::{self, Effective};
 use crate::control_socket::{self, Answer, ControlError, ControlSocket, Request};
 use crate::direction::Direction;
 use crate::drain::{Drain, Exit};
@@ -99,6 +100,8 @@ pub struct Surroundings<W> {
     pub access_log: W,
     /// Changes what is logged.
     pub log: LogHandle,
+    /// The options, to be shown.
+    pub options: Vec<Effective>,
 }
 
 impl App {
@@ -154,12 +157,15 @@ impl App {
         let (workers, failed) = Worker::start_all(listeners, stories, &closing).map_err(AppError::Thread)?;
         accepting.holds();
 
-        let metrics_port = metrics_port(&config, registry, &metrics);
+        let pages = Pages {
+            metrics: metrics_page(&config, registry, &metrics),
+            administration: config_dump::page(surroundings.options),
+        };
         let lifecycle = Lifecycle { drain: Drain::new(config.drain.clone()), closing, metrics, accepting };
         let (_keep, never) = shutdown::channel();
         let exit = tokio::select! {
             exit = lifecycle.run(events) => Ok(exit),
-            ended = admin.serve(readiness, metrics_port, captured, never) => {
+            ended = admin.serve(readiness, pages, captured, never) => {
                 Err(AppError::Admin(ended.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())))
             }
             error = failed => Err(AppError::Worker(error)),
@@ -174,7 +180,7 @@ impl App {
 }
 
 /// What the port for metrics answers: the proxy's metrics, and what it asks of the application for kubelet and scrapers.
-fn metrics_port(config: &Config, registry: runtime::metrics::Metrics, metrics: &Metrics) -> axum::Router {
+fn metrics_page(config: &Config, registry: runtime::metrics::Metrics, metrics: &Metrics) -> axum::Router {
     let client = Client::new(&config.application);
     let scraper = Scraper::new(&config.app_metrics, client.clone(), registry.clone(), metrics.clone());
     runtime::admin::metrics(registry, &[admin::METRICS_PATH])

@@ -99,7 +99,7 @@ pub(crate) fn ask(proxy: &Proxy, path: &str, headers: &[&str]) -> Option<Answer>
     ask_at((Ipv4Addr::LOCALHOST, port).into(), path, headers)
 }
 
-fn ask_at(address: SocketAddr, path: &str, headers: &[&str]) -> Option<Answer> {
+pub(crate) fn ask_at(address: SocketAddr, path: &str, headers: &[&str]) -> Option<Answer> {
     let mut stream = patient(TcpStream::connect(address).expect("an open port"));
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     write!(stream, "GET {path} HTTP/1.0\r\n{headers}\r\n").unwrap();

@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
+use crate::app::ask_at;
 use crate::support::{INBOUND, Seen, next, patient, unused_port};
 
 fn proxy(arguments: &[&str]) -> Command {
@@ -134,6 +135,7 @@ struct Running {
     child: Child,
     log: Option<BufReader<ChildStderr>>,
     outbound: SocketAddr,
+    administration: SocketAddr,
 }
 
 impl Running {
@@ -149,9 +151,13 @@ impl Running {
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut starts = String::new();
         log.read_line(&mut starts).unwrap();
-        let outbound = starts.split("outbound: [").nth(1).and_then(|rest| rest.split([',', ']']).next());
-        let outbound = outbound.and_then(|address| address.parse().ok()).expect(&starts);
-        let mut running = Self { child, log: Some(log), outbound };
+        let first_of = |purpose: &str| {
+            let listed = starts.split(&format!("{purpose}: [")).nth(1)?;
+            listed.split([',', ']']).next()?.parse().ok()
+        };
+        let [outbound, administration] =
+            ["outbound", "administration"].map(|purpose| first_of(purpose).expect(&starts));
+        let mut running = Self { child, log: Some(log), outbound, administration };
         assert!(running.says(&["is ready"]), "it starts");
         running
     }
@@ -205,6 +211,30 @@ fn what_a_running_proxy_logs_is_changed_by_a_command() {
     let (done, said) = logging(&["loud"]);
     assert!(!done && said.contains("\"loud\"") && said.contains("allowed are"), "{said}");
     assert_eq!(logging(&[]), (true, "debug\n".to_owned()));
+}
+
+#[test]
+fn what_it_runs_with_is_shown_with_its_source() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("proxy.sock");
+    let socket = socket.to_str().unwrap();
+    for subcommand in [&[][..], &["run"]] {
+        let mut command = proxy(subcommand);
+        command.env("REMORA_CONNECT_TIMEOUT", "7s");
+        let running = Running::start(command, socket);
+        let answer = ask_at(running.administration, "/config_dump", &[]).expect("an answer");
+        let dump: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        let option = |name: &str| {
+            let options = dump["options"].as_array().unwrap();
+            options.iter().find(|option| option["option"] == name).cloned().expect(name)
+        };
+        assert_eq!(dump["version"], env!("CARGO_PKG_VERSION"));
+        let timeout = option("--connect-timeout");
+        assert_eq!((&timeout["value"], &timeout["source"]), (&"7s".into(), &"environment".into()));
+        let path = option("--control-socket");
+        assert_eq!((&path["value"], &path["source"]), (&socket.into(), &"command-line".into()));
+        assert_eq!(option("--workers")["source"], "default");
+    }
 }
 
 #[test]

@@ -173,6 +173,7 @@ impl Proxy {
             descriptors: 20_000,
             access_log: output,
             log: LOG.clone(),
+            options: Vec::new(),
         };
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
