@@ -33,12 +33,12 @@ impl Inbound {
     /// Carries a connection until it has ended. Its account is open when this returns, before the future is polled, so
     /// that a drain which begins now waits for it.
     pub fn serve(self: Arc<Self>, accepted: Accepted) -> impl Future<Output = ()> + Send {
-        let Accepted { client, peer, original_dst } = accepted;
+        let Accepted { client, pair, original_dst } = accepted;
         let is_probe = original_dst.port() == probe::PORT;
-        let session = (!is_probe).then(|| self.reporter.open(peer, original_dst.address()));
+        let session = (!is_probe).then(|| self.reporter.open(pair, original_dst.address()));
         async move {
             match session {
-                None => self.probes.answer(client, peer),
+                None => self.probes.answer(client, pair.remote),
                 Some(session) => {
                     tcp::forward(client, ToApplication { inbound: &self, to: original_dst }, session).await;
                 }

@@ -31,8 +31,8 @@ impl Outbound {
     /// Carries a connection until it has ended. Its account is open when this returns, before the future is polled, so
     /// that a drain which begins now waits for it.
     pub fn serve(self: Arc<Self>, accepted: Accepted) -> impl Future<Output = ()> + Send {
-        let Accepted { client, peer, original_dst } = accepted;
-        let session = self.reporter.open(peer, original_dst.address());
+        let Accepted { client, pair, original_dst } = accepted;
+        let session = self.reporter.open(pair, original_dst.address());
         async move {
             tcp::forward(client, ToDestination { outbound: &self, to: original_dst }, session).await;
         }

@@ -5,6 +5,7 @@
 use crate::net::dial::DialError;
 use crate::net::leg::Leg;
 use crate::net::relay::{Broken, relay};
+use crate::telemetry::connections::{Side, Silence};
 use crate::telemetry::session::{End, Session};
 
 /// The way to the other end of a connection.
@@ -18,7 +19,7 @@ pub(crate) trait Upstream {
 ///
 /// The client's handshake is over already, so a failed dial can only be shown as a reset: at once, and without a byte,
 /// which is how a refused connection looks to most programs.
-pub(crate) async fn forward(client: Leg, mut upstream: impl Upstream, mut session: Box<Session>) {
+pub(crate) async fn forward(client: Leg, mut upstream: impl Upstream, session: Session) {
     let dialed = tokio::select! {
         dialed = upstream.dial(&session) => dialed,
         error = client.broken() => return session.close(client_broken(&error)),
@@ -30,15 +31,32 @@ pub(crate) async fn forward(client: Leg, mut upstream: impl Upstream, mut sessio
     if let (Ok(local), Ok(host)) = (server.stream().local_addr(), server.stream().peer_addr()) {
         session.connected(local, host);
     }
-    match relay(&client, &server, |bytes| session.received(bytes), |bytes| session.sent(bytes)).await {
-        Ok(()) => {
-            client.finish();
-            server.finish();
-            session.close(End::COMPLETE);
-        }
-        Err(Broken::Client(error)) => session.close(client_broken(&error)),
-        Err(Broken::Server(error)) => session.close(server_broken(&error)),
+    let relayed = relay(&client, &server, |bytes| session.received(bytes), |bytes| session.sent(bytes));
+    let end = tokio::select! {
+        biased;
+        ended = relayed => match ended {
+            Ok(()) => End::COMPLETE,
+            Err(Broken::Client(error)) => client_broken(&error),
+            Err(Broken::Server(error)) => server_broken(&error),
+        },
+        silence = session.given_up() => given_up(&silence),
+    };
+    if end == End::COMPLETE {
+        client.finish();
+        server.finish();
     }
+    session.close(end);
+}
+
+/// The peer is no longer there, which the kernel alone would say a quarter of an hour later.
+fn given_up(silence: &Silence) -> End {
+    let Silence { side, lasts } = silence;
+    let flags = match side {
+        Side::Client => "DC",
+        Side::Server => "UC",
+    };
+    let details = format!("{}: silent for {} s with data on the way to it", side.name(), lasts.as_secs());
+    End { flags, details: Some(details.into()), failure: None }
 }
 
 /// Envoy's `DC`: downstream connection termination.

@@ -35,7 +35,8 @@ use crate::net::original_dst::{Network, Rules};
 use crate::outbound::Outbound;
 use crate::probe::{self, Probes};
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::session::Reporter;
+use crate::telemetry::connections::Connections;
+use crate::telemetry::session::{Books, Reporter};
 use crate::telemetry::workload::Workload;
 use crate::telemetry::{Acceptance, metrics::Metrics};
 pub use lifecycle::Event;
@@ -142,6 +143,7 @@ impl App {
         let (probes, captured) = probe::channel();
         let ended = Arc::new(Notify::new());
         let closing = Closing::new(Arc::clone(&ended));
+        let connections = Connections::new(config.workers);
         let capacity = Capacity::new(&config.capacity, surroundings.descriptors);
         for direction in Direction::BOTH {
             metrics.limited_to(direction, capacity.of(direction));
@@ -151,9 +153,14 @@ impl App {
             network: surroundings.network,
             capacity,
             workload: surroundings.workload,
-            metrics: metrics.clone(),
+            books: Books {
+                metrics: metrics.clone(),
+                access_log: log,
+                connections: connections.clone(),
+                ended,
+            },
         }
-        .stories(log, probes, ended);
+        .stories(probes);
         let (workers, failed) = Worker::start_all(listeners, stories, &closing).map_err(AppError::Thread)?;
         accepting.holds();
 
@@ -225,16 +232,13 @@ struct Wiring<'a> {
     network: Arc<dyn Network>,
     capacity: Capacity,
     workload: Workload,
-    metrics: Metrics,
+    books: Books,
 }
 
 impl Wiring<'_> {
-    fn stories(&self, log: AccessLog, probes: Probes, ended: Arc<Notify>) -> Stories {
+    fn stories(self, probes: Probes) -> Stories {
         let dialer = Dialer::new(&self.config.dial);
-        let reporter = |direction| {
-            let (log, ended) = (log.clone(), Arc::clone(&ended));
-            Arc::new(Reporter::new(direction, &self.workload, &self.metrics, log, ended))
-        };
+        let reporter = |direction| Arc::new(Reporter::new(direction, &self.workload, self.books.clone()));
         Stories {
             inbound: Arc::new(Inbound::new(dialer.clone(), reporter(Direction::Inbound), probes)),
             inbound_gate: self.gate(Direction::Inbound),
@@ -253,7 +257,7 @@ impl Wiring<'_> {
             },
             network: Arc::clone(&self.network),
             capacity: self.capacity,
-            telemetry: Acceptance::new(direction, self.metrics.clone()),
+            telemetry: Acceptance::new(direction, self.books.metrics.clone()),
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::capacity::Capacity;
 use super::leg::Leg;
 use super::original_dst::{Network, OriginalDst, Rules};
-use crate::telemetry::Acceptance;
+use crate::telemetry::{Acceptance, connections::Pair};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -32,8 +32,8 @@ const BACKLOG: usize = 4096;
 pub struct Accepted {
     /// The client's side.
     pub client: Leg,
-    /// The client's address.
-    pub peer: SocketAddr,
+    /// The addresses of its socket, ours as the redirect left it.
+    pub pair: Pair,
     /// Where it wanted to go.
     pub original_dst: OriginalDst,
 }
@@ -135,12 +135,15 @@ impl Acceptor {
 impl Gate {
     fn admit(&self, client: TcpStream, peer: SocketAddr) -> Option<Accepted> {
         match OriginalDst::of(&client, &self.rules, self.network.as_ref()) {
-            Ok(original_dst) if self.is_full_for(original_dst) => {
+            Ok((original_dst, _)) if self.is_full_for(original_dst) => {
                 let limit = self.capacity.of(self.rules.direction);
                 self.telemetry.refused("limit", peer, &format_args!("more than {limit} connections at once"));
                 None
             }
-            Ok(original_dst) => Some(Accepted { client: Leg::new(client), peer, original_dst }),
+            Ok((original_dst, local)) => {
+                let pair = Pair { local, remote: peer };
+                Some(Accepted { client: Leg::new(client), pair, original_dst })
+            }
             Err(refusal) => {
                 self.telemetry.refused(refusal.reason(), peer, &refusal);
                 None
@@ -253,7 +256,7 @@ mod tests {
             acceptor.survive(&errno.into()).await;
             assert_eq!(first.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset, "{errno}");
             let accepted = acceptor.next().await;
-            assert_eq!(accepted.peer, second.local_addr().unwrap(), "{errno}");
+            assert_eq!(accepted.pair.remote, second.local_addr().unwrap(), "{errno}");
             assert!(acceptor.spare.is_some(), "{errno}");
         }
     }
@@ -265,7 +268,7 @@ mod tests {
         let survived = acceptor.survive(&error);
         tokio::time::timeout(std::time::Duration::from_secs(10), survived).await.expect("nobody is awaited");
         let later = std::net::TcpStream::connect(address).unwrap();
-        assert_eq!(acceptor.next().await.peer, later.local_addr().unwrap());
+        assert_eq!(acceptor.next().await.pair.remote, later.local_addr().unwrap());
         assert!(acceptor.spare.is_some());
     }
 

@@ -29,11 +29,16 @@ impl OriginalDst {
         self.0.port()
     }
 
-    /// Asks the kernel about an accepted connection, straight after accept: a deleted conntrack entry cannot be asked.
-    pub(crate) fn of(stream: &TcpStream, rules: &Rules, network: &dyn Network) -> Result<Self, Refusal> {
+    /// Asks the kernel about an accepted connection, straight after accept: a deleted conntrack entry cannot be asked. Gives
+    /// the socket's own address, too, which had to be asked for.
+    pub(crate) fn of(
+        stream: &TcpStream,
+        rules: &Rules,
+        network: &dyn Network,
+    ) -> Result<(Self, SocketAddr), Refusal> {
         let local = stream.local_addr().map_err(Refusal::Unreadable)?;
         let original = network.original_dst(stream, local).map_err(Refusal::Unreadable)?;
-        rules.judge(original, local, network).map(Self)
+        Ok((Self(rules.judge(original, local, network)?), local))
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod acceptance;
 pub mod access_log;
+pub mod connections;
 pub mod edge;
 pub mod metrics;
 mod scrape;

@@ -4,19 +4,31 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Instant, SystemTime};
 
 use tokio::sync::Notify;
 
 use runtime::metrics::types::gauge::Gauge;
 
 use super::access_log::{AccessLog, Line};
+use super::connections::{Connection, Connections, Pair, Protocol, RelayMode, Side, Silence};
 use super::edge::{Cluster, Edge};
 use super::metrics::{Metrics, NO_FLAGS, Series};
 use super::workload::{Labels, Workload};
 use crate::direction::Direction;
+
+/// Where accounts are kept; clones are the same place.
+#[derive(Clone)]
+pub struct Books {
+    /// Counters.
+    pub metrics: Metrics,
+    /// Takes a line for each connection that has ended.
+    pub access_log: AccessLog,
+    /// Shows those that have not.
+    pub connections: Connections,
+    /// Notified when one has ended.
+    pub ended: Arc<Notify>,
+}
 
 /// Edges of one direction that have series of their own; four families of about a kilobyte each.
 const MOST_EDGES: usize = 2000;
@@ -25,59 +37,40 @@ const MOST_EDGES: usize = 2000;
 pub struct Reporter {
     direction: Direction,
     workload: Workload,
-    metrics: Metrics,
     open: Gauge,
     /// Of connections that ended before it was known where they go.
     unknown: Arc<Series>,
     /// What edges have; several of them may have the same labels, and a new configuration brings new edges.
     series: Mutex<HashMap<Labels, Arc<Series>>>,
-    access_log: AccessLog,
-    ended: Arc<Notify>,
+    books: Books,
 }
 
 impl Reporter {
-    /// Accounts go to `metrics` and `access_log`; `ended` is notified when one is closed.
-    pub fn new(
-        direction: Direction,
-        workload: &Workload,
-        metrics: &Metrics,
-        access_log: AccessLog,
-        ended: Arc<Notify>,
-    ) -> Self {
+    /// Keeps its accounts in `books`.
+    pub fn new(direction: Direction, workload: &Workload, books: Books) -> Self {
         let nobody = match direction {
             Direction::Inbound => Edge::from(None),
             Direction::Outbound => Edge::past_services(None),
         };
         let labels = workload.tcp_labels(direction, &nobody);
-        let unknown = Arc::new(Series::new(metrics, labels.clone()));
+        let unknown = Arc::new(Series::new(&books.metrics, labels.clone()));
         Self {
             direction,
             workload: workload.clone(),
-            metrics: metrics.clone(),
-            open: metrics.open_gauge(direction),
+            open: books.metrics.open_gauge(direction),
             series: Mutex::new(HashMap::from([(labels, Arc::clone(&unknown))])),
             unknown,
-            access_log,
-            ended,
+            books,
         }
     }
 
-    /// A connection from `peer` to `original_dst` begins.
-    ///
-    /// Boxed, since each future that it is moved through would keep a place for all of it.
-    pub(crate) fn open(self: &Arc<Self>, peer: SocketAddr, original_dst: SocketAddr) -> Box<Session> {
+    /// The connection of the socket `client` to `original_dst` begins.
+    pub(crate) fn open(self: &Arc<Self>, client: Pair, original_dst: SocketAddr) -> Session {
         self.open.inc();
-        Box::new(Session {
-            reporter: Arc::clone(self),
-            peer,
-            original_dst,
-            sent_to: OnceLock::new(),
-            started: (SystemTime::now(), Instant::now()),
-            upstream: None,
-            received: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
-            end: End::CUT,
-        })
+        let connection = self.books.connections.enter(self.direction, client, original_dst);
+        let account =
+            Account { reporter: Arc::clone(self), connection, series: OnceLock::new(), end: End::CUT };
+        Session(Box::new(account))
     }
 
     fn series(&self, edge: &Edge) -> Arc<Series> {
@@ -91,10 +84,10 @@ impl Reporter {
             return Arc::clone(series);
         }
         if known.len() >= MOST_EDGES {
-            self.metrics.edge_unnamed(self.direction);
+            self.books.metrics.edge_unnamed(self.direction);
             return Arc::clone(&self.unknown);
         }
-        let series = Arc::new(Series::new(&self.metrics, labels.clone()));
+        let series = Arc::new(Series::new(&self.books.metrics, labels.clone()));
         known.insert(labels, Arc::clone(&series));
         series
     }
@@ -119,103 +112,112 @@ impl End {
     const CUT: Self = Self { flags: "LR", details: Some(Cow::Borrowed("proxy ended")), failure: None };
 }
 
-/// An open account.
-pub(crate) struct Session {
+/// An open account. Boxed, since each future that it is moved through would keep a place for all of it.
+pub(crate) struct Session(Box<Account>);
+
+struct Account {
     reporter: Arc<Reporter>,
-    peer: SocketAddr,
-    original_dst: SocketAddr,
-    sent_to: OnceLock<SentTo>,
-    started: (SystemTime, Instant),
-    upstream: Option<Upstream>,
-    received: AtomicU64,
-    sent: AtomicU64,
+    connection: Arc<Connection>,
+    /// Of the edge, once it is known.
+    series: OnceLock<Arc<Series>>,
     end: End,
-}
-
-/// Where the connection is sent, in the words of access log and metrics.
-struct SentTo {
-    cluster: Cluster,
-    series: Arc<Series>,
-}
-
-/// The addresses of the upstream connection.
-struct Upstream {
-    local: SocketAddr,
-    host: SocketAddr,
 }
 
 impl Session {
     /// It is known where the connection is sent, and what is at the other end. Only the first word counts, since
     /// metrics have then been told.
     pub(crate) fn sent_to(&self, cluster: Cluster, edge: &Edge) {
-        self.sent_to.get_or_init(|| {
-            let series = self.reporter.series(edge);
+        self.0.series.get_or_init(|| {
+            let series = self.0.reporter.series(edge);
             series.opened.inc();
-            SentTo { cluster, series }
+            self.0.connection.sent_to(cluster);
+            series
         });
     }
 
     fn series(&self) -> &Series {
-        self.sent_to.get().map_or(&self.reporter.unknown, |sent_to| &sent_to.series)
+        self.0.series.get().unwrap_or(&self.0.reporter.unknown)
     }
 
     /// The upstream connection was made.
-    pub(crate) fn connected(&mut self, local: SocketAddr, host: SocketAddr) {
-        self.upstream = Some(Upstream { local, host });
+    pub(crate) fn connected(&self, local: SocketAddr, host: SocketAddr) {
+        self.0.connection.connected(Pair { local, remote: host });
+    }
+
+    /// What is spoken has become known.
+    #[expect(dead_code, reason = "detection tells it, which comes next")]
+    pub(crate) fn detected(&self, protocol: Protocol) {
+        self.0.connection.detected(protocol);
+    }
+
+    /// From now on bytes are carried this way.
+    #[expect(dead_code, reason = "the relay tells it, which comes next")]
+    pub(crate) fn relayed(&self, mode: RelayMode) {
+        self.0.connection.relayed(mode);
     }
 
     /// Bytes came from the client and were passed on.
     pub(crate) fn received(&self, bytes: usize) {
-        add(&self.received, &self.series().received, bytes);
+        let bytes = bytes as u64;
+        self.0.connection.add_received(bytes);
+        self.series().received.inc_by(bytes);
     }
 
     /// Bytes went to the client.
     pub(crate) fn sent(&self, bytes: usize) {
-        add(&self.sent, &self.series().sent, bytes);
+        let bytes = bytes as u64;
+        self.0.connection.add_sent(bytes);
+        self.series().sent.inc_by(bytes);
+    }
+
+    /// This side has ended its stream, and the other one was told.
+    #[expect(dead_code, reason = "the relay tells it, which comes next")]
+    pub(crate) fn half_closed(&self, side: Side) {
+        self.0.connection.ended(side);
+    }
+
+    /// Returns when the connection was given up, since a peer does not answer any more: both legs are to be reset.
+    pub(crate) fn given_up(&self) -> impl Future<Output = Silence> {
+        self.0.connection.given_up()
     }
 
     /// Closes the account.
-    pub(crate) fn close(mut self: Box<Self>, end: End) {
-        self.end = end;
+    pub(crate) fn close(mut self, end: End) {
+        self.0.end = end;
     }
 }
 
-fn add(own: &AtomicU64, total: &runtime::metrics::types::counter::Counter, bytes: usize) {
-    let bytes = bytes as u64;
-    own.fetch_add(bytes, Ordering::Relaxed);
-    total.inc_by(bytes);
-}
-
-impl Drop for Session {
+impl Drop for Account {
     fn drop(&mut self) {
-        let Reporter { direction, unknown, access_log, ended, open, .. } = self.reporter.as_ref();
-        let (cluster, series) = match self.sent_to.take() {
-            Some(SentTo { cluster, series }) => (Some(cluster), series),
-            None => {
-                unknown.opened.inc();
-                (None, Arc::clone(unknown))
-            }
-        };
+        let Reporter { direction, unknown, books, open, .. } = self.reporter.as_ref();
+        let connection = self.connection.as_ref();
+        let series = self.series.get().unwrap_or_else(|| {
+            unknown.opened.inc();
+            unknown
+        });
         series.closed(self.end.flags);
-        access_log.write(|| {
+        let (started, since) = connection.started;
+        let (bytes_received, bytes_sent) = connection.bytes();
+        books.access_log.write(|| {
             Box::new(Line {
-                started: self.started.0,
-                duration: self.started.1.elapsed(),
+                started,
+                duration: since.elapsed(),
                 direction: *direction,
-                downstream_remote: self.peer,
-                original_dst: self.original_dst,
-                cluster,
-                upstream_local: self.upstream.as_ref().map(|upstream| upstream.local),
-                upstream_host: self.upstream.as_ref().map(|upstream| upstream.host),
-                bytes_received: *self.received.get_mut(),
-                bytes_sent: *self.sent.get_mut(),
+                downstream_remote: connection.client.remote,
+                original_dst: connection.original_dst,
+                cluster: connection.cluster().cloned(),
+                upstream_local: connection.server().map(|server| server.local),
+                upstream_host: connection.server().map(|server| server.remote),
+                bytes_received,
+                bytes_sent,
                 flags: self.end.flags,
                 termination_details: self.end.details.take(),
                 transport_failure: self.end.failure.take(),
             })
         });
+        books.connections.leave(connection);
         // Last, so that whoever waits for the end of all finds everything said.
         open.dec();
-        ended.notify_one();
+        books.ended.notify_one();
     }
 }

@@ -1,0 +1,269 @@
+//! One carried connection as others see it while it lasts: who it joins, how far it is, how much went by; and the one thing
+//! that others can do to it, to give it up.
+//!
+//! Its worker writes and the administration reads, both without waiting: everything that changes is an atomic.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Place;
+use crate::direction::Direction;
+use crate::telemetry::edge::Cluster;
+
+/// The addresses of one socket.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Pair {
+    /// Ours.
+    pub local: SocketAddr,
+    /// The other end's.
+    pub remote: SocketAddr,
+}
+
+/// A side of a carried connection.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Side {
+    /// Who called.
+    Client,
+    /// Who was called.
+    Server,
+}
+
+impl Side {
+    /// As logs and labels name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// What is spoken on a connection, as far as its first bytes tell.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Protocol {
+    /// TLS, whatever is inside.
+    Tls,
+    /// HTTP/1.0 or 1.1.
+    Http1,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+    /// Anything else.
+    Opaque,
+}
+
+impl Protocol {
+    /// As logs and labels name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+            Self::Opaque => "opaque",
+        }
+    }
+}
+
+/// How bytes are carried.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum RelayMode {
+    /// Through the worker's buffer.
+    Copy,
+    /// Through a pipe of the kernel's.
+    Splice,
+}
+
+impl RelayMode {
+    /// As logs and labels name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Splice => "splice",
+        }
+    }
+}
+
+/// Why a connection was given up: this side answers nothing any more, although it was asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Silence {
+    /// Who.
+    pub side: Side,
+    /// Since when.
+    pub lasts: Duration,
+}
+
+const CONNECTED: u8 = 1;
+const CLIENT_ENDED: u8 = 2;
+const SERVER_ENDED: u8 = 4;
+const SPLICED: u8 = 8;
+const RELAYED: u8 = 16;
+
+/// A carried connection.
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) place: Place,
+    /// Whose listener accepted it.
+    pub direction: Direction,
+    /// The client's socket.
+    pub client: Pair,
+    /// Where the client wanted to go.
+    pub original_dst: SocketAddr,
+    /// When it was accepted.
+    pub started: (SystemTime, Instant),
+    cluster: OnceLock<Cluster>,
+    server: OnceLock<Pair>,
+    received: AtomicU64,
+    sent: AtomicU64,
+    progress: AtomicU8,
+    protocol: OnceLock<Protocol>,
+    given_up: AtomicBool,
+    ending: Mutex<Ending>,
+}
+
+#[derive(Debug, Default)]
+struct Ending {
+    silence: Option<Silence>,
+    waiting: Option<Waker>,
+}
+
+impl Connection {
+    pub(super) fn new(place: Place, direction: Direction, client: Pair, original_dst: SocketAddr) -> Self {
+        Self {
+            place,
+            direction,
+            client,
+            original_dst,
+            started: (SystemTime::now(), Instant::now()),
+            cluster: OnceLock::new(),
+            server: OnceLock::new(),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            progress: AtomicU8::new(0),
+            protocol: OnceLock::new(),
+            given_up: AtomicBool::new(false),
+            ending: Mutex::default(),
+        }
+    }
+
+    /// Unique in this process, and higher for whoever came later.
+    pub fn id(&self) -> u64 {
+        self.place.id
+    }
+
+    /// Where it is sent, once that is known.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.get()
+    }
+
+    /// The upstream socket, once it is connected.
+    pub fn server(&self) -> Option<Pair> {
+        self.server.get().copied()
+    }
+
+    /// Bytes that came from the client, and that went to it.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.received.load(Ordering::Relaxed), self.sent.load(Ordering::Relaxed))
+    }
+
+    /// What is spoken, once that is known.
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.protocol.get().copied()
+    }
+
+    /// How its bytes were carried last, once there were any.
+    pub fn relay_mode(&self) -> Option<RelayMode> {
+        let progress = self.progress.load(Ordering::Relaxed);
+        let mode = if progress & SPLICED == 0 { RelayMode::Copy } else { RelayMode::Splice };
+        (progress & RELAYED != 0).then_some(mode)
+    }
+
+    /// In a word.
+    pub fn state(&self) -> &'static str {
+        let progress = self.progress.load(Ordering::Relaxed);
+        match progress & (CLIENT_ENDED | SERVER_ENDED) {
+            0 if progress & CONNECTED == 0 => "connecting",
+            0 => "open",
+            CLIENT_ENDED => "client_half_closed",
+            SERVER_ENDED => "server_half_closed",
+            _ => "closing",
+        }
+    }
+
+    pub(in crate::telemetry) fn sent_to(&self, cluster: Cluster) {
+        // The first word stands, as in metrics.
+        let _ = self.cluster.set(cluster);
+    }
+
+    pub(in crate::telemetry) fn connected(&self, server: Pair) {
+        // A second connection would be a second server, which no connection has.
+        let _ = self.server.set(server);
+        self.progress.fetch_or(CONNECTED, Ordering::Relaxed);
+    }
+
+    pub(in crate::telemetry) fn add_received(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(in crate::telemetry) fn add_sent(&self, bytes: u64) {
+        self.sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(in crate::telemetry) fn ended(&self, side: Side) {
+        let bit = match side {
+            Side::Client => CLIENT_ENDED,
+            Side::Server => SERVER_ENDED,
+        };
+        self.progress.fetch_or(bit, Ordering::Relaxed);
+    }
+
+    pub(in crate::telemetry) fn detected(&self, protocol: Protocol) {
+        // The first word is the last: bytes of a protocol do not become another's.
+        let _ = self.protocol.set(protocol);
+    }
+
+    pub(in crate::telemetry) fn relayed(&self, mode: RelayMode) {
+        match mode {
+            RelayMode::Copy => {
+                self.progress.fetch_or(RELAYED, Ordering::Relaxed);
+                self.progress.fetch_and(!SPLICED, Ordering::Relaxed);
+            }
+            RelayMode::Splice => {
+                self.progress.fetch_or(RELAYED | SPLICED, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Tells whoever carries it to end it, from any thread. The first reason stands.
+    pub fn give_up(&self, silence: Silence) {
+        let waiting = {
+            let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+            ending.silence.get_or_insert(silence);
+            self.given_up.store(true, Ordering::Release);
+            ending.waiting.take()
+        };
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+
+    /// Returns when it was given up. Polled as often as bytes move, so a poll is one load; the lock is taken once.
+    pub(in crate::telemetry) async fn given_up(&self) -> Silence {
+        let mut registered: Option<Waker> = None;
+        std::future::poll_fn(|cx| {
+            let known = registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            if known && !self.given_up.load(Ordering::Acquire) {
+                return Poll::Pending;
+            }
+            let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(silence) = ending.silence {
+                return Poll::Ready(silence);
+            }
+            ending.waiting = Some(cx.waker().clone());
+            registered = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}

@@ -1,0 +1,132 @@
+//! The live table of carried connections, which the administration lists and the sweep of dead peers looks through.
+//!
+//! It is no account, and nothing is decided here. Invariant: workers do not wait for each other or for a reader. A connection is
+//! entered once and taken out once, by its own thread, into a part of the table that other workers do not use; a reader
+//! holds a part for no more than [`STRIDE`] entries.
+
+mod connection;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::direction::Direction;
+pub use connection::{Connection, Pair, Protocol, RelayMode, Side, Silence};
+
+/// Entries that a reader takes while it keeps a worker waiting: a few microseconds.
+const STRIDE: usize = 256;
+
+/// The table; clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Connections(Arc<Table>);
+
+#[derive(Debug)]
+struct Table {
+    last: AtomicU64,
+    /// One for each worker, by age.
+    parts: Box<[Part]>,
+}
+
+type Part = Mutex<BTreeMap<u64, Arc<Connection>>>;
+
+impl Connections {
+    /// For so many workers.
+    pub fn new(workers: usize) -> Self {
+        let parts = (0..workers.max(1)).map(|_| Part::default()).collect();
+        Self(Arc::new(Table { last: AtomicU64::new(0), parts }))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.parts.iter().map(|part| lock(part).len()).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.parts.iter().all(|part| lock(part).is_empty())
+    }
+
+    /// The oldest `most` connections that are younger than the one with the id `after` and are `wanted`, by age.
+    pub fn page(
+        &self,
+        after: u64,
+        most: usize,
+        wanted: impl Fn(&Connection) -> bool,
+    ) -> Vec<Arc<Connection>> {
+        let mut page = Vec::new();
+        for part in &self.0.parts {
+            page.extend(strides(part, after).filter(|connection| wanted(connection)).take(most));
+        }
+        page.sort_unstable_by_key(|connection| connection.id());
+        page.truncate(most);
+        page
+    }
+
+    /// All, worker by worker, a stride at a time: for a reader that looks at each once.
+    pub fn all(&self) -> impl Iterator<Item = Arc<Connection>> {
+        self.0.parts.iter().flat_map(|part| strides(part, 0))
+    }
+
+    /// Enters a connection, which has to [`leave`](Self::leave).
+    pub(super) fn enter(
+        &self,
+        direction: Direction,
+        client: Pair,
+        original_dst: SocketAddr,
+    ) -> Arc<Connection> {
+        let place =
+            Place { id: self.0.last.fetch_add(1, Ordering::Relaxed) + 1, part: own_part(self.0.parts.len()) };
+        let connection = Arc::new(Connection::new(place, direction, client, original_dst));
+        if let Some(part) = self.0.parts.get(place.part) {
+            lock(part).insert(place.id, Arc::clone(&connection));
+        }
+        connection
+    }
+
+    /// Takes it out.
+    pub(super) fn leave(&self, connection: &Connection) {
+        if let Some(part) = self.0.parts.get(connection.place.part) {
+            lock(part).remove(&connection.place.id);
+        }
+    }
+}
+
+/// Where an entry is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    id: u64,
+    part: usize,
+}
+
+/// The part of this thread. Workers are started together, so theirs follow each other and differ.
+fn own_part(parts: usize) -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    OWN.with(|own| own % parts)
+}
+
+fn strides(part: &Part, after: u64) -> impl Iterator<Item = Arc<Connection>> {
+    let mut last = Some(after);
+    std::iter::from_fn(move || {
+        let stride: Vec<_> = lock(part)
+            .range((Bound::Excluded(last?), Bound::Unbounded))
+            .take(STRIDE)
+            .map(|(_, connection)| Arc::clone(connection))
+            .collect();
+        last = stride.last().map(|connection| connection.id());
+        last.map(|_| stride)
+    })
+    .flatten()
+}
+
+/// A panic aborts the process, so a part is never left half changed.
+fn lock(part: &Part) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<Connection>>> {
+    part.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

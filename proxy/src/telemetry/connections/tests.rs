@@ -1,0 +1,112 @@
+//! The table and its connections, without sockets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Connection, Connections, Direction, Pair, Protocol, RelayMode, STRIDE, Side, Silence};
+
+fn address(port: u16) -> SocketAddr {
+    ([192, 0, 2, 1], port).into()
+}
+
+fn enter(table: &Connections, direction: Direction) -> Arc<Connection> {
+    table.enter(direction, Pair { local: address(15006), remote: address(40000) }, address(80))
+}
+
+fn ids(page: &[Arc<Connection>]) -> Vec<u64> {
+    page.iter().map(|connection| connection.id()).collect()
+}
+
+#[test]
+fn pages_go_through_all_parts_by_age_and_miss_nobody_who_stays() {
+    let table = Connections::new(3);
+    let entries: Vec<_> = (0..4)
+        .flat_map(|_| {
+            // Threads of their own, so all parts are used.
+            let table = table.clone();
+            let enter = move || (0..STRIDE).map(|_| enter(&table, Direction::Inbound)).collect::<Vec<_>>();
+            std::thread::spawn(enter).join().unwrap()
+        })
+        .collect();
+    assert_eq!((table.len(), table.all().count()), (entries.len(), entries.len()));
+    let (mut seen, mut after) = (Vec::new(), 0);
+    loop {
+        let page = ids(&table.page(after, 100, |_| true));
+        let Some(last) = page.last() else { break };
+        after = *last;
+        seen.extend(page);
+    }
+    assert_eq!(seen, (1..=entries.len() as u64).collect::<Vec<_>>());
+    entries.iter().for_each(|connection| table.leave(connection));
+    assert!(table.is_empty());
+    assert_eq!(table.all().count(), 0);
+}
+
+#[test]
+fn a_filter_looks_further_than_one_stride() {
+    let table = Connections::new(1);
+    let _others: Vec<_> = (0..2 * STRIDE).map(|_| enter(&table, Direction::Inbound)).collect();
+    let wanted = enter(&table, Direction::Outbound);
+    let page = table.page(0, 10, |connection| connection.direction == Direction::Outbound);
+    assert_eq!(ids(&page), [wanted.id()]);
+}
+
+#[test]
+fn it_is_told_how_far_a_connection_is() {
+    let table = Connections::new(1);
+    let entry = enter(&table, Direction::Inbound);
+    let seen = || table.all().next().unwrap();
+    assert_eq!((seen().state(), seen().server(), seen().protocol()), ("connecting", None, None));
+    let server = Pair { local: address(50000), remote: address(80) };
+    entry.connected(server);
+    assert_eq!((seen().state(), seen().server(), seen().relay_mode()), ("open", Some(server), None));
+    entry.detected(Protocol::Http1);
+    entry.detected(Protocol::Opaque);
+    entry.add_received(3);
+    entry.add_sent(4);
+    assert_eq!((seen().protocol(), seen().bytes()), (Some(Protocol::Http1), (3, 4)));
+    for mode in [RelayMode::Copy, RelayMode::Splice, RelayMode::Copy] {
+        entry.relayed(mode);
+        assert_eq!(seen().relay_mode(), Some(mode));
+    }
+    entry.ended(Side::Server);
+    assert_eq!(seen().state(), "server_half_closed");
+    entry.ended(Side::Client);
+    assert_eq!(seen().state(), "closing");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn whoever_carries_it_hears_that_it_was_given_up() {
+    let silence = |seconds| Silence { side: Side::Server, lasts: Duration::from_secs(seconds) };
+    let table = Connections::new(1);
+    let entry = enter(&table, Direction::Inbound);
+    let seen = table.all().next().unwrap();
+    let waiting = async {
+        let mut given_up = std::pin::pin!(entry.given_up());
+        let unasked = async {
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            silence = &mut given_up => panic!("nobody did: {silence:?}"),
+            () = unasked => {}
+        }
+        let other = std::thread::spawn(move || {
+            seen.give_up(silence(20));
+            seen.give_up(silence(30));
+        });
+        let heard = given_up.await;
+        other.join().unwrap();
+        heard
+    };
+    assert_eq!(waiting.await, silence(20), "the first reason stands");
+    assert_eq!(entry.given_up().await, silence(20), "also for whoever asks later");
+}
+
+#[test]
+fn an_entry_is_small() {
+    assert!(size_of::<Connection>() <= 384, "{} bytes for each connection", size_of::<Connection>());
+}
