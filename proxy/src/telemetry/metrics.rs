@@ -8,6 +8,7 @@ use std::fmt;
 use runtime::metrics::encoding::EncodeLabelSet;
 use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
+use super::process::ProcessCollector;
 use super::scrape::ScrapeResult;
 use super::workload::Labels;
 use crate::direction::Direction;
@@ -46,6 +47,7 @@ impl Metrics {
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&Build { component: "proxy", tag: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register(|to| {
+            to.register_collector(Box::new(ProcessCollector));
             to.register("istio_tcp_connections_opened", "Connections opened", self.opened.clone());
             to.register("istio_tcp_connections_closed", "Connections closed", self.closed.clone());
             to.register("istio_tcp_sent_bytes", "Bytes sent to clients, as responses", self.sent.clone());
