@@ -166,7 +166,8 @@ impl App {
 
         let pages = Pages {
             metrics: metrics_page(&config, registry, &metrics),
-            administration: config_dump::page(surroundings.options),
+            administration: config_dump::page(surroundings.options)
+                .merge(admin::connections::page(connections)),
         };
         let lifecycle = Lifecycle { drain: Drain::new(config.drain.clone()), closing, metrics, accepting };
         let (_keep, never) = shutdown::channel();
