@@ -20,6 +20,8 @@ pub struct Args {
     #[command(flatten)]
     dial: net::dial::Settings,
     #[command(flatten)]
+    dead_peers: net::dead_peers::Settings,
+    #[command(flatten)]
     drain: drain::Settings,
     #[command(flatten)]
     access_log: telemetry::access_log::Settings,
@@ -50,6 +52,8 @@ pub struct Config {
     pub capacity: net::capacity::Settings,
     /// Upstream connections.
     pub dial: net::dial::Settings,
+    /// Peers that are no longer there.
+    pub dead_peers: net::dead_peers::Settings,
     /// How the proxy ends.
     pub drain: drain::Settings,
     /// Access log.
@@ -94,7 +98,17 @@ impl TryFrom<Args> for Config {
 
     fn try_from(args: Args) -> Result<Self, ConfigError> {
         let Args {
-            workers, listen, capacity, dial, drain, access_log, admin, control_socket, log: _, ..
+            workers,
+            listen,
+            capacity,
+            dial,
+            dead_peers,
+            drain,
+            access_log,
+            admin,
+            control_socket,
+            log: _,
+            ..
         } = args;
         let Args { application, app_probes, app_metrics, .. } = args;
         let config = Self {
@@ -102,6 +116,7 @@ impl TryFrom<Args> for Config {
             listen,
             capacity,
             dial,
+            dead_peers,
             drain,
             access_log,
             admin,
@@ -184,6 +199,7 @@ mod tests {
             ["--drain-delay", "25h"],
             ["--drain-deadline", "500000000000y"],
             ["--connect-timeout", "0s"],
+            ["--dead-peer-timeout", "5ms"],
             ["--max-inbound-connections", "0"],
             ["--max-outbound-connections", "many"],
             ["--access-log", "xml"],

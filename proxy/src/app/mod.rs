@@ -16,6 +16,7 @@ use runtime::log::LogHandle;
 use runtime::readiness::Readiness;
 use runtime::shutdown;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin, Pages};
 use crate::app_metrics::Scraper;
@@ -29,6 +30,7 @@ use crate::drain::{Drain, Exit};
 use crate::inbound::Inbound;
 use crate::net::accept::Gate;
 use crate::net::capacity::Capacity;
+use crate::net::dead_peers;
 use crate::net::dial::Dialer;
 use crate::net::listen::{Listeners, addresses};
 use crate::net::original_dst::{Network, Rules};
@@ -167,8 +169,10 @@ impl App {
         let pages = Pages {
             metrics: metrics_page(&config, registry, &metrics),
             administration: config_dump::page(surroundings.options)
-                .merge(admin::connections::page(connections)),
+                .merge(admin::connections::page(connections.clone())),
         };
+        let mut background = JoinSet::new();
+        background.spawn(dead_peers::sweep(config.dead_peers, connections, metrics.clone()));
         let lifecycle = Lifecycle { drain: Drain::new(config.drain.clone()), closing, metrics, accepting };
         let (_keep, never) = shutdown::channel();
         let exit = tokio::select! {

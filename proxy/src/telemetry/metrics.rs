@@ -8,6 +8,7 @@ use std::fmt;
 use runtime::metrics::encoding::EncodeLabelSet;
 use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
+use super::connections::Side;
 use super::process::ProcessCollector;
 use super::scrape::ScrapeResult;
 use super::workload::Labels;
@@ -31,6 +32,8 @@ pub struct Metrics {
     accept_errors: Family<StaticLabels, Counter>,
     application_scrapes: Family<StaticLabels, Counter>,
     unnamed_edges: Family<StaticLabels, Counter>,
+    dead_peers: Family<StaticLabels, Counter>,
+    failed_sweeps: Counter,
     pub(super) access_log_dropped: Counter,
 }
 
@@ -80,6 +83,16 @@ impl Metrics {
                 "Pairs of workloads that are counted as unknown, since there were too many before them",
                 self.unnamed_edges.clone(),
             );
+            to.register(
+                "remora_dead_peers",
+                "Connections that were reset since a peer was silent with data on the way to it",
+                self.dead_peers.clone(),
+            );
+            to.register(
+                "remora_dead_peer_sweep_failures",
+                "Searches for dead peers that the kernel did not answer whole",
+                self.failed_sweeps.clone(),
+            );
         });
     }
 
@@ -112,6 +125,14 @@ impl Metrics {
 
     pub(super) fn edge_unnamed(&self, direction: Direction) {
         self.unnamed_edges.get_or_create(&vec![("direction", direction.name())]).inc();
+    }
+
+    pub(crate) fn peer_died(&self, direction: Direction, side: Side) {
+        self.dead_peers.get_or_create(&vec![("direction", direction.name()), ("side", side.name())]).inc();
+    }
+
+    pub(crate) fn sweep_failed(&self) {
+        self.failed_sweeps.inc();
     }
 
     pub(super) fn access_log_dropped(&self, lines: u64) {

@@ -236,17 +236,21 @@ impl Connection {
         }
     }
 
-    /// Tells whoever carries it to end it, from any thread. The first reason stands.
-    pub fn give_up(&self, silence: Silence) {
+    /// Tells whoever carries it to end it, from any thread. The first reason stands: false for the following ones.
+    pub fn give_up(&self, silence: Silence) -> bool {
         let waiting = {
             let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
-            ending.silence.get_or_insert(silence);
+            if ending.silence.is_some() {
+                return false;
+            }
+            ending.silence = Some(silence);
             self.given_up.store(true, Ordering::Release);
             ending.waiting.take()
         };
         if let Some(waker) = waiting {
             waker.wake();
         }
+        true
     }
 
     /// Returns when it was given up.
