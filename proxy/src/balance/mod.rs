@@ -1,0 +1,78 @@
+//! Which of several endpoints gets the next connection: of two that chance names, the one with fewer connections.
+//!
+//! It knows neither what an endpoint is nor whether it works: the list holds those that may be chosen. Randomness and load
+//! are arguments. Two choices keep the load even as well as a look at all of them would (Mitzenmacher, "The Power of Two
+//! Choices in Randomized Load Balancing", 2001), at the same price for ten endpoints and for ten thousand; and since
+//! chance takes part, the proxies of a mesh do not all run to the endpoint that looks idle.
+
+mod load;
+mod random;
+
+pub use load::{Held, Load};
+pub use random::below;
+
+/// Chooses one of `candidates`. `random` gives a number below its argument, each with the same probability; of equal loads
+/// the first named wins.
+pub fn choose<T>(
+    candidates: &[T],
+    load: impl Fn(&T) -> u32,
+    mut random: impl FnMut(usize) -> usize,
+) -> Option<&T> {
+    let first = match candidates.len() {
+        0 | 1 => return candidates.first(),
+        count => random(count),
+    };
+    // The second is another one: the numbers from `first` on are moved by one.
+    let second = random(candidates.len() - 1);
+    let second = if second >= first { second + 1 } else { second };
+    match (candidates.get(first), candidates.get(second)) {
+        (Some(first), Some(second)) if load(second) < load(first) => Some(second),
+        (first, second) => first.or(second),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::choose;
+    use proptest::prelude::*;
+
+    fn chosen(loads: &[u32], mut numbers: Vec<usize>) -> Option<u32> {
+        let random = |bound: usize| numbers.pop().expect("two numbers suffice") % bound;
+        choose(loads, |load| *load, random).copied()
+    }
+
+    #[test]
+    fn nobody_and_only_one() {
+        assert_eq!(chosen(&[], vec![]), None);
+        assert_eq!(chosen(&[7], vec![]), Some(7));
+    }
+
+    proptest! {
+        // proptest prints the failing case and its seed.
+        #[test]
+        fn the_busiest_of_several_is_never_chosen(loads in proptest::collection::hash_set(0_u32..1000, 2..50),
+                                                  numbers in proptest::collection::vec(any::<usize>(), 2)) {
+            let loads: Vec<u32> = loads.into_iter().collect();
+            let busiest = loads.iter().max().copied();
+            prop_assert_ne!(chosen(&loads, numbers), busiest);
+        }
+
+        /// A seed, since `random` is not to be a constant: then there would be no two choices.
+        #[test]
+        fn connections_that_stay_are_spread_evenly(count in 1_usize..20, seed: u64) {
+            let (mut loads, mut state) = (vec![0_u32; count], seed);
+            let mut random = |bound: usize| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                usize::try_from(state >> 33).unwrap() % bound
+            };
+            let indices: Vec<usize> = (0..count).collect();
+            for _ in 0..count * 50 {
+                let at = *choose(&indices, |index| loads[*index], &mut random).unwrap();
+                loads[at] += 1;
+            }
+            // One random choice would leave a spread of some tens.
+            let spread = loads.iter().max().unwrap() - loads.iter().min().unwrap();
+            prop_assert!(spread <= 8, "{loads:?}");
+        }
+    }
+}
