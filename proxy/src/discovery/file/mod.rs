@@ -1,0 +1,209 @@
+//! Knowledge from a directory of YAML files: read, checked as a whole and put in force at once, and then looked at again
+//! for as long as the proxy runs.
+//!
+//! It speaks to nobody. Invariant: a directory that turns bad, or away, changes nothing but a metric, the log and the
+//! dump; at start, where nothing is in force yet, it ends the program.
+
+mod directory;
+mod document;
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use super::compile::{Problem, compile};
+use super::metrics::DiscoveryMetrics;
+use super::{Snapshot, Store};
+use directory::Text;
+
+/// Where the configuration of discovery comes from.
+#[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
+pub struct Settings {
+    /// Directory of YAML files with Services, Workloads, External and Forbidden hosts, looked at again and again; without
+    /// one, every connection goes where its client sent it
+    #[arg(long, env = "REMORA_DISCOVERY_DIRECTORY", value_name = "DIRECTORY")]
+    pub discovery_directory: Option<PathBuf>,
+
+    /// Time between two looks at the directory
+    #[arg(long, env = "REMORA_DISCOVERY_INTERVAL", default_value = "2s", value_name = "DURATION",
+          value_parser = parse_interval)]
+    pub discovery_interval: Duration,
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(interval) if interval.is_zero() => Err("must be longer than 0".to_owned()),
+        Ok(interval) => Ok(interval),
+        Err(error) => Err(format!("{error}; write for example 2s or 500ms")),
+    }
+}
+
+/// A directory that cannot be put in force.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// It, or one of its files, cannot be read.
+    #[error("discovery: {path}: {source}; give --discovery-directory a directory whose files can be read")]
+    Unreadable {
+        /// Directory or file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Its files say what cannot be meant.
+    #[error("discovery: {0}")]
+    Bad(Problems),
+    /// It cannot be watched.
+    #[error("discovery: a thread cannot be started: {0}; is the pod's limit of processes reached?")]
+    Thread(io::Error),
+}
+
+/// All that is wrong with a directory; never empty.
+#[derive(Debug)]
+pub struct Problems(Vec<Problem>);
+
+/// Problems that are told at once; the others are told when these are mended.
+const TOLD: usize = 10;
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().take(TOLD).enumerate() {
+            write!(f, "{}{problem}", if index == 0 { "" } else { "; " })?;
+        }
+        match self.0.len().checked_sub(TOLD) {
+            None | Some(0) => Ok(()),
+            Some(more) => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+/// A directory in force; it is watched until this is dropped.
+#[derive(Debug)]
+pub struct FileSource {
+    store: Arc<Store>,
+    _watched: Sender<()>,
+}
+
+impl FileSource {
+    /// Puts the directory of `settings` in force, for a pod that has the addresses `own`. Without a directory there is
+    /// no source.
+    pub fn start(
+        settings: &Settings,
+        own: Vec<IpAddr>,
+        metrics: &runtime::metrics::Metrics,
+    ) -> Result<Option<Self>, DirectoryError> {
+        let Some(directory) = settings.discovery_directory.clone() else { return Ok(None) };
+        let (watcher, store) = Watcher::start(directory, own, metrics)?;
+        let (watched, end) = channel();
+        let interval = settings.discovery_interval;
+        thread::Builder::new()
+            .name("discovery".to_owned())
+            .spawn(move || watcher.watch(interval, &end))
+            .map_err(DirectoryError::Thread)?;
+        Ok(Some(Self { store, _watched: watched }))
+    }
+
+    /// What is in force.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+}
+
+/// The directory between two looks.
+struct Watcher {
+    directory: PathBuf,
+    own: Vec<IpAddr>,
+    store: Arc<Store>,
+    metrics: DiscoveryMetrics,
+    /// The hash of what was looked at last, in force or not; none if it could not be read.
+    seen: Option<String>,
+    failure: Option<String>,
+}
+
+impl Watcher {
+    fn start(
+        directory: PathBuf,
+        own: Vec<IpAddr>,
+        metrics: &runtime::metrics::Metrics,
+    ) -> Result<(Self, Arc<Store>), DirectoryError> {
+        let texts = directory::read(&directory)?;
+        let hash = directory::hash(&texts);
+        let first = parse(&texts, hash.clone(), &own, None)?;
+        let ours = DiscoveryMetrics::default();
+        ours.register(metrics);
+        ours.started(&first);
+        tracing::info!(directory = %directory.display(), hash, "discovery from files in force");
+        let store = Arc::new(Store::new(first));
+        let watcher = Self {
+            directory,
+            own,
+            store: Arc::clone(&store),
+            metrics: ours,
+            seen: Some(hash),
+            failure: None,
+        };
+        Ok((watcher, store))
+    }
+
+    fn watch(mut self, interval: Duration, end: &Receiver<()>) {
+        while end.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+            self.look();
+        }
+    }
+
+    /// Puts what is there now in force, if it is another one and good.
+    fn look(&mut self) {
+        let texts = match directory::read(&self.directory) {
+            Ok(texts) => texts,
+            Err(error) => {
+                self.seen = None;
+                return self.failed(&error);
+            }
+        };
+        let hash = directory::hash(&texts);
+        if self.seen.as_ref() == Some(&hash) {
+            return;
+        }
+        self.seen = Some(hash.clone());
+        match parse(&texts, hash, &self.own, Some(&self.store.snapshot())) {
+            Err(error) => self.failed(&error),
+            Ok(next) => {
+                self.failure = None;
+                self.metrics.applied(&next);
+                tracing::info!(
+                    hash = next.hash(),
+                    generation = next.generation(),
+                    "discovery from files in force"
+                );
+                self.store.replace(next);
+            }
+        }
+    }
+
+    /// One failure is told once, however often it is seen.
+    fn failed(&mut self, error: &DirectoryError) {
+        let failure = error.to_string();
+        if self.failure.as_ref() == Some(&failure) {
+            return;
+        }
+        self.metrics.failed();
+        tracing::warn!(failure, hash = self.store.snapshot().hash(), "the last good discovery is kept");
+        self.store.set_failure(Some(failure.clone()));
+        self.failure = Some(failure);
+    }
+}
+
+fn parse(
+    texts: &[Text],
+    hash: String,
+    own: &[IpAddr],
+    previous: Option<&Snapshot>,
+) -> Result<Snapshot, DirectoryError> {
+    let resources = document::parse(texts).map_err(|problems| DirectoryError::Bad(Problems(problems)))?;
+    compile(resources, hash, own, previous).map_err(|problems| DirectoryError::Bad(Problems(problems)))
+}

@@ -1,0 +1,133 @@
+//! What a destination can be, ready to be used by a connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::resource::{Name, Text};
+use crate::balance::{self, Load};
+use crate::telemetry::edge::{Cluster, Edge, ServiceName};
+
+/// The answer about a destination. Cloning it clones a pointer.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// One port of a Service: the connection goes to one of its endpoints.
+    Service(Arc<ServicePort>),
+    /// A workload, by its own address, where the connection goes.
+    Workload(Arc<Host>),
+    /// A host outside of the mesh that is known by name; the connection goes to the address that the client chose.
+    External(Arc<Host>),
+    /// Nothing is known: the connection goes where the client sent it.
+    Passthrough,
+    /// Nobody may connect to it; the name of the rule that says so.
+    Forbidden(Arc<str>),
+}
+
+/// What is known of the protocol before the first byte, as the port is declared.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Hint {
+    /// `appProtocol`.
+    pub app_protocol: Option<Arc<str>>,
+    /// The port's name, whose part before the first `-` is a protocol by Istio's convention.
+    pub port_name: Option<Arc<str>>,
+}
+
+impl Hint {
+    pub(super) fn declared(app_protocol: Option<&Text>, port_name: Option<&Name>) -> Self {
+        Self {
+            app_protocol: app_protocol.map(|Text(text)| Arc::clone(text)),
+            port_name: port_name.map(|Name(name)| Arc::clone(name)),
+        }
+    }
+}
+
+/// A destination to which connections go as the client asked.
+#[derive(Debug)]
+pub struct Host {
+    /// The Service or host as which it is known, apart from its addresses.
+    pub(super) name: Option<Arc<ServiceName>>,
+    /// How its ports are declared; none where it has no declared ports.
+    pub(super) hint: Hint,
+    /// What metrics call it.
+    pub(super) edge: Edge,
+}
+
+impl Host {
+    /// What the access log calls it, at `port`.
+    pub fn cluster(&self, port: u16) -> Cluster {
+        match &self.name {
+            Some(name) => Cluster::Outbound(port, Arc::clone(&name.host)),
+            None => Cluster::Passthrough,
+        }
+    }
+
+    /// What metrics call it.
+    pub fn edge(&self) -> &Edge {
+        &self.edge
+    }
+}
+
+/// One port of a Service, for destinations of one address family.
+#[derive(Debug)]
+pub struct ServicePort {
+    pub(super) name: Arc<ServiceName>,
+    pub(super) port: u16,
+    pub(super) hint: Hint,
+    /// Those that may be chosen; the first `near` of them are preferred.
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) near: usize,
+    /// The Service alone.
+    pub(super) edge: Edge,
+}
+
+/// One of a Service's endpoints.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Where connections to it go.
+    pub address: SocketAddr,
+    /// What metrics call it.
+    pub edge: Edge,
+    /// How many connections it has.
+    pub load: Arc<Load>,
+}
+
+impl ServicePort {
+    /// One of its endpoints, and none of `tried`; nothing if there is none. `random` as [`balance::choose`] wants it.
+    pub fn choose(&self, tried: &[SocketAddr], mut random: impl FnMut(usize) -> usize) -> Option<&Endpoint> {
+        let (near, far) = self.endpoints.split_at_checked(self.near)?;
+        [near, far].into_iter().find_map(|group| {
+            if tried.is_empty() {
+                return balance::choose(group, |endpoint| endpoint.load.get(), &mut random);
+            }
+            let left: Vec<_> = group.iter().filter(|endpoint| !tried.contains(&endpoint.address)).collect();
+            balance::choose(&left, |endpoint| endpoint.load.get(), &mut random).copied()
+        })
+    }
+
+    /// What the access log calls it.
+    pub fn cluster(&self) -> Cluster {
+        Cluster::Outbound(self.port, Arc::clone(&self.name.host))
+    }
+
+    /// What metrics call it when no endpoint was reached.
+    pub fn edge(&self) -> &Edge {
+        &self.edge
+    }
+}
+
+impl Target {
+    /// What is declared about the protocol.
+    pub fn hint(&self) -> Option<&Hint> {
+        match self {
+            Self::Service(port) => Some(&port.hint),
+            Self::Workload(host) | Self::External(host) => Some(&host.hint),
+            Self::Passthrough | Self::Forbidden(_) => None,
+        }
+    }
+}
+
+/// A workload that may call this pod.
+#[derive(Debug)]
+pub struct Peer {
+    /// What metrics of inbound connections call it.
+    pub edge: Edge,
+}
