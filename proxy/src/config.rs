@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{admin, app_metrics, app_probes, application, control_socket, drain, net, telemetry};
+use crate::{admin, app_metrics, app_probes, application, control_socket, discovery, drain, net, telemetry};
 
 /// Options of `proxy run`; all have defaults.
 #[derive(clap::Args, Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Args {
     #[command(flatten)]
     dial: net::dial::Settings,
     #[command(flatten)]
-    dead_peers: net::dead_peers::Settings,
+    discovery: discovery::file::Settings,
     #[command(flatten)]
     drain: drain::Settings,
     #[command(flatten)]
@@ -52,8 +52,8 @@ pub struct Config {
     pub capacity: net::capacity::Settings,
     /// Upstream connections.
     pub dial: net::dial::Settings,
-    /// Peers that are no longer there.
-    pub dead_peers: net::dead_peers::Settings,
+    /// Who knows destinations.
+    pub discovery: discovery::file::Settings,
     /// How the proxy ends.
     pub drain: drain::Settings,
     /// Access log.
@@ -102,7 +102,7 @@ impl TryFrom<Args> for Config {
             listen,
             capacity,
             dial,
-            dead_peers,
+            discovery,
             drain,
             access_log,
             admin,
@@ -116,7 +116,7 @@ impl TryFrom<Args> for Config {
             listen,
             capacity,
             dial,
-            dead_peers,
+            discovery,
             drain,
             access_log,
             admin,
@@ -199,7 +199,8 @@ mod tests {
             ["--drain-delay", "25h"],
             ["--drain-deadline", "500000000000y"],
             ["--connect-timeout", "0s"],
-            ["--dead-peer-timeout", "5ms"],
+            ["--connect-attempts", "0"],
+            ["--discovery-interval", "0s"],
             ["--max-inbound-connections", "0"],
             ["--max-outbound-connections", "many"],
             ["--access-log", "xml"],

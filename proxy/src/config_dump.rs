@@ -3,6 +3,8 @@
 //! The options are taken from the command line's own definition, so that none can be missing, each with where its value comes
 //! from. Invariant: it shows configuration alone, nothing that changes by itself.
 
+use std::sync::Arc;
+
 use axum::{Json, Router, routing::get};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as _, Command};
@@ -10,11 +12,15 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::config::Args;
+use crate::discovery::Store;
 
 /// The page.
-pub(crate) fn page(options: Vec<Effective>) -> Router {
-    let dump = json!({"version": env!("CARGO_PKG_VERSION"), "options": options});
-    Router::new().route("/config_dump", get(move || std::future::ready(Json(dump.clone()))))
+pub(crate) fn page(options: Vec<Effective>, discovery: Option<Arc<Store>>) -> Router {
+    let dump = move || {
+        let discovery = discovery.as_ref().map(|store| store.dump());
+        json!({"version": env!("CARGO_PKG_VERSION"), "options": options, "discovery": discovery})
+    };
+    Router::new().route("/config_dump", get(move || std::future::ready(Json(dump()))))
 }
 
 /// One option.

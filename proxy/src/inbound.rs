@@ -2,32 +2,44 @@
 //!
 //! Its mirror is `outbound`. Authentication and authorization come in between the probe and the account.
 
+use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::net::accept::Accepted;
-use crate::net::dial::{DialError, Dialer};
+use crate::discovery::Discovery;
+use crate::net::accept::{Accepted, Gate};
+use crate::net::dial::Dialer;
 use crate::net::leg::Leg;
 use crate::net::original_dst::OriginalDst;
 use crate::probe::{self, Probes};
 use crate::tcp::{self, Upstream};
 use crate::telemetry::edge::{Cluster, Edge};
-use crate::telemetry::session::{Reporter, Session};
+use crate::telemetry::session::{End, Reporter, Session};
+
+/// What a story is made of, in each direction.
+pub struct Parts {
+    /// Makes upstream connections.
+    pub dialer: Dialer,
+    /// Opens accounts.
+    pub reporter: Arc<Reporter>,
+    /// Knows which destinations are refused.
+    pub gate: Gate,
+    /// Knows what addresses are; nobody does where there is none.
+    pub discovery: Option<Arc<dyn Discovery>>,
+}
 
 /// What inbound connections share.
 pub struct Inbound {
-    /// Makes connections to the application.
-    dialer: Dialer,
-    /// Opens their accounts.
-    reporter: Arc<Reporter>,
+    parts: Parts,
     /// Takes the kubelet's readiness probes, which are for the proxy itself.
     probes: Probes,
     unknown: Edge,
 }
 
 impl Inbound {
-    /// From anybody.
-    pub fn new(dialer: Dialer, reporter: Arc<Reporter>, probes: Probes) -> Self {
-        Self { dialer, reporter, probes, unknown: Edge::from(None) }
+    /// Made of `parts`.
+    pub fn new(parts: Parts, probes: Probes) -> Self {
+        Self { parts, probes, unknown: Edge::from(None) }
     }
 
     /// Carries a connection until it has ended. Its account is open when this returns, before the future is polled, so
@@ -35,16 +47,45 @@ impl Inbound {
     pub fn serve(self: Arc<Self>, accepted: Accepted) -> impl Future<Output = ()> + Send {
         let Accepted { client, pair, original_dst } = accepted;
         let is_probe = original_dst.port() == probe::PORT;
-        let session = (!is_probe).then(|| self.reporter.open(pair, original_dst.address()));
+        let session = (!is_probe).then(|| self.parts.reporter.open(pair, original_dst.address()));
         async move {
             match session {
                 None => self.probes.answer(client, pair.remote),
                 Some(session) => {
-                    tcp::forward(client, ToApplication { inbound: &self, to: original_dst }, session).await;
+                    let mut way = ToApplication { inbound: &self, to: original_dst };
+                    tcp::forward(client, &mut way, session).await;
                 }
             }
         }
     }
+
+    /// The same story for a connection of this pod to itself, which comes in memory and not by a listener: the same rules,
+    /// an account, and the way to the application. What happens on it is told to the `caller`'s account, which tells this
+    /// one.
+    pub(crate) async fn call(&self, caller: &Session, to: SocketAddr) -> Result<Leg, End> {
+        let client = caller.client();
+        let to = self.parts.gate.admit_own(client.remote, to).ok_or_else(refused)?;
+        let mut session = self.parts.reporter.open(client, to.address());
+        session.presume(CALLER_GONE);
+        match (ToApplication { inbound: self, to }).dial(&session).await {
+            Ok(leg) => {
+                caller.comes_back(session);
+                Ok(leg)
+            }
+            Err(end) => {
+                session.close(end.clone());
+                Err(end)
+            }
+        }
+    }
+}
+
+/// The outbound story gives a dial up when its client has gone.
+const CALLER_GONE: End = End { flags: "DC", details: Some(Cow::Borrowed("client: gone")), failure: None };
+
+/// Another pod's refusal would look like a port where nobody listens.
+fn refused() -> End {
+    End { flags: "UF,URX", details: None, failure: Some("refused by this proxy".to_owned()) }
 }
 
 /// The way to the application.
@@ -54,8 +95,12 @@ pub(crate) struct ToApplication<'a> {
 }
 
 impl Upstream for ToApplication<'_> {
-    async fn dial(&mut self, session: &Session) -> Result<Leg, DialError> {
-        session.sent_to(Cluster::Inbound(self.to.port()), &self.inbound.unknown);
-        self.inbound.dialer.to_application(self.to).await
+    async fn dial(&mut self, session: &Session) -> Result<Leg, End> {
+        let Inbound { parts, unknown, .. } = self.inbound;
+        let peer = parts.discovery.as_ref().and_then(|known| known.peer(session.client().remote.ip()));
+        let edge = peer.as_ref().map_or(unknown, |peer| &peer.edge);
+        session.sent_to(Cluster::Inbound(self.to.port()), edge);
+        drop(peer);
+        parts.dialer.to_application(self.to).await.map_err(|error| tcp::not_connected(&error))
     }
 }

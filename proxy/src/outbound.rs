@@ -1,53 +1,176 @@
 //! The outbound story: one connection from the pod's application to somewhere else, top to bottom.
 //!
-//! Its mirror is `inbound`. Today every destination is passed through; discovery, detection and balancing come in between
-//! the account and the dial.
+//! Its mirror is `inbound`, which goes on with the story where somewhere else is this pod itself. Discovery says what the
+//! destination is; a Service's connections are divided among its endpoints, and another one is tried as long as no byte was
+//! sent, which is before the first is connected. Everything else goes where the client sent it.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::balance::{self, Held};
+use crate::discovery::{Discovery, Endpoint, ServicePort, Target, Watch};
+use crate::inbound::{Inbound, Parts};
 use crate::net::accept::Accepted;
-use crate::net::dial::{DialError, Dialer};
 use crate::net::leg::Leg;
 use crate::net::original_dst::OriginalDst;
 use crate::tcp::{self, Upstream};
 use crate::telemetry::edge::{Cluster, Edge};
-use crate::telemetry::session::{Reporter, Session};
+use crate::telemetry::session::{End, Session};
 
 /// What outbound connections share.
 pub struct Outbound {
-    /// Makes connections to destinations.
-    dialer: Dialer,
-    /// Opens their accounts.
-    reporter: Arc<Reporter>,
+    parts: Parts,
+    /// Goes on with connections to this pod.
+    inbound: Arc<Inbound>,
+    /// This pod's addresses.
+    own: Vec<IpAddr>,
     passthrough: Edge,
+    nowhere: Edge,
 }
 
 impl Outbound {
-    /// To any destination.
-    pub fn new(dialer: Dialer, reporter: Arc<Reporter>) -> Self {
-        Self { dialer, reporter, passthrough: Edge::past_services(None) }
+    /// Made of `parts`, in a pod that has the addresses `own`.
+    pub fn new(parts: Parts, inbound: Arc<Inbound>, own: Vec<IpAddr>) -> Self {
+        let (passthrough, nowhere) = (Edge::past_services(None), Edge::to_nowhere());
+        Self { parts, inbound, own, passthrough, nowhere }
     }
 
     /// Carries a connection until it has ended. Its account is open when this returns, before the future is polled, so
     /// that a drain which begins now waits for it.
     pub fn serve(self: Arc<Self>, accepted: Accepted) -> impl Future<Output = ()> + Send {
         let Accepted { client, pair, original_dst } = accepted;
-        let session = self.reporter.open(pair, original_dst.address());
+        let session = self.parts.reporter.open(pair, original_dst.address());
         async move {
-            tcp::forward(client, ToDestination { outbound: &self, to: original_dst }, session).await;
+            let mut way = ToDestination { outbound: &self, to: original_dst, held: None };
+            tcp::forward(client, &mut way, session).await;
         }
+    }
+
+    /// To where the client wanted to go, or to this pod's own application.
+    async fn connect(&self, session: &Session, to: OriginalDst) -> Result<Leg, Failed> {
+        if self.own.contains(&to.address().ip()) {
+            return self.inbound.call(session, to.address()).await.map_err(Failed::elsewhere);
+        }
+        let dialed = self.parts.dialer.to_destination(to).await;
+        dialed.map_err(|error| Failed { end: tcp::not_connected(&error), is_final: error.is_ours() })
+    }
+}
+
+/// An upstream connection that was not made.
+struct Failed {
+    end: End,
+    /// Another endpoint would not help.
+    is_final: bool,
+}
+
+impl Failed {
+    fn elsewhere(end: End) -> Self {
+        Self { end, is_final: false }
     }
 }
 
 /// The way to the destination that the client asked for.
-struct ToDestination<'a> {
+pub(crate) struct ToDestination<'a> {
     outbound: &'a Outbound,
     to: OriginalDst,
+    /// The endpoint's count of connections has this one as long as it lasts.
+    held: Option<Held>,
 }
 
 impl Upstream for ToDestination<'_> {
-    async fn dial(&mut self, session: &Session) -> Result<Leg, DialError> {
-        session.sent_to(Cluster::Passthrough, &self.outbound.passthrough);
-        self.outbound.dialer.to_destination(self.to).await
+    async fn dial(&mut self, session: &Session) -> Result<Leg, End> {
+        match &self.outbound.parts.discovery {
+            None => {
+                session.sent_to(Cluster::Passthrough, &self.outbound.passthrough);
+                self.as_asked(session).await
+            }
+            Some(discovery) => self.as_known(session, Arc::clone(discovery)).await,
+        }
     }
+}
+
+impl ToDestination<'_> {
+    async fn as_known(&mut self, session: &Session, discovery: Arc<dyn Discovery>) -> Result<Leg, End> {
+        let Outbound { parts, passthrough, nowhere, .. } = self.outbound;
+        let mut watch = discovery.lookup(self.to.address()).await;
+        match watch.current().clone() {
+            Target::Service(service) => return self.reach_service(session, watch, service).await,
+            Target::Workload(host) | Target::External(host) => {
+                session.sent_to(host.cluster(self.to.port()), host.edge());
+            }
+            Target::Passthrough => session.sent_to(Cluster::Passthrough, passthrough),
+            Target::Forbidden(rule) => {
+                session.sent_to(Cluster::BlackHole, nowhere);
+                parts.gate.forbid(session.client().remote, &rule);
+                return Err(forbidden(&rule));
+            }
+        }
+        self.as_asked(session).await
+    }
+
+    async fn as_asked(&self, session: &Session) -> Result<Leg, End> {
+        self.outbound.connect(session, self.to).await.map_err(|failed| failed.end)
+    }
+
+    /// To one endpoint after the other, and to none twice. A change of the Service meanwhile counts at once.
+    async fn reach_service(
+        &mut self,
+        session: &Session,
+        mut watch: Watch,
+        mut service: Arc<ServicePort>,
+    ) -> Result<Leg, End> {
+        let mut tried: Vec<SocketAddr> = Vec::new();
+        let mut failed = None;
+        while let Some(endpoint) = service.choose(&tried, balance::below) {
+            if !tried.is_empty() {
+                self.outbound.parts.reporter.retried();
+            }
+            self.held = Some(endpoint.load.hold());
+            match self.reach(session, endpoint).await {
+                Ok(leg) => {
+                    session.sent_to(service.cluster(), &endpoint.edge);
+                    return Ok(leg);
+                }
+                Err(Failed { end, is_final }) => {
+                    tried.push(endpoint.address);
+                    if is_final || tried.len() >= self.outbound.parts.dialer.attempts() {
+                        session.sent_to(service.cluster(), &endpoint.edge);
+                        return Err(end);
+                    }
+                    failed = Some(end);
+                }
+            }
+            match watch.current() {
+                Target::Service(now) => service = Arc::clone(now),
+                Target::Workload(_) | Target::External(_) | Target::Passthrough | Target::Forbidden(_) => {
+                    break;
+                }
+            }
+        }
+        self.held = None;
+        session.sent_to(service.cluster(), service.edge());
+        Err(failed.unwrap_or_else(no_endpoint))
+    }
+
+    async fn reach(&self, session: &Session, endpoint: &Endpoint) -> Result<Leg, Failed> {
+        let gate = &self.outbound.parts.gate;
+        let to = gate.reroute(session.client().remote, endpoint.address);
+        let to = to.ok_or_else(|| Failed::elsewhere(refused_endpoint(endpoint.address)))?;
+        self.outbound.connect(session, to).await
+    }
+}
+
+/// Envoy's `UH`: no healthy upstream.
+fn no_endpoint() -> End {
+    End { flags: "UH", details: None, failure: Some("the Service has no endpoint that is ready".to_owned()) }
+}
+
+/// Istio's BlackHoleCluster has no endpoint, and so the flag is the same.
+fn forbidden(rule: &str) -> End {
+    End { flags: "UH", details: Some(format!("forbidden by {rule}").into()), failure: None }
+}
+
+/// An endpoint that would bring the connection back to one of our listeners.
+fn refused_endpoint(address: SocketAddr) -> End {
+    End { flags: "UF,URX", details: None, failure: Some(format!("{address} is refused by this proxy")) }
 }

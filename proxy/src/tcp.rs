@@ -12,28 +12,31 @@ use crate::telemetry::session::{End, Session};
 pub(crate) trait Upstream {
     /// Makes the upstream connection, and tells the account where it goes. What the way has to keep while the connection
     /// lasts, it keeps in itself.
-    fn dial(&mut self, session: &Session) -> impl Future<Output = Result<Leg, DialError>> + Send;
+    /// The error is how the connection ends then.
+    fn dial(&mut self, session: &Session) -> impl Future<Output = Result<Leg, End>> + Send;
 }
 
 /// Waits for the upstream connection and relays until both sides have ended.
 ///
 /// The client's handshake is over already, so a failed dial can only be shown as a reset: at once, and without a byte,
 /// which is how a refused connection looks to most programs.
-pub(crate) async fn forward(client: Leg, mut upstream: impl Upstream, session: Session) {
+pub(crate) async fn forward(client: Leg, upstream: &mut impl Upstream, session: Session) {
     let dialed = tokio::select! {
-        dialed = upstream.dial(&session) => dialed,
+        // Boxed, since a connection would keep the room of its dial as long as it lasts.
+        dialed = Box::pin(upstream.dial(&session)) => dialed,
         error = client.broken() => return session.close(client_broken(&error)),
     };
     let server = match dialed {
         Ok(server) => server,
-        Err(error) => return session.close(not_connected(&error)),
+        Err(end) => return session.close(end),
     };
     if let (Ok(local), Ok(host)) = (server.stream().local_addr(), server.stream().peer_addr()) {
         session.connected(local, host);
     }
+    let relayed = relay(&client, &server, |bytes| session.received(bytes), |bytes| session.sent(bytes));
     let end = tokio::select! {
         biased;
-        ended = relay(&client, &server, |bytes| session.received(bytes), |bytes| session.sent(bytes)) => match ended {
+        ended = relayed => match ended {
             Ok(()) => End::COMPLETE,
             Err(Broken::Client(error)) => client_broken(&error),
             Err(Broken::Server(error)) => server_broken(&error),
@@ -69,7 +72,7 @@ fn server_broken(error: &std::io::Error) -> End {
 }
 
 /// Envoy's `UF` with `URX` (failed, and no attempt is left); `UO` is what it says when its own resources are used up.
-fn not_connected(error: &DialError) -> End {
+pub(crate) fn not_connected(error: &DialError) -> End {
     let flags = match error {
         DialError::Exhausted(_) | DialError::NoSourcePort => "UO",
         DialError::Refused | DialError::TimedOut(_) | DialError::Unreachable(_) | DialError::Other(_) => {
@@ -83,6 +86,7 @@ fn not_connected(error: &DialError) -> End {
 mod tests {
     use super::forward;
     use crate::inbound::ToApplication;
+    use crate::outbound::ToDestination;
 
     /// The size of what a function returns, without calling it.
     fn size_of_returned<T>(_: impl FnOnce() -> T) -> usize {
@@ -94,7 +98,11 @@ mod tests {
         fn never<T>() -> T {
             panic!("only the type is looked at")
         }
-        let size = size_of_returned(|| forward(never(), never::<ToApplication<'_>>(), never()));
-        assert!(size <= 1280, "{size} bytes for each connection; mind what is held across an await");
+        for size in [
+            size_of_returned(|| forward(never(), never::<&mut ToApplication<'_>>(), never())),
+            size_of_returned(|| forward(never(), never::<&mut ToDestination<'_>>(), never())),
+        ] {
+            assert!(size <= 1280, "{size} bytes for each connection; mind what is held across an await");
+        }
     }
 }

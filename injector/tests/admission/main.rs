@@ -19,8 +19,6 @@ mod decided;
 #[cfg(test)]
 mod disturbed;
 #[cfg(test)]
-mod events;
-#[cfg(test)]
 mod foreign;
 #[cfg(test)]
 mod labels;

@@ -7,7 +7,7 @@ mod lifecycle;
 mod worker;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,6 @@ use runtime::log::LogHandle;
 use runtime::readiness::Readiness;
 use runtime::shutdown;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin, Pages};
 use crate::app_metrics::Scraper;
@@ -26,11 +25,12 @@ use crate::config::Config;
 use crate::config_dump::{self, Effective};
 use crate::control_socket::{self, Answer, ControlError, ControlSocket, Request};
 use crate::direction::Direction;
+use crate::discovery::Discovery;
+use crate::discovery::file::{DirectoryError, FileSource};
 use crate::drain::{Drain, Exit};
-use crate::inbound::Inbound;
+use crate::inbound::{Inbound, Parts};
 use crate::net::accept::Gate;
 use crate::net::capacity::Capacity;
-use crate::net::dead_peers;
 use crate::net::dial::Dialer;
 use crate::net::listen::{Listeners, addresses};
 use crate::net::original_dst::{Network, Rules};
@@ -57,6 +57,9 @@ pub enum AppError {
     /// The control socket.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The configuration of discovery.
+    #[error(transparent)]
+    Discovery(#[from] DirectoryError),
     /// A thread.
     #[error("a thread cannot be started: {0}; is the pod's limit of processes reached?")]
     Thread(io::Error),
@@ -150,10 +153,15 @@ impl App {
         for direction in Direction::BOTH {
             metrics.limited_to(direction, capacity.of(direction));
         }
+        let own = surroundings.network.addresses();
+        let source = FileSource::start(&config.discovery, own.clone(), &registry)?;
+        let store = source.as_ref().map(FileSource::store);
         let stories = Wiring {
             config: &config,
             network: surroundings.network,
             capacity,
+            own,
+            discovery: store.map(|store| Arc::clone(store) as Arc<dyn Discovery>),
             workload: surroundings.workload,
             books: Books {
                 metrics: metrics.clone(),
@@ -168,11 +176,8 @@ impl App {
 
         let pages = Pages {
             metrics: metrics_page(&config, registry, &metrics),
-            administration: config_dump::page(surroundings.options)
-                .merge(admin::connections::page(connections.clone())),
+            administration: config_dump::page(surroundings.options, store.cloned()),
         };
-        let mut background = JoinSet::new();
-        background.spawn(dead_peers::sweep(config.dead_peers, connections, metrics.clone()));
         let lifecycle = Lifecycle { drain: Drain::new(config.drain.clone()), closing, metrics, accepting };
         let (_keep, never) = shutdown::channel();
         let exit = tokio::select! {
@@ -236,18 +241,27 @@ struct Wiring<'a> {
     config: &'a Config,
     network: Arc<dyn Network>,
     capacity: Capacity,
+    own: Vec<IpAddr>,
+    discovery: Option<Arc<dyn Discovery>>,
     workload: Workload,
     books: Books,
 }
 
 impl Wiring<'_> {
     fn stories(self, probes: Probes) -> Stories {
-        let dialer = Dialer::new(&self.config.dial);
-        let reporter = |direction| Arc::new(Reporter::new(direction, &self.workload, self.books.clone()));
+        let dialer = Dialer::new(&self.config.dial, self.books.metrics.clone());
+        let parts = |direction| Parts {
+            dialer: dialer.clone(),
+            reporter: Arc::new(Reporter::new(direction, &self.workload, self.books.clone())),
+            gate: self.gate(direction),
+            discovery: self.discovery.clone(),
+        };
+        let inbound = Arc::new(Inbound::new(parts(Direction::Inbound), probes));
+        let outbound = Outbound::new(parts(Direction::Outbound), Arc::clone(&inbound), self.own.clone());
         Stories {
-            inbound: Arc::new(Inbound::new(dialer.clone(), reporter(Direction::Inbound), probes)),
+            inbound,
             inbound_gate: self.gate(Direction::Inbound),
-            outbound: Arc::new(Outbound::new(dialer, reporter(Direction::Outbound))),
+            outbound: Arc::new(outbound),
             outbound_gate: self.gate(Direction::Outbound),
         }
     }

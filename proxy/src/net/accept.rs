@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::capacity::Capacity;
 use super::leg::Leg;
-use super::original_dst::{Network, OriginalDst, Rules};
+use super::original_dst::{Network, OriginalDst, Refusal, Rules};
 use crate::telemetry::{Acceptance, connections::Pair};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -134,28 +134,43 @@ impl Acceptor {
 
 impl Gate {
     fn admit(&self, client: TcpStream, peer: SocketAddr) -> Option<Accepted> {
-        match OriginalDst::of(&client, &self.rules, self.network.as_ref()) {
-            Ok((original_dst, _)) if self.is_full_for(original_dst) => {
-                let limit = self.capacity.of(self.rules.direction);
-                self.telemetry.refused("limit", peer, &format_args!("more than {limit} connections at once"));
-                None
-            }
-            Ok((original_dst, local)) => {
-                let pair = Pair { local, remote: peer };
-                Some(Accepted { client: Leg::new(client), pair, original_dst })
-            }
-            Err(refusal) => {
-                self.telemetry.refused(refusal.reason(), peer, &refusal);
-                None
-            }
+        let found = OriginalDst::of(&client, &self.rules, self.network.as_ref());
+        let (original_dst, local) = self.counted(found, peer)?;
+        if self.is_full_for(original_dst, peer) {
+            return None;
         }
+        Some(Accepted { client: Leg::new(client), pair: Pair { local, remote: peer }, original_dst })
+    }
+
+    /// Where a connection goes that goes elsewhere than the client asked; nowhere, if the rules refuse it.
+    pub(crate) fn reroute(&self, peer: SocketAddr, to: SocketAddr) -> Option<OriginalDst> {
+        self.counted(OriginalDst::instead(to, &self.rules, self.network.as_ref()), peer)
+    }
+
+    /// The same for one that begins in this process, so that nobody has accepted it.
+    pub(crate) fn admit_own(&self, peer: SocketAddr, to: SocketAddr) -> Option<OriginalDst> {
+        self.reroute(peer, to).filter(|original_dst| !self.is_full_for(*original_dst, peer))
+    }
+
+    /// A connection from `peer` is refused, since a rule of the configuration says so.
+    pub(crate) fn forbid(&self, peer: SocketAddr, rule: &str) {
+        self.telemetry.refused("forbidden", peer, &format_args!("forbidden by {rule}"));
+    }
+
+    fn counted<T>(&self, judged: Result<T, Refusal>, peer: SocketAddr) -> Option<T> {
+        judged.inspect_err(|refusal| self.telemetry.refused(refusal.reason(), peer, refusal)).ok()
     }
 
     /// The kubelet's probe is no load, and a full proxy is a working one.
-    fn is_full_for(&self, original_dst: OriginalDst) -> bool {
+    fn is_full_for(&self, original_dst: OriginalDst, peer: SocketAddr) -> bool {
         let (own, other) = self.telemetry.open();
-        original_dst.port() != api::ports::READINESS_CAPTURED
-            && !self.capacity.admits(self.rules.direction, own, other)
+        let full = original_dst.port() != api::ports::READINESS_CAPTURED
+            && !self.capacity.admits(self.rules.direction, own, other);
+        if full {
+            let limit = self.capacity.of(self.rules.direction);
+            self.telemetry.refused("limit", peer, &format_args!("more than {limit} connections at once"));
+        }
+        full
     }
 
     fn admit_std(&self, client: std::net::TcpStream, peer: SocketAddr) -> Option<Accepted> {
@@ -217,6 +232,10 @@ mod tests {
 
         fn is_own(&self, _: IpAddr) -> bool {
             false
+        }
+
+        fn addresses(&self) -> Vec<IpAddr> {
+            Vec::new()
         }
     }
 

@@ -4,6 +4,8 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use api::pod::INBOUND_SOURCES;
@@ -13,6 +15,7 @@ use tokio::net::TcpSocket;
 
 use super::leg::{self, Leg};
 use super::original_dst::OriginalDst;
+use crate::telemetry::metrics::Metrics;
 
 /// How upstream connections are made.
 #[derive(clap::Args, Clone, Debug)]
@@ -30,6 +33,11 @@ pub struct Settings {
     /// The same for connections to others, where that is another
     #[arg(long, env = api::env::OUTBOUND_CONNECT_TIMEOUT, value_name = "DURATION", value_parser = parse_timeout)]
     pub outbound_connect_timeout: Option<Duration>,
+
+    /// Endpoints of a Service that are tried for one connection, as long as none could be connected
+    #[arg(long, env = "REMORA_CONNECT_ATTEMPTS", default_value_t = 3, value_name = "NUMBER",
+          value_parser = clap::value_parser!(u8).range(1..=10))]
+    pub connect_attempts: u8,
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
@@ -63,23 +71,39 @@ pub enum DialError {
     Other(io::Error),
 }
 
+impl DialError {
+    /// Whether the fault is this process's or machine's, so that another destination would not help.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(self, Self::Exhausted(_))
+    }
+}
+
 /// Makes upstream connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Dialer {
     inbound_timeout: Duration,
     outbound_timeout: Duration,
-    sources: Sources,
+    attempts: usize,
+    sources: Arc<Sources>,
+    metrics: Metrics,
 }
 
 impl Dialer {
     /// Finds out which source addresses the machine has.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, metrics: Metrics) -> Self {
         let or_common = |timeout: Option<Duration>| timeout.unwrap_or(settings.connect_timeout);
         Self {
             inbound_timeout: or_common(settings.inbound_connect_timeout),
             outbound_timeout: or_common(settings.outbound_connect_timeout),
-            sources: Sources::available(),
+            attempts: settings.connect_attempts.into(),
+            sources: Arc::new(Sources::available()),
+            metrics,
         }
+    }
+
+    /// How many destinations are tried for one connection.
+    pub(crate) fn attempts(&self) -> usize {
+        self.attempts
     }
 
     /// To another pod or host, from the address that the kernel chooses.
@@ -93,10 +117,16 @@ impl Dialer {
     }
 
     async fn connect_from_sources(&self, to: SocketAddr) -> io::Result<Leg> {
-        for source in self.sources.towards(to.ip()) {
+        let sources = self.sources.towards(to.ip());
+        let (first, mut turn) = (sources.first(), 0);
+        while let Some((number, source)) = sources.in_turn(first, turn) {
+            turn += 1;
             match connect(Some(source), to).await {
                 // All ports of this source towards `to` are taken (open or in TIME_WAIT).
-                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {}
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                    self.metrics.source_exhausted();
+                    sources.leave(number);
+                }
                 other => return other,
             }
         }
@@ -133,27 +163,58 @@ impl From<io::Error> for DialError {
     }
 }
 
-/// Source addresses for connections to the application, in the order in which they are tried.
+/// Source addresses for connections to the application.
 ///
 /// 127.0.0.6 is what Istio uses, so servers and firewalls know it; the following ones multiply the ports. `init-redirect`
 /// puts `::6` to `::f` on lo where it can.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Sources {
-    v4: Vec<IpAddr>,
-    v6: Vec<IpAddr>,
+    v4: Family,
+    v6: Family,
+}
+
+/// Those of one family.
+#[derive(Debug)]
+struct Family {
+    addresses: Vec<IpAddr>,
+    /// The one that is tried first. It moves on when it is exhausted, and comes back after the last: each connection would
+    /// otherwise try those again that have had no port left for some connections before it.
+    first: AtomicUsize,
 }
 
 impl Sources {
     fn available() -> Self {
-        let usable = |ip: &IpAddr| std::net::UdpSocket::bind((*ip, 0)).is_ok();
-        Self {
-            v4: INBOUND_SOURCES.map(|last| Ipv4Addr::new(127, 0, 0, last).into()).filter(usable).collect(),
-            v6: INBOUND_SOURCES.map(|last| Ipv6Addr::from(u128::from(last)).into()).filter(usable).collect(),
-        }
+        let v4 = INBOUND_SOURCES.map(|last| Ipv4Addr::new(127, 0, 0, last).into());
+        let v6 = INBOUND_SOURCES.map(|last| Ipv6Addr::from(u128::from(last)).into());
+        Self { v4: Family::available(v4), v6: Family::available(v6) }
     }
 
-    fn towards(&self, to: IpAddr) -> impl Iterator<Item = IpAddr> {
-        if to.is_ipv4() { self.v4.iter().copied() } else { self.v6.iter().copied() }
+    fn towards(&self, to: IpAddr) -> &Family {
+        if to.is_ipv4() { &self.v4 } else { &self.v6 }
+    }
+}
+
+impl Family {
+    fn available(addresses: impl Iterator<Item = IpAddr>) -> Self {
+        let usable = |ip: &IpAddr| std::net::UdpSocket::bind((*ip, 0)).is_ok();
+        Self { addresses: addresses.filter(usable).collect(), first: AtomicUsize::new(0) }
+    }
+
+    /// The one that is tried in this turn, with its number, beginning with `first`; every one has had its turn before
+    /// there is none. (An iterator would be a hundred bytes of every connection.)
+    fn in_turn(&self, first: usize, turn: usize) -> Option<(usize, IpAddr)> {
+        let count = self.addresses.len();
+        let number = (first + turn).checked_rem(count).filter(|_| turn < count)?;
+        Some((number, *self.addresses.get(number)?))
+    }
+
+    fn first(&self) -> usize {
+        self.first.load(Ordering::Relaxed)
+    }
+
+    /// The next connection begins with the one after this.
+    fn leave(&self, number: usize) {
+        self.first.store((number + 1) % self.addresses.len().max(1), Ordering::Relaxed);
     }
 }
 
@@ -175,11 +236,26 @@ mod tests {
     #[test]
     fn loopback_itself_is_never_a_source() {
         let sources = Sources::available();
-        assert!(!sources.v4.is_empty(), "127.0.0.6 should be usable on lo");
-        for source in sources.v4.iter().chain(&sources.v6) {
+        for source in sources.v4.addresses.iter().chain(&sources.v6.addresses) {
             assert!(![IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap()].contains(source), "{source}");
         }
-        assert_eq!(sources.v4[0], IpAddr::from([127, 0, 0, 6]));
+        assert_eq!(sources.v4.in_turn(0, 0), Some((0, IpAddr::from([127, 0, 0, 6]))), "usable on lo");
+    }
+
+    #[test]
+    fn an_exhausted_source_is_tried_last_and_all_are_tried_once() {
+        let family = Sources::available().v4;
+        let order = || {
+            let turns = (0..).map_while(|turn| family.in_turn(family.first(), turn));
+            turns.map(|(number, _)| number).collect::<Vec<_>>()
+        };
+        let all = order();
+        for exhausted in all.iter().chain(&all) {
+            assert_eq!(order().first(), Some(exhausted));
+            family.leave(*exhausted);
+            assert_eq!(order().last(), Some(exhausted));
+            assert_eq!(order().len(), all.len());
+        }
     }
 
     #[test]

@@ -40,6 +40,11 @@ impl OriginalDst {
         let original = network.original_dst(stream, local).map_err(Refusal::Unreadable)?;
         Ok((Self(rules.judge(original, local, network)?), local))
     }
+
+    /// A destination that was chosen instead of the client's, under the same rules.
+    pub(crate) fn instead(to: SocketAddr, rules: &Rules, network: &dyn Network) -> Result<Self, Refusal> {
+        rules.judge_destination(to, network).map(Self)
+    }
 }
 
 /// Why a connection is not carried. Each is closed by a reset, as if nobody listened.
@@ -109,6 +114,10 @@ impl Rules {
         if to == local {
             return Err(Refusal::Direct(to));
         }
+        self.judge_destination(to, network)
+    }
+
+    fn judge_destination(&self, to: SocketAddr, network: &dyn Network) -> Result<SocketAddr, Refusal> {
         if to.ip().is_unspecified() {
             return Err(Refusal::Unspecified(to));
         }
@@ -156,6 +165,9 @@ pub trait Network: Send + Sync {
 
     /// Whether `ip` is one of this machine, on loopback or on another interface.
     fn is_own(&self, ip: IpAddr) -> bool;
+
+    /// Addresses at which others reach this machine.
+    fn addresses(&self) -> Vec<IpAddr>;
 }
 
 /// The machine's own kernel.
@@ -201,6 +213,13 @@ impl Network for Kernel {
                 .filter_map(|address| address_of(&address))
                 .any(|own| own == ip)
     }
+
+    /// When they cannot be listed there are none: a call of the pod to itself is then one like any other.
+    fn addresses(&self) -> Vec<IpAddr> {
+        let interfaces = getifaddrs().into_iter().flatten();
+        let addresses = interfaces.filter_map(|interface| address_of(&interface.address?));
+        addresses.filter(|address| self.scope(*address) == Scope::Routable).collect()
+    }
 }
 
 fn is_link_local(ip: IpAddr) -> bool {
@@ -239,6 +258,10 @@ mod tests {
 
         fn is_own(&self, ip: IpAddr) -> bool {
             ["192.0.2.1", "2001:db8::1"].contains(&ip.to_string().as_str()) || Kernel.is_own(ip)
+        }
+
+        fn addresses(&self) -> Vec<IpAddr> {
+            Vec::new()
         }
     }
 

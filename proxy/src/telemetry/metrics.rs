@@ -8,8 +8,6 @@ use std::fmt;
 use runtime::metrics::encoding::EncodeLabelSet;
 use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
-use super::connections::Side;
-use super::process::ProcessCollector;
 use super::scrape::ScrapeResult;
 use super::workload::Labels;
 use crate::direction::Direction;
@@ -32,9 +30,9 @@ pub struct Metrics {
     accept_errors: Family<StaticLabels, Counter>,
     application_scrapes: Family<StaticLabels, Counter>,
     unnamed_edges: Family<StaticLabels, Counter>,
-    dead_peers: Family<StaticLabels, Counter>,
-    failed_sweeps: Counter,
     pub(super) access_log_dropped: Counter,
+    pub(super) connect_retries: Counter,
+    sources_exhausted: Counter,
 }
 
 /// Labels of `istio_build`.
@@ -50,7 +48,6 @@ impl Metrics {
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&Build { component: "proxy", tag: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register(|to| {
-            to.register_collector(Box::new(ProcessCollector));
             to.register("istio_tcp_connections_opened", "Connections opened", self.opened.clone());
             to.register("istio_tcp_connections_closed", "Connections closed", self.closed.clone());
             to.register("istio_tcp_sent_bytes", "Bytes sent to clients, as responses", self.sent.clone());
@@ -79,19 +76,19 @@ impl Metrics {
                 self.application_scrapes.clone(),
             );
             to.register(
+                "remora_connect_retries",
+                "Attempts to reach another endpoint of a Service after one that could not be connected",
+                self.connect_retries.clone(),
+            );
+            to.register(
+                "remora_inbound_sources_exhausted",
+                "Source addresses that had no port left for a connection to the application",
+                self.sources_exhausted.clone(),
+            );
+            to.register(
                 "remora_unnamed_edges",
                 "Pairs of workloads that are counted as unknown, since there were too many before them",
                 self.unnamed_edges.clone(),
-            );
-            to.register(
-                "remora_dead_peers",
-                "Connections that were reset since a peer was silent with data on the way to it",
-                self.dead_peers.clone(),
-            );
-            to.register(
-                "remora_dead_peer_sweep_failures",
-                "Searches for dead peers that the kernel did not answer whole",
-                self.failed_sweeps.clone(),
             );
         });
     }
@@ -123,16 +120,13 @@ impl Metrics {
         self.application_scrapes.get_or_create(&vec![("result", result.name())]).inc();
     }
 
+    /// A source address had no port left.
+    pub(crate) fn source_exhausted(&self) {
+        self.sources_exhausted.inc();
+    }
+
     pub(super) fn edge_unnamed(&self, direction: Direction) {
         self.unnamed_edges.get_or_create(&vec![("direction", direction.name())]).inc();
-    }
-
-    pub(crate) fn peer_died(&self, direction: Direction, side: Side) {
-        self.dead_peers.get_or_create(&vec![("direction", direction.name()), ("side", side.name())]).inc();
-    }
-
-    pub(crate) fn sweep_failed(&self) {
-        self.failed_sweeps.inc();
     }
 
     pub(super) fn access_log_dropped(&self, lines: u64) {

@@ -68,9 +68,19 @@ impl Reporter {
     pub(crate) fn open(self: &Arc<Self>, client: Pair, original_dst: SocketAddr) -> Session {
         self.open.inc();
         let connection = self.books.connections.enter(self.direction, client, original_dst);
-        let account =
-            Account { reporter: Arc::clone(self), connection, series: OnceLock::new(), end: End::CUT };
+        let account = Account {
+            reporter: Arc::clone(self),
+            connection,
+            series: OnceLock::new(),
+            inbound: OnceLock::new(),
+            end: End::CUT,
+        };
         Session(Box::new(account))
+    }
+
+    /// Another endpoint is tried.
+    pub(crate) fn retried(&self) {
+        self.books.metrics.connect_retries.inc();
     }
 
     fn series(&self, edge: &Edge) -> Arc<Series> {
@@ -120,6 +130,8 @@ struct Account {
     connection: Arc<Connection>,
     /// Of the edge, once it is known.
     series: OnceLock<Arc<Series>>,
+    /// Of the same connection, when the pod calls itself: it is told all that this one is told.
+    inbound: OnceLock<Session>,
     end: End,
 }
 
@@ -135,54 +147,92 @@ impl Session {
         });
     }
 
+    /// The client's socket.
+    pub(crate) fn client(&self) -> Pair {
+        self.0.connection.client
+    }
+
+    /// The connection has come back to this pod, which has `inbound` as another account of it.
+    pub(crate) fn comes_back(&self, inbound: Session) {
+        self.0.inbound.get_or_init(|| inbound);
+    }
+
+    /// Both accounts, where there are two.
+    fn accounts(&self) -> impl Iterator<Item = &Session> {
+        [self].into_iter().chain(self.0.inbound.get())
+    }
+
     fn series(&self) -> &Series {
         self.0.series.get().unwrap_or(&self.0.reporter.unknown)
     }
 
     /// The upstream connection was made.
     pub(crate) fn connected(&self, local: SocketAddr, host: SocketAddr) {
-        self.0.connection.connected(Pair { local, remote: host });
+        self.accounts().for_each(|account| account.0.connection.connected(Pair { local, remote: host }));
     }
 
     /// What is spoken has become known.
     #[expect(dead_code, reason = "detection tells it, which comes next")]
     pub(crate) fn detected(&self, protocol: Protocol) {
-        self.0.connection.detected(protocol);
+        self.accounts().for_each(|account| account.0.connection.detected(protocol));
     }
 
     /// From now on bytes are carried this way.
     #[expect(dead_code, reason = "the relay tells it, which comes next")]
     pub(crate) fn relayed(&self, mode: RelayMode) {
-        self.0.connection.relayed(mode);
+        self.accounts().for_each(|account| account.0.connection.relayed(mode));
     }
 
     /// Bytes came from the client and were passed on.
     pub(crate) fn received(&self, bytes: usize) {
         let bytes = bytes as u64;
-        self.0.connection.add_received(bytes);
-        self.series().received.inc_by(bytes);
+        for account in self.accounts() {
+            account.0.connection.add_received(bytes);
+            account.series().received.inc_by(bytes);
+        }
     }
 
     /// Bytes went to the client.
     pub(crate) fn sent(&self, bytes: usize) {
         let bytes = bytes as u64;
-        self.0.connection.add_sent(bytes);
-        self.series().sent.inc_by(bytes);
+        for account in self.accounts() {
+            account.0.connection.add_sent(bytes);
+            account.series().sent.inc_by(bytes);
+        }
     }
 
     /// This side has ended its stream, and the other one was told.
     #[expect(dead_code, reason = "the relay tells it, which comes next")]
     pub(crate) fn half_closed(&self, side: Side) {
-        self.0.connection.ended(side);
+        self.accounts().for_each(|account| account.0.connection.ended(side));
     }
 
     /// Returns when the connection was given up, since a peer does not answer any more: both legs are to be reset.
-    pub(crate) fn given_up(&self) -> impl Future<Output = Silence> {
-        self.0.connection.given_up()
+    pub(crate) async fn given_up(&self) -> Silence {
+        match self.0.inbound.get() {
+            None => self.0.connection.given_up().await,
+            // Boxed, since every connection would keep the room that few need.
+            Some(inbound) => Box::pin(self.either_given_up(inbound)).await,
+        }
+    }
+
+    async fn either_given_up(&self, other: &Self) -> Silence {
+        tokio::select! {
+            silence = self.0.connection.given_up() => silence,
+            silence = other.0.connection.given_up() => silence,
+        }
     }
 
     /// Closes the account.
     pub(crate) fn close(mut self, end: End) {
+        if let Some(inbound) = self.0.inbound.take() {
+            inbound.close(end.clone());
+        }
+        self.0.end = end;
+    }
+
+    /// How the connection will have ended if it is closed without a word.
+    pub(crate) fn presume(&mut self, end: End) {
         self.0.end = end;
     }
 }

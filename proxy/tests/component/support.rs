@@ -74,6 +74,9 @@ pub(crate) fn unused_port() -> u16 {
 pub(crate) const OUTBOUND: Way = Way { inbound: false, v6: false };
 pub(crate) const INBOUND: Way = Way { inbound: true, v6: false };
 
+/// The one address of the pod, of those that loopback has; the others are of other pods.
+pub(crate) const THIS_POD: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1));
+
 /// What the rules of a pod would do: every connection wanted to go to one address. Loopback is an ordinary network here.
 #[derive(Clone, Default)]
 pub(crate) struct Redirect(Arc<Mutex<Option<SocketAddr>>>);
@@ -95,6 +98,10 @@ impl Network for Redirect {
 
     fn is_own(&self, _: IpAddr) -> bool {
         true
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        vec![THIS_POD]
     }
 }
 
