@@ -11,7 +11,7 @@ NETNS_PACKAGES := $(BUILD_PACKAGES) conntrack iproute2 iptables libcap2-bin nfta
 LINT_PACKAGES := $(BUILD_PACKAGES) shellcheck
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak bench-redirect bench-injector lint images cluster cluster-down e2e
+.PHONY: help build demo test soak bench bench-redirect bench-injector lint images cluster cluster-down e2e
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -34,6 +34,14 @@ soak: ## what `make test` runs a part of, whole (root)
 	@tests/packages $(NETNS_PACKAGES)
 	cargo build --release --workspace --bins
 	REMORA_SOAK=1 cargo test --workspace -- --nocapture
+
+# Whoever of the two cannot be had is named, and the others are measured.
+bench: ## what carrying traffic costs, beside Envoy, HAProxy and no proxy (root). ARGUMENTS=--quick, --only bulk, --help
+	@tests/packages $(NETNS_PACKAGES)
+	-@tests/packages haproxy
+	-@tests/packages python3-venv
+	cargo build --release --workspace --bins
+	$(RELEASE)/bench $(ARGUMENTS)
 
 bench-redirect: ## what installing the rules costs, beside Istio's way (root)
 	@tests/packages $(NETNS_PACKAGES)

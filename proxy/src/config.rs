@@ -20,6 +20,8 @@ pub struct Args {
     #[command(flatten)]
     dial: net::dial::Settings,
     #[command(flatten)]
+    dead_peers: net::dead_peers::Settings,
+    #[command(flatten)]
     discovery: discovery::file::Settings,
     #[command(flatten)]
     drain: drain::Settings,
@@ -52,6 +54,8 @@ pub struct Config {
     pub capacity: net::capacity::Settings,
     /// Upstream connections.
     pub dial: net::dial::Settings,
+    /// Peers that are no longer there.
+    pub dead_peers: net::dead_peers::Settings,
     /// Who knows destinations.
     pub discovery: discovery::file::Settings,
     /// How the proxy ends.
@@ -102,6 +106,7 @@ impl TryFrom<Args> for Config {
             listen,
             capacity,
             dial,
+            dead_peers,
             discovery,
             drain,
             access_log,
@@ -116,6 +121,7 @@ impl TryFrom<Args> for Config {
             listen,
             capacity,
             dial,
+            dead_peers,
             discovery,
             drain,
             access_log,
@@ -199,6 +205,7 @@ mod tests {
             ["--drain-delay", "25h"],
             ["--drain-deadline", "500000000000y"],
             ["--connect-timeout", "0s"],
+            ["--dead-peer-timeout", "5ms"],
             ["--connect-attempts", "0"],
             ["--discovery-interval", "0s"],
             ["--max-inbound-connections", "0"],

@@ -33,10 +33,9 @@ pub(crate) async fn forward(client: Leg, upstream: &mut impl Upstream, session: 
     if let (Ok(local), Ok(host)) = (server.stream().local_addr(), server.stream().peer_addr()) {
         session.connected(local, host);
     }
-    let relayed = relay(&client, &server, |bytes| session.received(bytes), |bytes| session.sent(bytes));
     let end = tokio::select! {
         biased;
-        ended = relayed => match ended {
+        ended = relay(&client, &server, |bytes| session.received(bytes), |bytes| session.sent(bytes)) => match ended {
             Ok(()) => End::COMPLETE,
             Err(Broken::Client(error)) => client_broken(&error),
             Err(Broken::Server(error)) => server_broken(&error),

@@ -66,6 +66,7 @@ impl InitContainer {
         let container = Container {
             netns: netns.path(),
             cgroups: Vec::new(),
+            processors: Vec::new(),
             hostname: "pod".to_owned(),
             root: directory.path().to_owned(),
             read_only_root: self.read_only_root,

@@ -133,6 +133,7 @@ fn start(node: &Node, directory: &TempDir, options: &[String], cgroups: Vec<Path
     let container = Container {
         netns: node.netns.path(),
         cgroups,
+        processors: Vec::new(),
         hostname: "pod".to_owned(),
         root: directory.path().join("root"),
         read_only_root: true,

@@ -19,6 +19,8 @@ mod decided;
 #[cfg(test)]
 mod disturbed;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod foreign;
 #[cfg(test)]
 mod labels;

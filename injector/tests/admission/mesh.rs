@@ -1,5 +1,5 @@
-//! An installation on a control plane of its own: the manifests' namespace and rights, the webhook configuration that
-//! `export` prints, and a running injector that has no other rights than these.
+//! An installation on a control plane of its own: the namespace, the rights and the webhook configuration that `export`
+//! prints, and a running injector that has no other rights than these.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Parser;
 use injector::app::{App, AppError};
 use injector::config::{Cli, Command};
-use injector::export::webhook_configuration;
+use injector::export::{Kind, render, webhook_configuration};
+use injector::inject::Settings;
 use runtime::shutdown::{self, Trigger};
 use serde_json::{Value, json};
 use tests::control_plane::{Client, ControlPlane, pods_path};
@@ -26,29 +27,29 @@ pub(crate) struct Mesh {
     pub(crate) configuration: Value,
     trigger: Trigger,
     _task: tokio::task::JoinHandle<Result<(), AppError>>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Mesh {
-    /// An installation whose configuration file says this about selection, ready.
-    pub(crate) async fn start(selection: &Value, api_server: &[String]) -> Self {
+    /// An installation whose configuration file says this, ready.
+    pub(crate) async fn start(said: &Value, api_server: &[String]) -> Self {
         let arguments: Vec<&str> = api_server.iter().map(String::as_str).collect();
         let control_plane = ControlPlane::start(&arguments).await.expect("a control plane");
         control_plane.create_namespace(api::control::NAMESPACE, &json!({})).await.expect("our namespace");
-        grant(&control_plane).await;
         let directory = tempfile::tempdir().expect("a directory");
-        let kubeconfig = directory.path().join("kubeconfig");
-        let token = token(&control_plane).await;
-        std::fs::write(&kubeconfig, control_plane.kubeconfig_with(&token)).expect("a kubeconfig");
+        let file = directory.path().join(CONFIGURATION_FILE);
+        std::fs::write(&file, configuration_file(said)).expect("a configuration");
         let line = ["injector", "serve", "--webhook-port=0", "--admin-port=0", "--shutdown-delay=0s"];
         let Command::Serve(mut args) = Cli::try_parse_from(line).expect("options").command else {
             panic!("serve")
         };
-        args.cluster.kubeconfig = Some(kubeconfig);
-        let file = directory.path().join("config.yaml");
-        std::fs::write(&file, configuration_file(selection)).expect("a configuration");
         args.configuration.config = Some(file);
         let settings = args.configuration.load(&args.namespace).expect("a configuration").settings;
+        grant(&control_plane, &settings).await;
+        let kubeconfig = directory.path().join("kubeconfig");
+        let token = token(&control_plane).await;
+        std::fs::write(&kubeconfig, control_plane.kubeconfig_with(&token)).expect("a kubeconfig");
+        args.cluster.kubeconfig = Some(kubeconfig);
         let app = App::start(&args).await.expect("an injector");
         let port = app.webhook_address().expect("a port").port();
         let admin = app.admin_address().expect("a port");
@@ -61,7 +62,7 @@ impl Mesh {
             // The Service leads to a port of this machine, and is called by the same.
             entry["clientConfig"]["service"]["port"] = json!(port);
         }
-        let mesh = Self { control_plane, admin, configuration, trigger, _task: task, _directory: directory };
+        let mesh = Self { control_plane, admin, configuration, trigger, _task: task, directory };
         mesh.configure().await;
         mesh.published().await;
         mesh
@@ -95,15 +96,36 @@ impl Mesh {
     /// Waits until readiness says this: 200 or 503.
     pub(crate) async fn readiness(&self, status: &str) {
         until(&format!("readiness {status}"), async || {
-            let mut stream = TcpStream::connect(self.admin).await.ok()?;
-            let path = api::control::READY_PATH;
-            let request = format!("GET {path} HTTP/1.1\r\nHost: injector\r\nConnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes()).await.ok()?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.ok()?;
+            let answer = self.admin(api::control::READY_PATH).await?;
             answer.starts_with(&format!("HTTP/1.1 {status}")).then_some(())
         })
         .await;
+    }
+
+    /// Waits until the injector's metrics have this line.
+    pub(crate) async fn counted(&self, line: &str) {
+        until(line, async || {
+            let metrics = self.admin("/metrics").await?;
+            metrics.lines().any(|found| found == line).then_some(())
+        })
+        .await;
+    }
+
+    /// What the injector's administration answers.
+    pub(crate) async fn admin(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(self.admin).await.ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: injector\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        Some(answer)
+    }
+
+    /// Changes what the configuration file says, and waits until that is in force.
+    pub(crate) async fn reconfigure(&self, said: &Value) {
+        let file = self.directory.path().join(CONFIGURATION_FILE);
+        std::fs::write(file, configuration_file(said)).expect("a configuration");
+        self.counted("injector_configuration_reloads_total{result=\"applied\"} 1").await;
     }
 
     /// Creates a pod as a dry run, and says what became of it.
@@ -159,19 +181,22 @@ pub(crate) fn configuration_path() -> String {
     format!("{CONFIGURATIONS}/{}", api::control::WEBHOOK_CONFIGURATION)
 }
 
-fn configuration_file(selection: &Value) -> String {
+/// In the installation's directory.
+const CONFIGURATION_FILE: &str = "config.yaml";
+
+fn configuration_file(said: &Value) -> String {
+    let mut file = json!({"apiVersion": "remora.dev/v1alpha1", "kind": "InjectorConfiguration"});
+    let said = said.as_object().expect("fields").clone();
+    file.as_object_mut().expect("fields").extend(said);
     // JSON is YAML.
-    json!({"apiVersion": "remora.dev/v1alpha1", "kind": "InjectorConfiguration", "selection": selection})
-        .to_string()
+    file.to_string()
 }
 
-/// The rights of `manifests/rbac.yaml`, no more.
-async fn grant(control_plane: &ControlPlane) {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(include_str!("../../../manifests/rbac.yaml"))
-        .expect("manifests/rbac.yaml");
+/// The rights that `export rbac` prints, no more.
+async fn grant(control_plane: &ControlPlane, settings: &Settings) {
     let mut client = control_plane.client().expect("a client");
     let ours = format!("namespaces/{}", api::control::NAMESPACE);
-    for document in documents {
+    for document in render(Kind::Rbac, settings) {
         let rbac = "/apis/rbac.authorization.k8s.io/v1";
         let collection = match document["kind"].as_str().expect("a kind") {
             "ServiceAccount" => format!("/api/v1/{ours}/serviceaccounts"),
@@ -179,7 +204,7 @@ async fn grant(control_plane: &ControlPlane) {
             "RoleBinding" => format!("{rbac}/{ours}/rolebindings"),
             "ClusterRole" => format!("{rbac}/clusterroles"),
             "ClusterRoleBinding" => format!("{rbac}/clusterrolebindings"),
-            other => panic!("rbac.yaml has a {other}"),
+            other => panic!("there is a {other}"),
         };
         client.create(&collection, &document).await.expect("created");
     }

@@ -40,7 +40,7 @@ async fn the_api_server_sends_what_a_configuration_says() {
 
 async fn hold(truth: &Truth, all: Vec<Case>, selection: &Value) {
     let audit = Audit::start().await;
-    let mesh = Mesh::start(selection, &audit.arguments()).await;
+    let mesh = Mesh::start(&json!({"selection": selection}), &audit.arguments()).await;
     prepare(&mesh.control_plane, &all).await;
     let created = create(&mesh.control_plane, all).await;
     let called = audit.called();

@@ -43,6 +43,8 @@ mod running;
 #[cfg(test)]
 mod selection;
 #[cfg(test)]
+mod silence;
+#[cfg(test)]
 mod stop;
 #[cfg(test)]
 mod targets;

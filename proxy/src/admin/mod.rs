@@ -4,6 +4,8 @@
 //! Each port answers only what it is for: 15021 and captured probes health, 15020 metrics and what is asked of the application
 //! for others, 15000 (loopback) the rest.
 
+pub(crate) mod connections;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 

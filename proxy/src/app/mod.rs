@@ -16,6 +16,7 @@ use runtime::log::LogHandle;
 use runtime::readiness::Readiness;
 use runtime::shutdown;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin, Pages};
 use crate::app_metrics::Scraper;
@@ -31,6 +32,7 @@ use crate::drain::{Drain, Exit};
 use crate::inbound::{Inbound, Parts};
 use crate::net::accept::Gate;
 use crate::net::capacity::Capacity;
+use crate::net::dead_peers;
 use crate::net::dial::Dialer;
 use crate::net::listen::{Listeners, addresses};
 use crate::net::original_dst::{Network, Rules};
@@ -176,8 +178,11 @@ impl App {
 
         let pages = Pages {
             metrics: metrics_page(&config, registry, &metrics),
-            administration: config_dump::page(surroundings.options, store.cloned()),
+            administration: config_dump::page(surroundings.options, store.cloned())
+                .merge(admin::connections::page(connections.clone())),
         };
+        let mut background = JoinSet::new();
+        background.spawn(dead_peers::sweep(config.dead_peers, connections, metrics.clone()));
         let lifecycle = Lifecycle { drain: Drain::new(config.drain.clone()), closing, metrics, accepting };
         let (_keep, never) = shutdown::channel();
         let exit = tokio::select! {

@@ -16,6 +16,7 @@ use crate::inbound::Inbound;
 use crate::net::accept::{Accepted, Acceptor, Gate};
 use crate::net::listen::Listeners;
 use crate::outbound::Outbound;
+use crate::telemetry::WORKER;
 
 /// What workers do with connections.
 #[derive(Clone)]
@@ -75,7 +76,7 @@ impl Worker {
                 failed: failed.clone(),
             };
             threads
-                .push(thread::Builder::new().name(format!("worker-{number}")).spawn(move || worker.run())?);
+                .push(thread::Builder::new().name(format!("{WORKER}{number}")).spawn(move || worker.run())?);
         }
         let failure = async move {
             match failure.recv().await {

@@ -5,6 +5,8 @@
 
 pub mod accept;
 pub mod capacity;
+pub mod dead_peers;
+mod diag;
 pub mod dial;
 pub mod leg;
 pub mod listen;

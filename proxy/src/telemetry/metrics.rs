@@ -8,6 +8,8 @@ use std::fmt;
 use runtime::metrics::encoding::EncodeLabelSet;
 use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
+use super::connections::Side;
+use super::process::ProcessCollector;
 use super::scrape::ScrapeResult;
 use super::workload::Labels;
 use crate::direction::Direction;
@@ -30,6 +32,8 @@ pub struct Metrics {
     accept_errors: Family<StaticLabels, Counter>,
     application_scrapes: Family<StaticLabels, Counter>,
     unnamed_edges: Family<StaticLabels, Counter>,
+    dead_peers: Family<StaticLabels, Counter>,
+    failed_sweeps: Counter,
     pub(super) access_log_dropped: Counter,
     pub(super) connect_retries: Counter,
     sources_exhausted: Counter,
@@ -48,6 +52,7 @@ impl Metrics {
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&Build { component: "proxy", tag: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register(|to| {
+            to.register_collector(Box::new(ProcessCollector));
             to.register("istio_tcp_connections_opened", "Connections opened", self.opened.clone());
             to.register("istio_tcp_connections_closed", "Connections closed", self.closed.clone());
             to.register("istio_tcp_sent_bytes", "Bytes sent to clients, as responses", self.sent.clone());
@@ -90,6 +95,16 @@ impl Metrics {
                 "Pairs of workloads that are counted as unknown, since there were too many before them",
                 self.unnamed_edges.clone(),
             );
+            to.register(
+                "remora_dead_peers",
+                "Connections that were reset since a peer was silent with data on the way to it",
+                self.dead_peers.clone(),
+            );
+            to.register(
+                "remora_dead_peer_sweep_failures",
+                "Searches for dead peers that the kernel did not answer whole",
+                self.failed_sweeps.clone(),
+            );
         });
     }
 
@@ -127,6 +142,14 @@ impl Metrics {
 
     pub(super) fn edge_unnamed(&self, direction: Direction) {
         self.unnamed_edges.get_or_create(&vec![("direction", direction.name())]).inc();
+    }
+
+    pub(crate) fn peer_died(&self, direction: Direction, side: Side) {
+        self.dead_peers.get_or_create(&vec![("direction", direction.name()), ("side", side.name())]).inc();
+    }
+
+    pub(crate) fn sweep_failed(&self) {
+        self.failed_sweeps.inc();
     }
 
     pub(super) fn access_log_dropped(&self, lines: u64) {

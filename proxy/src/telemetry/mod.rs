@@ -10,10 +10,12 @@ pub mod access_log;
 pub mod connections;
 pub mod edge;
 pub mod metrics;
+mod process;
 mod scrape;
 pub mod session;
 mod throttle;
 pub mod workload;
 
 pub use acceptance::Acceptance;
+pub(crate) use process::WORKER;
 pub(crate) use scrape::ScrapeResult;

@@ -16,6 +16,8 @@ mod capacity;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod control;
 #[cfg(test)]
 mod lifecycle;

@@ -14,11 +14,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{
-    Gid, Uid, chdir, dup2_stdin, getppid, pivot_root, setgroups, sethostname, setresgid, setresuid,
+    Gid, Pid, Uid, chdir, dup2_stdin, getppid, pivot_root, setgroups, sethostname, setresgid, setresuid,
 };
 
 use super::{Container, Mount, Place, Spec};
@@ -52,6 +52,14 @@ fn build(container: &Container) -> Result<()> {
         let processes = cgroup.join("cgroup.procs");
         // 0 is the writer.
         std::fs::write(&processes, "0").with_context(|| format!("cannot join {}", processes.display()))?;
+    }
+    if !container.processors.is_empty() {
+        let mut set = CpuSet::new();
+        for processor in &container.processors {
+            set.set(*processor).with_context(|| format!("there is no processor {processor}"))?;
+        }
+        sched_setaffinity(Pid::from_raw(0), &set)
+            .with_context(|| format!("cannot run on processors {:?}", container.processors))?;
     }
     let netns =
         File::open(&container.netns).with_context(|| format!("cannot open {}", container.netns.display()))?;

@@ -62,6 +62,8 @@ pub struct Container {
     pub netns: PathBuf,
     /// Directories of the control groups that it runs in, besides those of who starts it.
     pub cgroups: Vec<PathBuf>,
+    /// The processors that it may use, by number; all that who starts it may use, if empty.
+    pub processors: Vec<usize>,
     /// Host name.
     pub hostname: String,
     /// An empty directory, private to this container, that its root is mounted on.

@@ -287,6 +287,7 @@ impl Pod<'_> {
         let place = Place::New(Container {
             netns: self.network.netns.path(),
             cgroups: Vec::new(),
+            processors: Vec::new(),
             hostname: self.name().to_owned(),
             root,
             read_only_root: container.security_context.read_only_root_filesystem,

@@ -3,6 +3,7 @@
 //!
 //! Its worker writes and the administration reads, both without waiting: everything that changes is an atomic.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -235,25 +236,31 @@ impl Connection {
         }
     }
 
-    /// Tells whoever carries it to end it, from any thread. The first reason stands.
-    pub fn give_up(&self, silence: Silence) {
+    /// Tells whoever carries it to end it, from any thread. The first reason stands: false for the following ones.
+    pub fn give_up(&self, silence: Silence) -> bool {
         let waiting = {
             let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
-            ending.silence.get_or_insert(silence);
+            if ending.silence.is_some() {
+                return false;
+            }
+            ending.silence = Some(silence);
             self.given_up.store(true, Ordering::Release);
             ending.waiting.take()
         };
         if let Some(waker) = waiting {
             waker.wake();
         }
+        true
     }
 
-    /// Returns when it was given up. Polled as often as bytes move, so a poll is one load; the lock is taken once.
-    pub(in crate::telemetry) async fn given_up(&self) -> Silence {
-        let mut registered: Option<Waker> = None;
-        std::future::poll_fn(|cx| {
-            let known = registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-            if known && !self.given_up.load(Ordering::Acquire) {
+    /// Returns when it was given up.
+    ///
+    /// It is polled as often as bytes move, so a poll is one load, and small. So the lock is taken once, for the waker of the
+    /// task that polls first: the future must not move to another task after that.
+    pub(in crate::telemetry) fn given_up(&self) -> impl Future<Output = Silence> {
+        let mut waits = false;
+        poll_fn(move |cx| {
+            if waits && !self.given_up.load(Ordering::Acquire) {
                 return Poll::Pending;
             }
             let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
@@ -261,9 +268,8 @@ impl Connection {
                 return Poll::Ready(silence);
             }
             ending.waiting = Some(cx.waker().clone());
-            registered = Some(cx.waker().clone());
+            waits = true;
             Poll::Pending
         })
-        .await
     }
 }

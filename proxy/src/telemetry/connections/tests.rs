@@ -95,8 +95,8 @@ async fn whoever_carries_it_hears_that_it_was_given_up() {
             () = unasked => {}
         }
         let other = std::thread::spawn(move || {
-            seen.give_up(silence(20));
-            seen.give_up(silence(30));
+            assert!(seen.give_up(silence(20)));
+            assert!(!seen.give_up(silence(30)));
         });
         let heard = given_up.await;
         other.join().unwrap();

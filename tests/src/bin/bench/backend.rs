@@ -1,0 +1,140 @@
+//! The application behind all proxies: one thread that serves every listener of every pod.
+//!
+//! It does as little as an application can, so that the proxy is what is slow.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+
+use anyhow::Result;
+
+use crate::events::Events;
+use crate::wire;
+
+/// What is read at once.
+const CHUNK: usize = 256 * 1024;
+
+/// How a listener treats connections.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Service {
+    /// An answer to each request, and the end when it comes.
+    Exchange,
+    /// Takes everything, and ends when the client does.
+    Sink,
+}
+
+impl Service {
+    pub(crate) const ALL: [Self; 2] = [Self::Exchange, Self::Sink];
+}
+
+enum Socket {
+    Listener(TcpListener, Service),
+    Exchange { stream: TcpStream, unanswered: usize },
+    Sink(TcpStream),
+}
+
+/// Serves until the process ends.
+pub(crate) fn start(listeners: Vec<(TcpListener, Service)>) -> Result<()> {
+    let mut backend = Backend {
+        events: Events::new()?,
+        sockets: Vec::new(),
+        buffer: vec![0; CHUNK],
+        response: wire::response(),
+    };
+    for (listener, service) in listeners {
+        listener.set_nonblocking(true)?;
+        let number = number(&listener);
+        backend.events.on_input(&listener, number)?;
+        backend.put(number, Socket::Listener(listener, service));
+    }
+    // Clients miss their answers if it fails, and say so.
+    std::thread::Builder::new().name("backend".to_owned()).spawn(move || backend.serve())?;
+    Ok(())
+}
+
+struct Backend {
+    events: Events,
+    /// By descriptor.
+    sockets: Vec<Option<Socket>>,
+    buffer: Vec<u8>,
+    response: Vec<u8>,
+}
+
+impl Backend {
+    fn serve(mut self) -> Result<()> {
+        let mut ready = Vec::new();
+        loop {
+            self.events.wait(&mut ready)?;
+            for number in &ready {
+                self.attend(*number);
+            }
+        }
+    }
+
+    /// A connection that fails is closed; its client says so.
+    fn attend(&mut self, number: usize) {
+        let Some(slot) = self.sockets.get_mut(number) else { return };
+        let lives = match slot {
+            None => return,
+            Some(Socket::Listener(listener, service)) => {
+                let accepted: Vec<_> = std::iter::from_fn(|| listener.accept().ok()).collect();
+                let service = *service;
+                return accepted.into_iter().for_each(|(stream, _)| self.accepted(stream, service));
+            }
+            Some(Socket::Exchange { stream, unanswered }) => {
+                answer(stream, unanswered, &mut self.buffer, &self.response)
+            }
+            Some(Socket::Sink(stream)) => lives(&stream.read(&mut self.buffer)),
+        };
+        if !lives {
+            *slot = None;
+        }
+    }
+
+    fn accepted(&mut self, stream: TcpStream, service: Service) {
+        let number = number(&stream);
+        if stream.set_nonblocking(true).is_err() || self.events.on_input(&stream, number).is_err() {
+            return;
+        }
+        let socket = match service {
+            Service::Exchange => Socket::Exchange { stream, unanswered: 0 },
+            Service::Sink => Socket::Sink(stream),
+        };
+        self.put(number, socket);
+    }
+
+    fn put(&mut self, number: usize, socket: Socket) {
+        if self.sockets.len() <= number {
+            self.sockets.resize_with(number + 1, || None);
+        }
+        if let Some(slot) = self.sockets.get_mut(number) {
+            *slot = Some(socket);
+        }
+    }
+}
+
+fn number(socket: &impl AsRawFd) -> usize {
+    usize::try_from(socket.as_raw_fd()).expect("an open descriptor is not negative")
+}
+
+/// Reads what is there and answers each request that is complete. Nobody asks again before the answer has come, so there is
+/// always room for it.
+fn answer(stream: &mut TcpStream, unanswered: &mut usize, buffer: &mut [u8], response: &[u8]) -> bool {
+    let read = stream.read(buffer);
+    *unanswered += read.as_ref().map_or(0, |length| *length);
+    while *unanswered >= wire::REQUEST_LENGTH {
+        *unanswered -= wire::REQUEST_LENGTH;
+        if stream.write_all(response).is_err() {
+            return false;
+        }
+    }
+    lives(&read)
+}
+
+/// Whether a connection goes on after this.
+fn lives(read: &std::io::Result<usize>) -> bool {
+    match read {
+        Ok(length) => *length > 0,
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
+    }
+}

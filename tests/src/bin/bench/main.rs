@@ -1,0 +1,130 @@
+//! What carrying traffic costs with our proxy, and with the proxies of others in the same place: pods' namespaces with the rules of
+//! `init-redirect`, the proxy on one processor, load and application on another. Everybody is measured in turn, round by round,
+//! beside the direct path, which is a port of the same pod that the rules leave alone.
+//!
+//! It judges nothing: it is no test. What a busy machine's figures are good for are the ratios within a round, and their spread.
+
+mod backend;
+mod client;
+mod events;
+mod figures;
+mod machine;
+mod measures;
+mod pod;
+mod process;
+mod programs;
+mod rounds;
+mod table;
+mod way;
+mod wire;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+use tests::exec;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::measures::Measure;
+use crate::rounds::Outcome;
+
+/// Somebody of those to compare with could not be measured.
+const INCOMPLETE: u8 = 3;
+/// The shell's code for a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// What carrying traffic costs, beside Envoy, HAProxy and no proxy at all
+#[derive(Clone, Debug, Parser)]
+pub(crate) struct Options {
+    /// One round of small amounts: to see that it works
+    #[arg(long)]
+    quick: bool,
+
+    /// How often everything is measured
+    #[arg(long, default_value_t = 5, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+
+    /// Measure only this; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    only: Vec<Measure>,
+
+    /// Further options of our proxy, separated by spaces
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true, default_value = "")]
+    proxy_options: String,
+
+    /// How the result is written
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+
+    /// Where it is written instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// How the result is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// A Markdown table
+    Table,
+    /// Every value of every round
+    Json,
+}
+
+fn main() -> ExitCode {
+    match supervise(Options::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures on a thread of its own. A signal kills what runs; then the measuring fails, and its values clean up as they do
+/// whenever it ends.
+fn supervise(options: Options) -> Result<ExitCode> {
+    machine::prepare()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut terminate, mut interrupt) = runtime
+        .block_on(async {
+            Ok::<_, std::io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
+        })
+        .context("cannot handle signals")?;
+    let (end, ended) = tokio::sync::oneshot::channel();
+    let given = options.clone();
+    let measuring = std::thread::spawn(move || {
+        let result = rounds::measure(&given);
+        let _ = end.send(());
+        result
+    });
+    let interrupted = runtime.block_on(async {
+        tokio::select! {
+            _ = ended => false,
+            _ = terminate.recv() => true,
+            _ = interrupt.recv() => true,
+        }
+    });
+    if interrupted {
+        exec::interrupt();
+    }
+    let result = measuring.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    if interrupted {
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    write(&options, &result?)
+}
+
+fn write(options: &Options, outcome: &Outcome) -> Result<ExitCode> {
+    let text = match options.output {
+        Format::Table => outcome.to_markdown(),
+        Format::Json => outcome.to_json()?,
+    };
+    match &options.out {
+        None => print!("{text}"),
+        Some(path) => {
+            std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    Ok(if outcome.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) })
+}

@@ -1,0 +1,57 @@
+//! Small exchanges as fast as they go: on each of some connections the next request is sent when the answer has come.
+
+use anyhow::Result;
+
+use super::{Amount, Reading, Row};
+use crate::backend::Service;
+use crate::client::Client;
+use crate::events::Events;
+use crate::way::Way;
+use crate::wire;
+
+static MANY_CPU: Row = Row::new("small exchange, 64 connections: CPU", "µs", 1).wanted("<= 0.65 of envoy");
+static MANY_RATE: Row = Row::new("small exchange, 64 connections: rate", "1/s", 0);
+static ONE_CPU: Row = Row::new("small exchange, 1 connection: CPU", "µs", 1);
+static ONE_RATE: Row = Row::new("small exchange, 1 connection: rate", "1/s", 0);
+
+pub(super) fn measure(way: Way, amount: Amount) -> Result<Vec<Reading>> {
+    let mut readings = Vec::new();
+    for (connections, full, cpu, rate) in
+        [(64, 60_000, &MANY_CPU, &MANY_RATE), (1, 6_000, &ONE_CPU, &ONE_RATE)]
+    {
+        let count = amount.of(full);
+        way.run(|| exchange(way, connections, count / 10))?;
+        let (cost, ()) = way.cost(|| exchange(way, connections, count))?;
+        readings.extend(cost.micros_each(count).map(|micros| cpu.reading(micros)));
+        readings.push(rate.reading(cost.rate(count)));
+    }
+    Ok(readings)
+}
+
+/// Returns when `count` answers have come.
+fn exchange(way: Way, connections: usize, count: usize) -> Result<()> {
+    let request = wire::request();
+    let mut events = Events::new()?;
+    let mut clients = Vec::with_capacity(connections);
+    for number in 0..connections.min(count) {
+        let mut client = Client::connect(way.to(Service::Exchange))?.without_waiting()?;
+        events.on_input(&client, number)?;
+        client.ask(&request)?;
+        clients.push(client);
+    }
+    let (mut asked, mut answered, mut ready) = (clients.len(), 0, Vec::new());
+    while answered < count {
+        events.wait_for_answers(&mut ready)?;
+        for &number in &ready {
+            let Some(client) = clients.get_mut(number) else { continue };
+            if client.answered()? {
+                answered += 1;
+                if asked < count {
+                    asked += 1;
+                    client.ask(&request)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! What is measured: one file for each, with the rows that it fills, and the order of the table.
+
+mod binary;
+mod bulk;
+mod connections;
+mod exchanges;
+mod latency;
+pub(crate) mod memory;
+mod start;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use tests::netns::Netns;
+
+use crate::pod::Pod;
+use crate::way::Way;
+
+/// A row of the table.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) unit: &'static str,
+    /// Digits behind the point.
+    pub(crate) digits: usize,
+    /// What is wanted of ours; for the reader, nobody judges by it.
+    pub(crate) goal: &'static str,
+}
+
+/// One value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    pub(crate) row: &'static Row,
+    pub(crate) value: f64,
+}
+
+impl Row {
+    const fn new(name: &'static str, unit: &'static str, digits: usize) -> Self {
+        Self { name, unit, digits, goal: "" }
+    }
+
+    const fn wanted(self, goal: &'static str) -> Self {
+        Self { goal, ..self }
+    }
+
+    fn reading(&'static self, value: f64) -> Reading {
+        Reading { row: self, value }
+    }
+}
+
+/// How much is done for a value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Amount {
+    /// Enough for a figure.
+    Full,
+    /// Enough to see that it works.
+    Quick,
+}
+
+impl Amount {
+    fn of(self, full: usize) -> usize {
+        match self {
+            Self::Full => full,
+            Self::Quick => full / 10,
+        }
+    }
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Measure {
+    /// Many bytes over few connections
+    Bulk,
+    /// New connections, each with one exchange
+    Connections,
+    /// Small exchanges as fast as they go
+    Exchanges,
+    /// Small exchanges at a fixed rate
+    Latency,
+    /// Memory, without and with idle connections
+    Memory,
+    /// Time from exec to the first answer
+    Start,
+    /// Size of the program
+    Binary,
+}
+
+impl Measure {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Bulk,
+        Self::Connections,
+        Self::Exchanges,
+        Self::Latency,
+        Self::Memory,
+        Self::Start,
+        Self::Binary,
+    ];
+
+    /// On the direct path; none where it has nothing of the kind.
+    pub(crate) fn direct(self, way: Way, amount: Amount) -> Result<Vec<Reading>> {
+        match self {
+            Self::Bulk => bulk::measure(way, amount),
+            Self::Connections => connections::measure(way, amount),
+            Self::Exchanges => exchanges::measure(way, amount),
+            Self::Latency => latency::measure(way, amount),
+            Self::Memory | Self::Start | Self::Binary => Ok(Vec::new()),
+        }
+    }
+
+    /// Of a proxy; `direct` is what the direct path had in the same round.
+    pub(crate) fn proxied(
+        self,
+        client: &Netns,
+        pod: &mut Pod,
+        direct: &[Reading],
+        amount: Amount,
+    ) -> Result<Vec<Reading>> {
+        match self {
+            Self::Memory => memory::measure(client, pod, amount),
+            Self::Start => start::measure(client, pod),
+            Self::Binary => binary::measure(pod),
+            Self::Bulk | Self::Connections | Self::Exchanges | Self::Latency => {
+                let readings = self.direct(Way { client, pod, direct: false }, amount)?;
+                let added = latency::added(&readings, direct);
+                Ok(readings.into_iter().chain(added).collect())
+            }
+        }
+    }
+}
+
+/// Restarts a pod's proxy and waits until it carries connections.
+pub(crate) fn restart(client: &Netns, pod: &mut Pod) -> Result<()> {
+    start::measure(client, pod).map(drop)
+}

@@ -1,0 +1,124 @@
+//! A pod: a namespace with the rules of `init-redirect`, an application behind them, and one of the proxies as its sidecar.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::chown;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+use tests::exec::{self, Container, Mount, Place, Process, Spec};
+use tests::netns::{Node, Switch};
+use tests::{binaries, leftovers};
+
+use crate::backend::Service;
+use crate::machine;
+use crate::programs::{CONFIGURATION, Program};
+
+/// A pod, with or without its proxy running.
+pub(crate) struct Pod {
+    pub(crate) program: Program,
+    node: Node,
+    directory: TempDir,
+    proxy: Option<Process>,
+}
+
+impl Pod {
+    /// With rules, and nobody runs.
+    pub(crate) fn new(switch: &mut Switch, program: Program) -> Result<Self> {
+        let node = switch.attach(program.name)?;
+        let left_alone = Service::ALL.map(|service| port(service, true).to_string()).join(",");
+        let mut rules = Command::new(binaries::init_redirect()?);
+        rules.args(["--exclude-inbound-ports", &left_alone]).env_clear();
+        let output = node.netns.output(&mut rules)?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+        let directory = leftovers::directory("bench")?;
+        for name in ["root", "state"] {
+            std::fs::create_dir(directory.path().join(name)).context("a directory of the container")?;
+        }
+        chown(directory.path().join("state"), Some(api::pod::PROXY_UID), Some(api::pod::PROXY_GID))?;
+        if let Some(text) = &program.configuration {
+            std::fs::write(directory.path().join("configuration.yaml"), text)
+                .context("a configuration file")?;
+        }
+        Ok(Self { program, node, directory, proxy: None })
+    }
+
+    /// The application's listeners, on captured ports and on those that are left alone.
+    pub(crate) fn listeners(&self) -> Result<Vec<(TcpListener, Service)>> {
+        let mut listeners = Vec::new();
+        for service in Service::ALL {
+            for left_alone in [false, true] {
+                let address = (Ipv4Addr::UNSPECIFIED, port(service, left_alone));
+                let listener = self.node.netns.run(|| TcpListener::bind(address))?;
+                listeners.push((listener.with_context(|| format!("listening on {address:?}"))?, service));
+            }
+        }
+        Ok(listeners)
+    }
+
+    /// Where a client finds the application: through the rules and the proxy, or past them.
+    pub(crate) fn address(&self, service: Service, direct: bool) -> SocketAddr {
+        (self.node.v4, port(service, direct)).into()
+    }
+
+    /// Starts its proxy, in place of the one that runs; comes back when the program is about to be executed.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        // First, since the ports are taken until it has ended.
+        self.proxy = None;
+        let place = Place::New(self.container());
+        let spec = Spec {
+            parent: nix::unistd::getpid().as_raw(),
+            place,
+            uid: api::pod::PROXY_UID,
+            gid: api::pod::PROXY_GID,
+            groups: Vec::new(),
+            capabilities: Vec::new(),
+            no_new_privileges: true,
+            environment: vec![(api::env::WORKLOAD_NAME.to_owned(), "bench".to_owned())],
+            arguments: self.program.arguments.clone(),
+        };
+        self.proxy = Some(exec::start(self.program.name, &spec)?);
+        Ok(())
+    }
+
+    /// The running proxy's process id. An error when it does not run, with what it has said.
+    pub(crate) fn pid(&self) -> Result<u32> {
+        let proxy = self.proxy.as_ref().context("its proxy was not started")?;
+        let progress = proxy.progress();
+        ensure!(progress.exit.is_none(), "its proxy has ended\n{progress}");
+        Ok(proxy.pid())
+    }
+
+    fn container(&self) -> Container {
+        let own = |name: &str| self.directory.path().join(name);
+        let mount = |name: &str, target: &str, read_only| Mount {
+            source: own(name),
+            target: Path::new(target).to_owned(),
+            read_only,
+        };
+        let mut mounts = self.program.mounts.clone();
+        mounts.push(mount("state", api::pod::STATE_PATH, false));
+        if self.program.configuration.is_some() {
+            mounts.push(mount("configuration.yaml", CONFIGURATION, true));
+        }
+        Container {
+            netns: self.node.netns.path(),
+            cgroups: Vec::new(),
+            processors: vec![machine::PROXY],
+            hostname: self.program.name.to_owned(),
+            root: own("root"),
+            read_only_root: true,
+            mounts,
+        }
+    }
+}
+
+/// The application's port for a service.
+fn port(service: Service, left_alone: bool) -> u16 {
+    let captured = match service {
+        Service::Exchange => 8080,
+        Service::Sink => 8081,
+    };
+    if left_alone { captured + 1000 } else { captured }
+}

@@ -1,0 +1,73 @@
+//! The proxies that are compared: where each comes from, and how it is configured as a transparent proxy for a pod's inbound
+//! connections. One that is not there is an error which says how to get it.
+
+mod envoy;
+mod haproxy;
+mod remora;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use tests::exec::Mount;
+use tests::tool;
+
+/// The name of our own.
+pub(crate) const OURS: &str = "remora";
+
+/// Where a program finds its configuration. Envoy goes by the ending.
+pub(crate) const CONFIGURATION: &str = "/etc/bench/configuration.yaml";
+
+/// A proxy that can be started in a pod.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    /// Its name in tables.
+    pub(crate) name: &'static str,
+    /// What it says of its version.
+    pub(crate) version: String,
+    /// The file on the machine.
+    pub(crate) binary: PathBuf,
+    /// What its container has besides.
+    pub(crate) mounts: Vec<Mount>,
+    /// The text of the file [`CONFIGURATION`].
+    pub(crate) configuration: Option<String>,
+    /// Its path in the container, and its arguments.
+    pub(crate) arguments: Vec<String>,
+}
+
+/// All that can be had, ours first, and why the others cannot.
+pub(crate) fn all(options: &str) -> Result<(Vec<Program>, Vec<String>)> {
+    let (mut programs, mut missing) = (vec![remora::program(options)?], Vec::new());
+    for (name, found) in [("envoy", envoy::program()), ("haproxy", haproxy::program())] {
+        match found {
+            Ok(program) => programs.push(program),
+            Err(error) => missing.push(format!("{name}: {error:#}")),
+        }
+    }
+    Ok((programs, missing))
+}
+
+/// The file `source` as `target`.
+fn file(source: &Path, target: &str) -> Mount {
+    Mount { source: source.to_owned(), target: target.into(), read_only: true }
+}
+
+/// The machine's libraries, for programs that are linked to them.
+fn libraries() -> Vec<Mount> {
+    let places = ["/usr/lib", "/lib", "/lib64"].map(Path::new);
+    places
+        .into_iter()
+        .filter(|place| place.is_dir())
+        .map(|place| Mount { source: place.to_owned(), target: place.to_owned(), read_only: true })
+        .collect()
+}
+
+/// The first line that a program prints about itself which is not empty.
+fn version(package: &str, binary: &Path, flag: &str) -> Result<String> {
+    let output = tool::run(package, Command::new(binary).arg(flag))?;
+    let text = String::from_utf8(output.stdout).context("its version")?;
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    let line = line.with_context(|| format!("{} prints no version", binary.display()))?;
+    // The own path is nobody's business.
+    Ok(line.replace(&*binary.to_string_lossy(), "").trim().to_owned())
+}
