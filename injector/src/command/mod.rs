@@ -17,7 +17,6 @@ mod live;
 mod meshed;
 mod output;
 mod pod_security;
-mod qos;
 mod replay;
 mod review;
 mod selection;

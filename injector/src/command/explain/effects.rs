@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::pod_security::{self, Level, Violation};
-use super::super::qos;
+use crate::inject::QosClass;
 
 /// What a pod is like before and after.
 #[derive(Debug, Serialize)]
@@ -39,8 +39,8 @@ pub(super) struct PodSecurity {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Qos {
-    pub(super) before: qos::Class,
-    pub(super) after: qos::Class,
+    pub(super) before: QosClass,
+    pub(super) after: QosClass,
 }
 
 /// A probe or a lifecycle handler of the user's.
@@ -58,7 +58,7 @@ impl Effects {
         Self {
             containers: containers(before, after),
             pod_security: PodSecurity::new(before, after, enforced),
-            qos: Qos { before: qos::class(before), after: qos::class(after) },
+            qos: Qos { before: QosClass::of(before), after: QosClass::of(after) },
             probes: probes(before, after),
             notes: notes(after),
         }

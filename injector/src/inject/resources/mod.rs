@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as KubeQuantity;
-use serde_json::Value;
 
 use super::options::{Quantity, Resource, Resources};
 use super::pod::Pod;
+use super::qos::{self, OF_CLASS, QosClass};
 
 /// What the scheduler reserves. CPU: as much as Istio asks for, since autoscalers compute use against requests and a
 /// smaller share would starve the proxy on a full node. Memory: an idle proxy has 6 MiB, its state volume may hold 8, and
@@ -22,9 +22,6 @@ pub(super) const MEMORY_REQUEST: &str = "64Mi";
 /// The init container runs for milliseconds.
 const INIT_CPU_REQUEST: &str = "10m";
 const INIT_MEMORY_REQUEST: &str = "16Mi";
-
-/// Resources whose requests and limits decide about the class of service.
-const OF_CLASS: [&str; 2] = ["cpu", "memory"];
 
 /// Requirements of both containers.
 pub(super) struct Requirements {
@@ -42,7 +39,8 @@ struct Share<'a> {
 
 impl Requirements {
     pub(super) fn new(wanted: &Resources, pod: Pod<'_>, warnings: &mut Vec<String>) -> Self {
-        let guaranteed = is_guaranteed(pod);
+        // Resources of the pod itself decide alone where they are there, and ours do not change that class.
+        let guaranteed = !qos::decides_as_a_whole(pod) && QosClass::of_pod(pod) == QosClass::Guaranteed;
         let shares = [
             Share {
                 name: "cpu",
@@ -104,7 +102,7 @@ impl Share<'_> {
         let (request, limit) = ((*self.wanted.request).clone(), (*self.wanted.limit).clone());
         let of_class = OF_CLASS.contains(&self.name);
         let default = self.default.and_then(parsed);
-        if of_class && pod_has(pod, self.name) {
+        if of_class && qos::pod_says(pod, self.name) {
             return self.within(pod, (request, limit), warnings);
         }
         if of_class && guaranteed {
@@ -205,16 +203,9 @@ impl From<Lists> for ResourceRequirements {
     }
 }
 
-/// Whether the pod itself, and not its containers, says something about a resource; zero is something.
-fn pod_has(pod: Pod<'_>, name: &str) -> bool {
-    let resources = pod.spec("resources");
-    let said = |list: &str| resources.and_then(|resources| resources.get(list)?.get(name));
-    ["requests", "limits"].into_iter().filter_map(said).any(|value| !value.is_null())
-}
-
 /// What the pod as a whole may use of a resource.
 fn pod_limit(pod: Pod<'_>, name: &str) -> Option<Quantity> {
-    parsed(&text(pod.spec("resources")?.get("limits")?.get(name)?)?)
+    qos::quantity(pod.spec("resources"), "limits", name)
 }
 
 /// What the pod as a whole has and its containers have not requested, init containers counted like the others.
@@ -222,54 +213,14 @@ fn room(pod: Pod<'_>, name: &str) -> u128 {
     let own = pod.spec("resources");
     let requests = own.and_then(|own| own.get("requests")?.get(name)).filter(|value| !value.is_null());
     let list = if requests.is_some() { "requests" } else { "limits" };
-    let whole = quantity(own, list, name).unwrap_or_default();
+    let whole = qos::amount(own, list, name).unwrap_or_default();
     let requested = pod.all_containers().map(|container| {
         let resources = container.get("resources");
-        quantity(resources, "requests", name)
-            .or_else(|| quantity(resources, "limits", name))
+        qos::amount(resources, "requests", name)
+            .or_else(|| qos::amount(resources, "limits", name))
             .unwrap_or_default()
     });
     whole.saturating_sub(requested.fold(0, u128::saturating_add))
-}
-
-/// Whether Kubernetes would class the pod as Guaranteed because of its containers: all of them, init containers too, have
-/// limits of cpu and memory, and the requests of both add up to the limits. Resources of the pod itself decide alone where
-/// they are there, and ours do not change that class.
-pub(super) fn is_guaranteed(pod: Pod<'_>) -> bool {
-    if OF_CLASS.iter().any(|name| pod_has(pod, name)) {
-        return false;
-    }
-    let mut sums = [(0_u128, 0_u128); OF_CLASS.len()];
-    let mut any = false;
-    for container in pod.all_containers() {
-        any = true;
-        let resources = container.get("resources");
-        for (name, (requests, limits)) in OF_CLASS.iter().zip(&mut sums) {
-            let Some(limit) = quantity(resources, "limits", name) else { return false };
-            // The API server fills an absent request in from the limit; a file has not been there yet.
-            let said = resources.and_then(|resources| resources.get("requests")?.get(name));
-            let request =
-                said.map_or(Some(limit), |_| quantity(resources, "requests", name)).unwrap_or_default();
-            *requests = requests.saturating_add(request);
-            *limits = limits.saturating_add(limit);
-        }
-    }
-    any && sums.iter().all(|(requests, limits)| requests == limits)
-}
-
-/// A quantity that counts; zero does not.
-fn quantity(resources: Option<&Value>, list: &str, name: &str) -> Option<u128> {
-    let text = text(resources?.get(list)?.get(name)?)?;
-    Quantity::parse(&text).ok().map(|quantity| quantity.nanos())
-}
-
-/// As its author wrote it: a file may have a number.
-fn text(quantity: &Value) -> Option<String> {
-    match quantity {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
 }
 
 #[cfg(test)]

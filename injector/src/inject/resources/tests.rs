@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Requirements, is_guaranteed};
+use super::Requirements;
 use crate::inject::options;
 use crate::inject::pod::Pod;
 use crate::inject::{Namespace, Settings};
@@ -28,42 +28,6 @@ fn requirements(pod: &Value) -> (Value, Value, Vec<String>) {
     let found = Requirements::new(&options.resources, parsed, &mut warnings);
     let json = |requirements| serde_json::to_value(requirements).unwrap();
     (json(found.proxy), json(found.init), warnings)
-}
-
-#[test]
-fn guaranteed_is_what_kubernetes_calls_so() {
-    let limits = |cpu: &str, memory: &str| json!({"limits": {"cpu": cpu, "memory": memory}});
-    for (containers, guaranteed) in [
-        (vec![equal("1", "1Gi")], true),
-        (vec![equal("1", "1Gi"), equal("0.5", "1e9")], true),
-        (vec![limits("1", "1Gi")], true),
-        (
-            vec![
-                json!({"requests": {"cpu": "1000m", "memory": "1024Mi"}, "limits": {"cpu": 1, "memory": "1Gi"}}),
-            ],
-            true,
-        ),
-        (vec![equal("1", "1Gi"), json!({})], false),
-        (vec![json!({"limits": {"cpu": "1"}})], false),
-        (
-            vec![json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1Gi"}})],
-            false,
-        ),
-        (
-            vec![json!({"requests": {"cpu": "0", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1Gi"}})],
-            false,
-        ),
-        (vec![limits("0", "1Gi")], false),
-        (vec![limits("lots", "1Gi")], false),
-        (vec![Value::Null], false),
-        (vec![], false),
-    ] {
-        let pod = pod(json!({}), &containers);
-        assert_eq!(is_guaranteed(Pod::new(&pod).unwrap()), guaranteed, "{containers:?}");
-    }
-    let mut with_init = pod(json!({}), &[equal("1", "1Gi")]);
-    with_init["spec"]["initContainers"] = json!([{"name": "init"}]);
-    assert!(!is_guaranteed(Pod::new(&with_init).unwrap()), "init containers count");
 }
 
 #[test]
