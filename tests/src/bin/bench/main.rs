@@ -84,7 +84,7 @@ fn main() -> ExitCode {
 /// Measures on a thread of its own. A signal kills what runs; then the measuring fails, and its values clean up as they do
 /// whenever it ends.
 fn supervise(options: Options) -> Result<ExitCode> {
-    machine::prepare()?;
+    let _prepared = machine::prepare()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut terminate, mut interrupt) = runtime
         .block_on(async {
