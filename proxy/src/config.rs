@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{admin, app_metrics, app_probes, application, control_socket, discovery, drain, net, telemetry};
+use crate::{
+    admin, app_metrics, app_probes, application, budget, control_socket, discovery, drain, net, telemetry,
+};
 
 /// Options of `proxy run`; all have defaults.
 #[derive(clap::Args, Clone, Debug)]
@@ -17,6 +19,8 @@ pub struct Args {
     listen: net::listen::Settings,
     #[command(flatten)]
     capacity: net::capacity::Settings,
+    #[command(flatten)]
+    memory: budget::Settings,
     #[command(flatten)]
     dial: net::dial::Settings,
     #[command(flatten)]
@@ -52,6 +56,8 @@ pub struct Config {
     pub listen: net::listen::Settings,
     /// Limits of connections.
     pub capacity: net::capacity::Settings,
+    /// Limit of memory.
+    pub memory: budget::Settings,
     /// Upstream connections.
     pub dial: net::dial::Settings,
     /// Peers that are no longer there.
@@ -105,6 +111,7 @@ impl TryFrom<Args> for Config {
             workers,
             listen,
             capacity,
+            memory,
             dial,
             dead_peers,
             discovery,
@@ -120,6 +127,7 @@ impl TryFrom<Args> for Config {
             workers: workers.into(),
             listen,
             capacity,
+            memory,
             dial,
             dead_peers,
             discovery,
@@ -210,6 +218,7 @@ mod tests {
             ["--discovery-interval", "0s"],
             ["--max-inbound-connections", "0"],
             ["--max-outbound-connections", "many"],
+            ["--memory-limit", "0"],
             ["--access-log", "xml"],
             ["--sidecar-mode", "both"],
         ] {

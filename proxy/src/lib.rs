@@ -11,6 +11,7 @@ pub mod app_metrics;
 pub mod app_probes;
 pub mod application;
 pub mod balance;
+pub mod budget;
 pub mod config;
 pub mod config_dump;
 pub mod control_socket;

@@ -22,6 +22,7 @@ use crate::admin::{self, Admin, Pages};
 use crate::app_metrics::Scraper;
 use crate::app_probes;
 use crate::application::Client;
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::config_dump::{self, Effective};
 use crate::control_socket::{self, Answer, ControlError, ControlSocket, Request};
@@ -151,7 +152,8 @@ impl App {
         let ended = Arc::new(Notify::new());
         let closing = Closing::new(Arc::clone(&ended));
         let connections = Connections::new(config.workers);
-        let capacity = Capacity::new(&config.capacity, surroundings.descriptors);
+        let budget = Budget::new(config.memory);
+        let capacity = Capacity::new(&config.capacity, surroundings.descriptors, budget.connections());
         for direction in Direction::BOTH {
             metrics.limited_to(direction, capacity.of(direction));
         }
@@ -164,6 +166,7 @@ impl App {
             capacity,
             own,
             discovery: store.map(|store| Arc::clone(store) as Arc<dyn Discovery>),
+            budget: budget.clone(),
             workload: surroundings.workload,
             books: Books {
                 metrics: metrics.clone(),
@@ -182,7 +185,8 @@ impl App {
                 .merge(admin::connections::page(connections.clone())),
         };
         let mut background = JoinSet::new();
-        background.spawn(dead_peers::sweep(config.dead_peers, connections, metrics.clone()));
+        background.spawn(dead_peers::sweep(config.dead_peers, connections.clone(), metrics.clone()));
+        background.spawn(budget.watch(move || connections.is_empty()));
         let lifecycle = Lifecycle { drain: Drain::new(config.drain.clone()), closing, metrics, accepting };
         let (_keep, never) = shutdown::channel();
         let exit = tokio::select! {
@@ -248,6 +252,7 @@ struct Wiring<'a> {
     capacity: Capacity,
     own: Vec<IpAddr>,
     discovery: Option<Arc<dyn Discovery>>,
+    budget: Budget,
     workload: Workload,
     books: Books,
 }
@@ -281,6 +286,7 @@ impl Wiring<'_> {
             },
             network: Arc::clone(&self.network),
             capacity: self.capacity,
+            budget: self.budget.clone(),
             telemetry: Acceptance::new(direction, self.books.metrics.clone()),
         }
     }

@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::capacity::Capacity;
 use super::leg::Leg;
 use super::original_dst::{Network, OriginalDst, Refusal, Rules};
+use crate::budget::Budget;
 use crate::telemetry::{Acceptance, connections::Pair};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -47,6 +48,8 @@ pub struct Gate {
     pub network: Arc<dyn Network>,
     /// How many are carried at once.
     pub capacity: Capacity,
+    /// Whether there is memory for more.
+    pub budget: Budget,
     /// Who counts.
     pub telemetry: Acceptance,
 }
@@ -132,11 +135,30 @@ impl Acceptor {
     }
 }
 
+/// Why one that may be carried is not, for now.
+#[derive(Debug, thiserror::Error)]
+enum Shortage {
+    #[error("more than {0} connections at once")]
+    Connections(u64),
+    #[error("memory is short; raise the limit of the container")]
+    Memory,
+}
+
+impl Shortage {
+    /// The value of the label `reason`.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Connections(_) => "limit",
+            Self::Memory => "memory",
+        }
+    }
+}
+
 impl Gate {
     fn admit(&self, client: TcpStream, peer: SocketAddr) -> Option<Accepted> {
         let found = OriginalDst::of(&client, &self.rules, self.network.as_ref());
         let (original_dst, local) = self.counted(found, peer)?;
-        if self.is_full_for(original_dst, peer) {
+        if self.is_short_for(original_dst, peer) {
             return None;
         }
         Some(Accepted { client: Leg::new(client), pair: Pair { local, remote: peer }, original_dst })
@@ -149,7 +171,7 @@ impl Gate {
 
     /// The same for one that begins in this process, so that nobody has accepted it.
     pub(crate) fn admit_own(&self, peer: SocketAddr, to: SocketAddr) -> Option<OriginalDst> {
-        self.reroute(peer, to).filter(|original_dst| !self.is_full_for(*original_dst, peer))
+        self.reroute(peer, to).filter(|original_dst| !self.is_short_for(*original_dst, peer))
     }
 
     /// A connection from `peer` is refused, since a rule of the configuration says so.
@@ -161,16 +183,25 @@ impl Gate {
         judged.inspect_err(|refusal| self.telemetry.refused(refusal.reason(), peer, refusal)).ok()
     }
 
-    /// The kubelet's probe is no load, and a full proxy is a working one.
-    fn is_full_for(&self, original_dst: OriginalDst, peer: SocketAddr) -> bool {
-        let (own, other) = self.telemetry.open();
-        let full = original_dst.port() != api::ports::READINESS_CAPTURED
-            && !self.capacity.admits(self.rules.direction, own, other);
-        if full {
-            let limit = self.capacity.of(self.rules.direction);
-            self.telemetry.refused("limit", peer, &format_args!("more than {limit} connections at once"));
+    fn is_short_for(&self, original_dst: OriginalDst, peer: SocketAddr) -> bool {
+        let shortage = self.shortage_for(original_dst);
+        if let Some(shortage) = &shortage {
+            self.telemetry.refused(shortage.reason(), peer, shortage);
         }
-        full
+        shortage.is_some()
+    }
+
+    /// The kubelet's probe is no load, and a full proxy is a working one.
+    fn shortage_for(&self, original_dst: OriginalDst) -> Option<Shortage> {
+        let direction = self.rules.direction;
+        let (own, other) = self.telemetry.open();
+        if original_dst.port() == api::ports::READINESS_CAPTURED {
+            None
+        } else if !self.capacity.admits(direction, own, other) {
+            Some(Shortage::Connections(self.capacity.of(direction)))
+        } else {
+            self.budget.is_short().then_some(Shortage::Memory)
+        }
     }
 
     fn admit_std(&self, client: std::net::TcpStream, peer: SocketAddr) -> Option<Accepted> {
@@ -214,6 +245,7 @@ mod tests {
         Acceptor, Capacity, Errno, FIRST_PAUSE, Gate, LONGEST_PAUSE, Network, Rules, SocketAddr, TcpStream,
         concerns_one_connection, io, longer,
     };
+    use crate::budget::Budget;
     use crate::direction::Direction;
     use crate::net::original_dst::Scope;
     use crate::telemetry::{Acceptance, metrics::Metrics};
@@ -257,7 +289,8 @@ mod tests {
         let gate = Gate {
             rules: Rules { direction, listeners: Vec::new(), private: Vec::new() },
             network: Arc::new(Elsewhere),
-            capacity: Capacity::new(&Default::default(), 20_000),
+            capacity: Capacity::new(&Default::default(), 20_000, None),
+            budget: Budget::new(Default::default()),
             telemetry: Acceptance::new(direction, Metrics::default()),
         };
         (Acceptor::new(listener, gate).unwrap(), address)

@@ -1,4 +1,4 @@
-//! How many connections are carried at once: as many as the descriptors allow, less what everything else needs.
+//! How many connections are carried at once: as many as descriptors and memory allow, less what everything else needs.
 //!
 //! It only decides; who has how many is counted by `telemetry`. Invariant: a connection that is let in has descriptors for
 //! both of its legs, so that a flood costs new clients a reset, and nobody else anything.
@@ -18,11 +18,11 @@ const DESCRIPTORS_EACH: u64 = 2;
 #[derive(clap::Args, Clone, Debug, Default)]
 #[group(skip)]
 pub struct Settings {
-    /// Inbound connections carried at once; by default three quarters of what the limit of descriptors allows
+    /// Inbound connections carried at once; by default three quarters of what descriptors and memory allow
     #[arg(long, env = "REMORA_MAX_INBOUND_CONNECTIONS", value_name = "NUMBER")]
     pub max_inbound_connections: Option<NonZeroU32>,
 
-    /// Outbound connections carried at once; by default three quarters of what the limit of descriptors allows
+    /// Outbound connections carried at once; by default three quarters of what descriptors and memory allow
     #[arg(long, env = "REMORA_MAX_OUTBOUND_CONNECTIONS", value_name = "NUMBER")]
     pub max_outbound_connections: Option<NonZeroU32>,
 }
@@ -36,11 +36,11 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// What `descriptors`, the limit of this process, allow. A default leaves a quarter to the other direction: callers
-    /// from outside must not keep the application from calling out.
-    pub fn new(settings: &Settings, descriptors: u64) -> Self {
+    /// What `descriptors`, the limit of this process, allow, and the memory, which suffices for so many. A default leaves a
+    /// quarter to the other direction: callers from outside must not keep the application from calling out.
+    pub fn new(settings: &Settings, descriptors: u64, memory_for: Option<u64>) -> Self {
         let reserved = RESERVED.min(descriptors / 2);
-        let both = ((descriptors - reserved) / DESCRIPTORS_EACH).max(1);
+        let both = ((descriptors - reserved) / DESCRIPTORS_EACH).min(memory_for.unwrap_or(u64::MAX)).max(1);
         let of = |configured: Option<NonZeroU32>| {
             configured.map_or((both * 3 / 4).max(1), |number| u64::from(number.get()).min(both))
         };
@@ -49,6 +49,11 @@ impl Capacity {
             outbound: of(settings.max_outbound_connections),
             both,
         }
+    }
+
+    /// The limit of both directions together.
+    pub fn both(&self) -> u64 {
+        self.both
     }
 
     /// The limit of a direction.
@@ -79,7 +84,7 @@ mod tests {
     #[test]
     fn defaults_follow_the_descriptors_and_leave_the_other_direction_its_share() {
         for (descriptors, both) in [(20_512, 10_000), (1024, 256), (2, 1), (0, 1)] {
-            let capacity = Capacity::new(&Settings::default(), descriptors);
+            let capacity = Capacity::new(&Settings::default(), descriptors, None);
             assert_eq!(capacity.both, both, "{descriptors}");
             for direction in Direction::BOTH {
                 assert_eq!(capacity.of(direction), (both * 3 / 4).max(1), "{descriptors}");
@@ -88,14 +93,21 @@ mod tests {
     }
 
     #[test]
+    fn memory_may_allow_fewer_than_descriptors() {
+        let capacity = Capacity::new(&settings(10, 4_000_000), 20_512, Some(2_000));
+        assert_eq!((capacity.both(), capacity.of(Direction::Outbound)), (2_000, 2_000));
+        assert_eq!(Capacity::new(&Settings::default(), 20_512, Some(0)).both(), 1);
+    }
+
+    #[test]
     fn a_configured_limit_holds_but_never_exceeds_the_descriptors() {
-        let capacity = Capacity::new(&settings(10, 4_000_000), 20_512);
+        let capacity = Capacity::new(&settings(10, 4_000_000), 20_512, None);
         assert_eq!((capacity.of(Direction::Inbound), capacity.of(Direction::Outbound)), (10, 10_000));
     }
 
     #[test]
     fn nobody_gets_in_beyond_the_limit_of_the_direction_or_of_both() {
-        let capacity = Capacity::new(&Settings::default(), 20_512);
+        let capacity = Capacity::new(&Settings::default(), 20_512, None);
         for (own, other, admitted) in
             [(0, 0, true), (7_499, 0, true), (7_500, 0, false), (7_499, 2_500, true), (7_499, 2_501, false)]
         {

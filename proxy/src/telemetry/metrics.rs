@@ -33,7 +33,7 @@ pub struct Metrics {
     application_scrapes: Family<StaticLabels, Counter>,
     unnamed_edges: Family<StaticLabels, Counter>,
     dead_peers: Family<StaticLabels, Counter>,
-    failed_sweeps: Counter,
+    sweeps: Family<StaticLabels, Counter>,
     pub(super) access_log_dropped: Counter,
     pub(super) connect_retries: Counter,
     sources_exhausted: Counter,
@@ -101,9 +101,9 @@ impl Metrics {
                 self.dead_peers.clone(),
             );
             to.register(
-                "remora_dead_peer_sweep_failures",
-                "Searches for dead peers that the kernel did not answer whole",
-                self.failed_sweeps.clone(),
+                "remora_dead_peer_sweeps",
+                "Searches for dead peers, by whether the kernel listed all sockets",
+                self.sweeps.clone(),
             );
         });
     }
@@ -148,8 +148,9 @@ impl Metrics {
         self.dead_peers.get_or_create(&vec![("direction", direction.name()), ("side", side.name())]).inc();
     }
 
-    pub(crate) fn sweep_failed(&self) {
-        self.failed_sweeps.inc();
+    pub(crate) fn swept(&self, whole: bool) {
+        let result = if whole { "complete" } else { "failed" };
+        self.sweeps.get_or_create(&vec![("result", result)]).inc();
     }
 
     pub(super) fn access_log_dropped(&self, lines: u64) {

@@ -40,6 +40,27 @@ fn a_full_direction_resets_new_clients_and_no_others() {
     assert_eq!(refused(), 3);
 }
 
+/// This process takes more than a megabyte already.
+#[test]
+fn short_of_memory_it_resets_new_clients_and_no_others() {
+    let proxy = Proxy::start(&["--memory-limit", "1000000"]);
+    let (mut client, server) = proxy.pair(INBOUND);
+    let refused =
+        || proxy.metric(&["remora_refused_connections_total{", "direction=\"inbound\"", "reason=\"memory\""]);
+    eventually("somebody new is reset", || {
+        drop(TcpStream::connect(proxy.port(INBOUND)).unwrap());
+        refused() > 0
+    });
+    let before = refused();
+    let other = TcpStream::connect(proxy.port(INBOUND)).unwrap();
+    assert_eq!(next(&patient(other)), Seen::Reset);
+    assert_eq!(refused(), before + 1);
+    client.write_all(b"x").unwrap();
+    assert_eq!(next(&server), Seen::Byte(b'x'), "who is carried notices nothing");
+    let probe = proxy.connect(INBOUND, ([192, 0, 2, 1], api::ports::READINESS_CAPTURED).into());
+    assert!(http_get(probe, api::control::READY_PATH).starts_with("HTTP/1.1 200"));
+}
+
 /// A proxy that is full works: to call it unready would take the pod out of its Service for having much to do.
 #[test]
 fn a_full_proxy_answers_the_kubelet() {

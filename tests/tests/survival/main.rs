@@ -7,5 +7,6 @@ mod flood;
 mod killed;
 mod network;
 mod ports;
+mod silence;
 mod starved;
 mod traffic;

@@ -57,14 +57,13 @@ pub async fn sweep(settings: Settings, connections: Connections, metrics: Metric
         if connections.is_empty() {
             continue;
         }
-        match look(&mut suspects, &connections, &metrics).await {
-            Ok(()) => blind = false,
-            Err(error) => {
-                metrics.sweep_failed();
-                if !std::mem::replace(&mut blind, true) {
-                    tracing::warn!(%error, "dead peers are not noticed before the kernel does");
-                }
-            }
+        let looked = look(&mut suspects, &connections, &metrics).await;
+        metrics.swept(looked.is_ok());
+        let was_blind = std::mem::replace(&mut blind, looked.is_err());
+        if let Err(error) = looked
+            && !was_blind
+        {
+            tracing::warn!(%error, "dead peers are not noticed before the kernel does");
         }
     }
 }
