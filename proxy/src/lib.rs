@@ -19,6 +19,7 @@ pub mod direction;
 pub mod discovery;
 pub mod drain;
 pub mod inbound;
+pub mod limits;
 pub mod net;
 pub mod outbound;
 pub mod probe;

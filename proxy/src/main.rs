@@ -8,8 +8,11 @@ use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use proxy::app::{App, Event, Surroundings};
+use proxy::budget::Budget;
 use proxy::config_dump::{self, Effective};
 use proxy::control_socket::{self, Request};
+use proxy::limits::{self, Basis};
+use proxy::net::capacity::Capacity;
 use proxy::{config, net::original_dst::Kernel, telemetry::workload::Workload, wait};
 use runtime::shutdown::Signals;
 use tokio::sync::mpsc;
@@ -41,8 +44,22 @@ enum Command {
         #[command(flatten)]
         socket: control_socket::Settings,
     },
+    /// Show all limits: of a proxy with these options, or of the running one
+    Limits(Box<LimitsArgs>),
     /// Wait until the proxy of this pod is ready
     Wait(wait::Settings),
+}
+
+#[derive(clap::Args)]
+struct LimitsArgs {
+    /// Ask the running proxy, by its --admin-port
+    #[arg(long)]
+    running: bool,
+    /// How they are shown
+    #[arg(long, short, default_value = "table", value_enum, value_name = "FORMAT")]
+    output: limits::Output,
+    #[command(flatten)]
+    run: config::Args,
 }
 
 fn main() -> ExitCode {
@@ -52,6 +69,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Some(Command::Drain(socket)) => ask(&socket, &Request::Drain),
         Some(Command::Logging { filter, socket }) => ask(&socket, &Request::Logging(filter)),
+        Some(Command::Limits(args)) => show_limits(*args),
         Some(Command::Wait(settings)) => wait::until_ready(&settings).map_err(Into::into),
         Some(Command::Run(args)) => run(*args, options),
         None => run(cli.run, options),
@@ -73,6 +91,20 @@ fn ask(socket: &control_socket::Settings, request: &Request) -> anyhow::Result<(
         writeln!(std::io::stdout(), "{said}")?;
     }
     Ok(())
+}
+
+fn show_limits(args: LimitsArgs) -> anyhow::Result<()> {
+    let LimitsArgs { running, output, run } = args;
+    let config = config::Config::try_from(run)?;
+    let text = if running {
+        limits::of_running(config.admin.admin_port, output)?
+    } else {
+        let (descriptors, budget) = (raise_descriptor_limit(), Budget::new(config.memory));
+        let capacity = Capacity::new(&config.capacity, descriptors, budget.connections());
+        let basis = Basis { config: &config, descriptors, capacity, budget: &budget };
+        limits::written(&limits::in_use(&basis), output)
+    };
+    Ok(write!(std::io::stdout(), "{text}")?)
 }
 
 fn run(args: config::Args, options: Vec<Effective>) -> anyhow::Result<()> {

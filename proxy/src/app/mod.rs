@@ -31,6 +31,7 @@ use crate::discovery::Discovery;
 use crate::discovery::file::{DirectoryError, FileSource};
 use crate::drain::{Drain, Exit};
 use crate::inbound::{Inbound, Parts};
+use crate::limits::{self, Basis, Limit};
 use crate::net::accept::Gate;
 use crate::net::capacity::Capacity;
 use crate::net::dead_peers;
@@ -152,11 +153,7 @@ impl App {
         let ended = Arc::new(Notify::new());
         let closing = Closing::new(Arc::clone(&ended));
         let connections = Connections::new(config.workers);
-        let budget = Budget::new(config.memory);
-        let capacity = Capacity::new(&config.capacity, surroundings.descriptors, budget.connections());
-        for direction in Direction::BOTH {
-            metrics.limited_to(direction, capacity.of(direction));
-        }
+        let Room { budget, capacity, limits } = Room::new(&config, surroundings.descriptors, &metrics);
         let own = surroundings.network.addresses();
         let source = FileSource::start(&config.discovery, own.clone(), &registry)?;
         let store = source.as_ref().map(FileSource::store);
@@ -182,7 +179,8 @@ impl App {
         let pages = Pages {
             metrics: metrics_page(&config, registry, &metrics),
             administration: config_dump::page(surroundings.options, store.cloned())
-                .merge(admin::connections::page(connections.clone())),
+                .merge(admin::connections::page(connections.clone()))
+                .merge(limits::page(limits)),
         };
         let mut background = JoinSet::new();
         background.spawn(dead_peers::sweep(config.dead_peers, connections.clone(), metrics.clone()));
@@ -202,6 +200,31 @@ impl App {
             tracing::warn!("stdout takes no access log; lines are lost");
         }
         exit
+    }
+}
+
+/// What there is for connections.
+struct Room {
+    budget: Budget,
+    capacity: Capacity,
+    limits: Vec<Limit>,
+}
+
+impl Room {
+    /// And tells the metrics.
+    fn new(config: &Config, descriptors: u64, metrics: &Metrics) -> Self {
+        let budget = Budget::new(config.memory);
+        let capacity = Capacity::new(&config.capacity, descriptors, budget.connections());
+        let limits = limits::in_use(&Basis { config, descriptors, capacity, budget: &budget });
+        for direction in Direction::BOTH {
+            metrics.limited_to(direction, capacity.of(direction));
+        }
+        for limit in &limits {
+            if let Some(number) = limit.value.number() {
+                metrics.limited(limit.name, number);
+            }
+        }
+        Self { budget, capacity, limits }
     }
 }
 

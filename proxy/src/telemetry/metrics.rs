@@ -4,8 +4,10 @@
 //! counted while it flows. Ours begin with `remora_`.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 
 use runtime::metrics::encoding::EncodeLabelSet;
+use runtime::metrics::registry::Registry;
 use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
 use super::connections::Side;
@@ -28,6 +30,7 @@ pub struct Metrics {
     received: Family<Labels, Counter>,
     open: Family<StaticLabels, Gauge>,
     limit: Family<StaticLabels, Gauge>,
+    limits: Family<StaticLabels, Gauge<f64, AtomicU64>>,
     refused: Family<StaticLabels, Counter>,
     accept_errors: Family<StaticLabels, Counter>,
     application_scrapes: Family<StaticLabels, Counter>,
@@ -60,17 +63,6 @@ impl Metrics {
             to.register("istio_build", "Version of this program", build);
             to.register("remora_open_connections", "Connections being carried", self.open.clone());
             to.register(
-                "remora_connection_limit",
-                "Connections that are carried at once at most",
-                self.limit.clone(),
-            );
-            to.register(
-                "remora_refused_connections",
-                "Connections reset instead of carried",
-                self.refused.clone(),
-            );
-            to.register("remora_accept_errors", "Failures of accept(2)", self.accept_errors.clone());
-            to.register(
                 "remora_access_log_dropped",
                 "Access-log lines lost since the queue was full or stdout failed",
                 self.access_log_dropped.clone(),
@@ -80,32 +72,53 @@ impl Metrics {
                 "Scrapes of the application's own metrics, by how they ended",
                 self.application_scrapes.clone(),
             );
-            to.register(
-                "remora_connect_retries",
-                "Attempts to reach another endpoint of a Service after one that could not be connected",
-                self.connect_retries.clone(),
-            );
-            to.register(
-                "remora_inbound_sources_exhausted",
-                "Source addresses that had no port left for a connection to the application",
-                self.sources_exhausted.clone(),
-            );
-            to.register(
-                "remora_unnamed_edges",
-                "Pairs of workloads that are counted as unknown, since there were too many before them",
-                self.unnamed_edges.clone(),
-            );
-            to.register(
-                "remora_dead_peers",
-                "Connections that were reset since a peer was silent with data on the way to it",
-                self.dead_peers.clone(),
-            );
-            to.register(
-                "remora_dead_peer_sweeps",
-                "Searches for dead peers, by whether the kernel listed all sockets",
-                self.sweeps.clone(),
-            );
+            self.register_troubles(to);
         });
+    }
+
+    /// Limits, and what ends connections or keeps them out.
+    fn register_troubles(&self, to: &mut Registry) {
+        to.register(
+            "remora_connection_limit",
+            "Connections that are carried at once at most",
+            self.limit.clone(),
+        );
+        to.register(
+            "remora_limit",
+            "Limits in use, in bytes, seconds or numbers; those that do not limit are absent",
+            self.limits.clone(),
+        );
+        to.register(
+            "remora_refused_connections",
+            "Connections reset instead of carried",
+            self.refused.clone(),
+        );
+        to.register("remora_accept_errors", "Failures of accept(2)", self.accept_errors.clone());
+        to.register(
+            "remora_connect_retries",
+            "Attempts to reach another endpoint of a Service after one that could not be connected",
+            self.connect_retries.clone(),
+        );
+        to.register(
+            "remora_inbound_sources_exhausted",
+            "Source addresses that had no port left for a connection to the application",
+            self.sources_exhausted.clone(),
+        );
+        to.register(
+            "remora_unnamed_edges",
+            "Pairs of workloads that are counted as unknown, since there were too many before them",
+            self.unnamed_edges.clone(),
+        );
+        to.register(
+            "remora_dead_peers",
+            "Connections that were reset since a peer was silent with data on the way to it",
+            self.dead_peers.clone(),
+        );
+        to.register(
+            "remora_dead_peer_sweeps",
+            "Searches for dead peers, by whether the kernel listed all sockets",
+            self.sweeps.clone(),
+        );
     }
 
     /// The number of connections being carried.
@@ -121,6 +134,11 @@ impl Metrics {
     pub fn limited_to(&self, direction: Direction, connections: u64) {
         let gauge = self.limit.get_or_create_owned(&vec![("direction", direction.name())]);
         gauge.set(i64::try_from(connections).unwrap_or(i64::MAX));
+    }
+
+    /// The limit of this name.
+    pub fn limited(&self, name: &'static str, value: f64) {
+        self.limits.get_or_create(&vec![("name", name)]).set(value);
     }
 
     pub(super) fn refused(&self, direction: Direction, reason: &'static str) {

@@ -10,13 +10,13 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use crate::app::ask_at;
 use crate::support::{INBOUND, Seen, next, patient, unused_port};
 
-fn proxy(arguments: &[&str]) -> Command {
+pub(crate) fn proxy(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_proxy"));
     command.args(arguments).env_clear().stdin(Stdio::null());
     command
 }
 
-fn failure(arguments: &[&str]) -> String {
+pub(crate) fn failure(arguments: &[&str]) -> String {
     let Output { status, stdout, stderr } = proxy(arguments).output().unwrap();
     assert!(!status.success(), "{arguments:?} is an error");
     assert!(stdout.is_empty(), "stdout is for the access log");

@@ -22,6 +22,8 @@ mod control;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod support;
