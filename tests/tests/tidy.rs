@@ -55,7 +55,7 @@ fn files_are_small_and_say_what_they_are() {
 fn the_proxy_reads_the_wall_clock_for_the_access_log_alone() {
     let reads = |file: &PathBuf| fs::read_to_string(file).expect("a source file").contains("SystemTime::now");
     let files: Vec<_> = rust_files(&root().join("proxy/src")).into_iter().filter(reads).collect();
-    assert_eq!(files, [root().join("proxy/src/telemetry/session.rs")]);
+    assert_eq!(files, [root().join("proxy/src/telemetry/connections/connection.rs")]);
 }
 
 #[test]
