@@ -28,6 +28,8 @@ pub struct Args {
     #[command(flatten)]
     discovery: discovery::file::Settings,
     #[command(flatten)]
+    relay: net::relay::Settings,
+    #[command(flatten)]
     drain: drain::Settings,
     #[command(flatten)]
     access_log: telemetry::access_log::Settings,
@@ -64,6 +66,8 @@ pub struct Config {
     pub dead_peers: net::dead_peers::Settings,
     /// Who knows destinations.
     pub discovery: discovery::file::Settings,
+    /// How bytes are carried.
+    pub relay: net::relay::Settings,
     /// How the proxy ends.
     pub drain: drain::Settings,
     /// Access log.
@@ -115,6 +119,7 @@ impl TryFrom<Args> for Config {
             dial,
             dead_peers,
             discovery,
+            relay,
             drain,
             access_log,
             admin,
@@ -131,6 +136,7 @@ impl TryFrom<Args> for Config {
             dial,
             dead_peers,
             discovery,
+            relay,
             drain,
             access_log,
             admin,
@@ -216,6 +222,8 @@ mod tests {
             ["--dead-peer-timeout", "5ms"],
             ["--connect-attempts", "0"],
             ["--discovery-interval", "0s"],
+            ["--half-closed-timeout", "0s"],
+            ["--splice-pipes", "-1"],
             ["--max-inbound-connections", "0"],
             ["--max-outbound-connections", "many"],
             ["--memory-limit", "0"],

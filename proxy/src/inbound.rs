@@ -11,6 +11,7 @@ use crate::net::accept::{Accepted, Gate};
 use crate::net::dial::Dialer;
 use crate::net::leg::Leg;
 use crate::net::original_dst::OriginalDst;
+use crate::net::relay::Relay;
 use crate::probe::{self, Probes};
 use crate::tcp::{self, Upstream};
 use crate::telemetry::edge::{Cluster, Edge};
@@ -20,6 +21,8 @@ use crate::telemetry::session::{End, Reporter, Session};
 pub struct Parts {
     /// Makes upstream connections.
     pub dialer: Dialer,
+    /// Carries bytes.
+    pub relay: Arc<Relay>,
     /// Opens accounts.
     pub reporter: Arc<Reporter>,
     /// Knows which destinations are refused.
@@ -53,7 +56,7 @@ impl Inbound {
                 None => self.probes.answer(client, pair.remote),
                 Some(session) => {
                     let mut way = ToApplication { inbound: &self, to: original_dst };
-                    tcp::forward(client, &mut way, session).await;
+                    tcp::forward(client, &mut way, session, &self.parts.relay).await;
                 }
             }
         }

@@ -160,6 +160,8 @@ pub fn in_use(basis: &Basis<'_>) -> Vec<Limit> {
         set_by("connect_attempts", count(dial.connect_attempts.into()), "endpoints", "--connect-attempts"),
         set_by("discovery", time(config.discovery.discovery_interval), "seconds", "--discovery-interval"),
         set_by("dead_peer", time(config.dead_peers.dead_peer_timeout), "seconds", "--dead-peer-timeout"),
+        set_by("half_closed", time(config.relay.half_closed_timeout), "seconds", "--half-closed-timeout"),
+        set_by("splice_pipes", count(config.relay.splice_pipes.into()), "pipes", "--splice-pipes"),
         set_by("drain_delay", time(config.drain.drain_delay), "seconds", "--drain-delay"),
         set_by("drain_deadline", time(config.drain.drain_deadline), "seconds", "--drain-deadline"),
     ]

@@ -42,7 +42,7 @@ impl Outbound {
         let session = self.parts.reporter.open(pair, original_dst.address());
         async move {
             let mut way = ToDestination { outbound: &self, to: original_dst, held: None };
-            tcp::forward(client, &mut way, session).await;
+            tcp::forward(client, &mut way, session, &self.parts.relay).await;
         }
     }
 

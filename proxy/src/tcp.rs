@@ -4,7 +4,7 @@
 
 use crate::net::dial::DialError;
 use crate::net::leg::Leg;
-use crate::net::relay::{Broken, relay};
+use crate::net::relay::{Broken, Relay};
 use crate::telemetry::connections::{Side, Silence};
 use crate::telemetry::session::{End, Session};
 
@@ -20,7 +20,7 @@ pub(crate) trait Upstream {
 ///
 /// The client's handshake is over already, so a failed dial can only be shown as a reset: at once, and without a byte,
 /// which is how a refused connection looks to most programs.
-pub(crate) async fn forward(client: Leg, upstream: &mut impl Upstream, session: Session) {
+pub(crate) async fn forward(client: Leg, upstream: &mut impl Upstream, session: Session, relay: &Relay) {
     let dialed = tokio::select! {
         // Boxed, since a connection would keep the room of its dial as long as it lasts.
         dialed = Box::pin(upstream.dial(&session)) => dialed,
@@ -35,10 +35,11 @@ pub(crate) async fn forward(client: Leg, upstream: &mut impl Upstream, session: 
     }
     let end = tokio::select! {
         biased;
-        ended = relay(&client, &server, |bytes| session.received(bytes), |bytes| session.sent(bytes)) => match ended {
+        ended = relay.carry(&client, &server, &session) => match ended {
             Ok(()) => End::COMPLETE,
             Err(Broken::Client(error)) => client_broken(&error),
             Err(Broken::Server(error)) => server_broken(&error),
+            Err(idle @ Broken::HalfClosed(_)) => half_closed(&idle),
         },
         silence = session.given_up() => given_up(&silence),
     };
@@ -58,6 +59,11 @@ fn given_up(silence: &Silence) -> End {
     };
     let details = format!("{}: silent for {} s with data on the way to it", side.name(), lasts.as_secs());
     End { flags, details: Some(details.into()), failure: None }
+}
+
+/// Envoy's `SI`: stream idle timeout.
+fn half_closed(idle: &Broken) -> End {
+    End { flags: "SI", details: Some(idle.to_string().into()), failure: None }
 }
 
 /// Envoy's `DC`: downstream connection termination.
@@ -98,8 +104,8 @@ mod tests {
             panic!("only the type is looked at")
         }
         for size in [
-            size_of_returned(|| forward(never(), never::<&mut ToApplication<'_>>(), never())),
-            size_of_returned(|| forward(never(), never::<&mut ToDestination<'_>>(), never())),
+            size_of_returned(|| forward(never(), never::<&mut ToApplication<'_>>(), never(), never())),
+            size_of_returned(|| forward(never(), never::<&mut ToDestination<'_>>(), never(), never())),
         ] {
             assert!(size <= 1280, "{size} bytes for each connection; mind what is held across an await");
         }

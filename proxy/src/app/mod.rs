@@ -38,13 +38,14 @@ use crate::net::dead_peers;
 use crate::net::dial::Dialer;
 use crate::net::listen::{Listeners, addresses};
 use crate::net::original_dst::{Network, Rules};
+use crate::net::relay::Relay;
 use crate::outbound::Outbound;
 use crate::probe::{self, Probes};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::connections::Connections;
 use crate::telemetry::session::{Books, Reporter};
 use crate::telemetry::workload::Workload;
-use crate::telemetry::{Acceptance, metrics::Metrics};
+use crate::telemetry::{Acceptance, Relaying, metrics::Metrics};
 pub use lifecycle::Event;
 use lifecycle::{Closing, Lifecycle};
 use worker::{Stories, Worker};
@@ -283,8 +284,10 @@ struct Wiring<'a> {
 impl Wiring<'_> {
     fn stories(self, probes: Probes) -> Stories {
         let dialer = Dialer::new(&self.config.dial, self.books.metrics.clone());
+        let relay = Arc::new(Relay::new(&self.config.relay, Relaying::new(&self.books.metrics)));
         let parts = |direction| Parts {
             dialer: dialer.clone(),
+            relay: Arc::clone(&relay),
             reporter: Arc::new(Reporter::new(direction, &self.workload, self.books.clone())),
             gate: self.gate(direction),
             discovery: self.discovery.clone(),

@@ -7,13 +7,14 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::pin::pin;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -45,6 +46,24 @@ impl Leg {
     /// Returns when there is something to read. (Tokio's `readable` is the same and keeps 150 bytes for it.)
     pub(crate) async fn readable(&self) -> io::Result<()> {
         poll_fn(|cx| self.stream.poll_read_ready(cx)).await
+    }
+
+    /// Reads once. A short read is taken for all that there is: the next one would only say so, and what comes later makes
+    /// the leg readable again (epoll tells each arrival once). An end that came meanwhile is no arrival that is lost: tokio
+    /// keeps the leg readable for ever from then on.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut short = None;
+        let read = self.stream.try_io(Interest::READABLE, || {
+            match recv(self.stream.as_raw_fd(), buffer, MsgFlags::empty())? {
+                length if 0 < length && length < buffer.len() => {
+                    short = Some(length);
+                    // What tells tokio that nothing more is there.
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+                length => Ok(length),
+            }
+        });
+        short.map_or(read, Ok)
     }
 
     /// Returns when something can be written.

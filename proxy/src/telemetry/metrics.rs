@@ -37,6 +37,12 @@ pub struct Metrics {
     unnamed_edges: Family<StaticLabels, Counter>,
     dead_peers: Family<StaticLabels, Counter>,
     sweeps: Family<StaticLabels, Counter>,
+    relay_bytes: Family<StaticLabels, Counter>,
+    relay_buffered: Family<StaticLabels, Gauge>,
+    relay_no_pipe: Family<StaticLabels, Counter>,
+    pub(super) relay_switches: Counter,
+    pub(super) relay_pipes: Gauge,
+    pub(super) relay_half_closed_reset: Counter,
     pub(super) access_log_dropped: Counter,
     pub(super) connect_retries: Counter,
     sources_exhausted: Counter,
@@ -73,6 +79,7 @@ impl Metrics {
                 self.application_scrapes.clone(),
             );
             self.register_troubles(to);
+            self.register_relay(to);
         });
     }
 
@@ -119,6 +126,44 @@ impl Metrics {
             "Searches for dead peers, by whether the kernel listed all sockets",
             self.sweeps.clone(),
         );
+    }
+
+    /// What the relay does with bytes.
+    fn register_relay(&self, to: &mut Registry) {
+        to.register("remora_relay_bytes", "Bytes passed on, by how", self.relay_bytes.clone());
+        to.register(
+            "remora_relay_buffered_bytes",
+            "Bytes held for readers that do not take them, by how they are carried",
+            self.relay_buffered.clone(),
+        );
+        to.register(
+            "remora_relay_splices",
+            "Directions of connections that went from copying to splicing",
+            self.relay_switches.clone(),
+        );
+        to.register(
+            "remora_relay_splices_refused",
+            "Long transfers that were copied since no pipe was to be had",
+            self.relay_no_pipe.clone(),
+        );
+        to.register("remora_relay_pipes", "Pipes that there are for splicing", self.relay_pipes.clone());
+        to.register(
+            "remora_relay_half_closed_resets",
+            "Half-closed connections reset since they carried nothing for the time limit",
+            self.relay_half_closed_reset.clone(),
+        );
+    }
+
+    pub(super) fn relay_bytes(&self, mode: &'static str) -> Counter {
+        self.relay_bytes.get_or_create_owned(&vec![("mode", mode)])
+    }
+
+    pub(super) fn relay_buffered(&self, mode: &'static str) -> Gauge {
+        self.relay_buffered.get_or_create_owned(&vec![("mode", mode)])
+    }
+
+    pub(super) fn relay_no_pipe(&self, reason: &'static str) -> Counter {
+        self.relay_no_pipe.get_or_create_owned(&vec![("reason", reason)])
     }
 
     /// The number of connections being carried.

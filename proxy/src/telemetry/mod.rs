@@ -11,6 +11,7 @@ pub mod connections;
 pub mod edge;
 pub mod metrics;
 mod process;
+mod relaying;
 mod scrape;
 pub mod session;
 mod throttle;
@@ -18,4 +19,6 @@ pub mod workload;
 
 pub use acceptance::Acceptance;
 pub(crate) use process::WORKER;
+pub(crate) use relaying::NoPipe;
+pub use relaying::Relaying;
 pub(crate) use scrape::ScrapeResult;

@@ -178,7 +178,6 @@ impl Session {
     }
 
     /// From now on bytes are carried this way.
-    #[expect(dead_code, reason = "the relay tells it, which comes next")]
     pub(crate) fn relayed(&self, mode: RelayMode) {
         self.accounts().for_each(|account| account.0.connection.relayed(mode));
     }
@@ -202,7 +201,6 @@ impl Session {
     }
 
     /// This side has ended its stream, and the other one was told.
-    #[expect(dead_code, reason = "the relay tells it, which comes next")]
     pub(crate) fn half_closed(&self, side: Side) {
         self.accounts().for_each(|account| account.0.connection.ended(side));
     }

@@ -1,0 +1,149 @@
+//! Carrying bytes both ways between two legs until both directions have ended.
+//!
+//! Invariant: what is passed on is what came, in order, with its end: FIN as FIN (one direction ends, the other goes on),
+//! and anything else as an error that names the leg, upon which the caller drops both, which resets them.
+//!
+//! An idle connection holds no buffer and no pipe. Bytes go through what the worker has for all of its connections
+//! ([`buffer`], and [`pipe`] for long transfers, as [`pace`] decides); a direction has memory of its own only for what its
+//! reader did not take at once, at most [`CHUNK`], and is not read further before that is gone. Read [`flow`] first.
+
+mod buffer;
+mod flow;
+mod half_closed;
+mod pace;
+mod pipe;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::time::Duration;
+
+use super::leg::Leg;
+use crate::telemetry::Relaying;
+use crate::telemetry::connections::{RelayMode, Side};
+use crate::telemetry::session::Session;
+use flow::Flow;
+use half_closed::Progress;
+use pipe::Pipes;
+
+/// The most that one read takes, and so the most that a direction holds. Smaller ones cost more processor time for each
+/// byte (64 KiB: twice as much), larger ones do not cost less.
+const CHUNK: usize = 256 * 1024;
+
+/// How bytes are carried.
+#[derive(clap::Args, Clone, Debug)]
+#[group(skip)]
+pub struct Settings {
+    /// How long a connection of which one direction has ended may be without traffic before it is reset
+    #[arg(long, env = "REMORA_HALF_CLOSED_TIMEOUT", default_value = "1h", value_name = "DURATION",
+          value_parser = parse_timeout)]
+    pub half_closed_timeout: Duration,
+
+    /// Pipes of 256 KiB that long transfers may use, in all; 0 copies always
+    #[arg(long, env = "REMORA_SPLICE_PIPES", default_value_t = 16, value_name = "NUMBER")]
+    pub splice_pipes: u16,
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(timeout) if timeout.is_zero() => Err("must be longer than 0".to_owned()),
+        Ok(timeout) => Ok(timeout),
+        Err(error) => Err(format!("{error}; write for example 1h or 90s")),
+    }
+}
+
+/// Why a connection did not end in good order.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The client's leg failed.
+    #[error("client: {0}")]
+    Client(io::Error),
+    /// The server's leg failed.
+    #[error("server: {0}")]
+    Server(io::Error),
+    /// One direction had ended, and the other one carried nothing for so long.
+    #[error("half-closed, and without traffic for {0:?}")]
+    HalfClosed(Duration),
+}
+
+impl Broken {
+    fn of(side: Side, error: io::Error) -> Self {
+        match side {
+            Side::Client => Self::Client(error),
+            Side::Server => Self::Server(error),
+        }
+    }
+}
+
+/// Who is told what happens on a connection.
+pub(crate) trait Account {
+    /// Bytes of this side were passed on.
+    fn carried(&self, from: Side, bytes: usize);
+    /// From now on bytes are carried this way.
+    fn relayed(&self, mode: RelayMode);
+    /// This side has ended its stream, and the other one was told.
+    fn half_closed(&self, side: Side);
+}
+
+impl Account for Session {
+    fn carried(&self, from: Side, bytes: usize) {
+        match from {
+            Side::Client => self.received(bytes),
+            Side::Server => self.sent(bytes),
+        }
+    }
+
+    fn relayed(&self, mode: RelayMode) {
+        self.relayed(mode);
+    }
+
+    fn half_closed(&self, side: Side) {
+        self.half_closed(side);
+    }
+}
+
+/// What the connections of a process share.
+pub struct Relay {
+    half_closed_timeout: Duration,
+    pipes: Pipes,
+    telemetry: Relaying,
+}
+
+impl Relay {
+    /// Tells `telemetry` what it does.
+    pub fn new(settings: &Settings, telemetry: Relaying) -> Self {
+        Self {
+            half_closed_timeout: settings.half_closed_timeout,
+            pipes: Pipes::new(settings.splice_pipes.into(), telemetry.pipes.clone()),
+            telemetry,
+        }
+    }
+
+    /// Returns when both sides have ended, or the connection is broken.
+    pub(crate) async fn carry(
+        &self,
+        client: &Leg,
+        server: &Leg,
+        account: &impl Account,
+    ) -> Result<(), Broken> {
+        account.relayed(RelayMode::Copy);
+        let progress = Progress::default();
+        let flow = |side, from, to| Flow { relay: self, side, from, to, account, progress: &progress }.run();
+        let both = async {
+            tokio::try_join!(flow(Side::Client, client, server), flow(Side::Server, server, client)).map(drop)
+        };
+        // A leg that is not being read, since its direction has ended or its bytes are not taken, can be reset unnoticed; so
+        // can one that is written to, while an answer waits in it. A leg that is being read says so itself, after its last
+        // byte; so the directions come first.
+        tokio::select! {
+            biased;
+            ended = both => ended,
+            error = client.broken() => Err(Broken::Client(error)),
+            error = server.broken() => Err(Broken::Server(error)),
+            () = progress.idle_for(self.half_closed_timeout) => {
+                self.telemetry.half_closed_reset.inc();
+                Err(Broken::HalfClosed(self.half_closed_timeout))
+            }
+        }
+    }
+}
