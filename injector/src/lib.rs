@@ -6,7 +6,7 @@
 //! Reading order: `inject` decides about a pod and is pure; `webhook` and `manifest` are its two shells, for the API
 //! server and for files, and `configuration` is the file that both follow; `export` writes what the cluster must know of
 //! the rules; `pki` and `cluster` are certificates and where they are kept, which `bootstrap` brings together; `app` is the
-//! only wiring, `config` the command line.
+//! only wiring, `config` the command line; `strict` is how JSON of others is read.
 
 pub mod app;
 pub mod bootstrap;
@@ -18,4 +18,5 @@ pub mod export;
 pub mod inject;
 pub mod manifest;
 pub mod pki;
+pub mod strict;
 pub mod webhook;

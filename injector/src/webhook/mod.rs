@@ -1,8 +1,8 @@
 //! The admission webhook: AdmissionReviews in over TLS, answers out. It adds nothing to the decision of `inject` but its
 //! form, and asks nobody on the way.
 //!
-//! Reading order: `review` is the form (`strict` its JSON), `router` the HTTP with `body` and `limits`, `server` the
-//! connections, `tls` the handshake and `clients` who is admitted by it; `notice` is what owners of pods are told.
+//! Reading order: `review` is the form, `router` the HTTP with `body` and `limits`, `server` the connections, `tls` the
+//! handshake and `clients` who is admitted by it; `notice` is what owners of pods are told.
 
 mod body;
 mod clients;
@@ -13,7 +13,6 @@ mod peers;
 mod review;
 mod router;
 mod server;
-mod strict;
 mod tls;
 
 pub use clients::{ClientArgs, ClientAuthority, ClientAuthorityError};

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::notice::notice;
-use super::strict;
 use crate::cluster::{Events, Namespaces};
 use crate::configuration::{Configuration, Current};
 use crate::inject::{self, Decision, Matched, Namespace, Requester, Settings, Verdict};
+use crate::strict;
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";

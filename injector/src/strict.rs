@@ -1,6 +1,8 @@
 //! JSON of which there is one reading: a key that appears twice in an object is an error. `serde_json` takes the last one,
 //! other readers the first one, and nobody could say which of the two the API server would run.
 //!
+//! It deliberately knows no shape: who reads says what the value must be.
+//!
 //! Invariant: a value that was read has no more levels than `serde_json` allows (128), so no later walk can run out of stack.
 
 use std::fmt;
@@ -8,9 +10,17 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// For `#[serde(deserialize_with)]`.
-pub(super) fn value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+/// One value of any shape; also for `#[serde(deserialize_with)]`.
+pub fn value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
     Strict.deserialize(deserializer)
+}
+
+/// The value of a text, which is nothing else.
+pub fn from_text(text: &str) -> serde_json::Result<Value> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = value(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
 }
 
 struct Strict;
@@ -88,10 +98,7 @@ impl<'de> Visitor<'de> for Strict {
 mod tests {
     use serde_json::Value;
 
-    fn read(text: &str) -> Result<Value, serde_json::Error> {
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        super::value(&mut deserializer)
-    }
+    use super::from_text as read;
 
     #[test]
     fn what_is_unambiguous_reads_as_ever() {
@@ -110,6 +117,11 @@ mod tests {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains("\"a\" appears twice"), "{error}");
         }
+    }
+
+    #[test]
+    fn nothing_follows_a_value() {
+        assert!(read("{} {}").is_err() && read(" {} \n").is_ok());
     }
 
     #[test]
