@@ -63,7 +63,7 @@ impl Additions {
         Self {
             mode: *options.mode,
             containers: placed(options, init, proxy),
-            volumes: volumes::volumes(),
+            volumes: volumes::volumes().into_iter().chain(options.volumes.iter().cloned()).collect(),
             pull_secrets: pull_secrets(facts),
             labels: names.labels(facts.pod),
             annotations: annotations.added,

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 /// Those that a cluster autoscaler may take for data on the node. Newer ones know that memory is none.
 pub(super) const LOCAL: [&str; 1] = [api::pod::STATE_VOLUME];
 
-/// All four, in the order of [`api::pod::VOLUMES`].
+/// Our four, in the order of [`api::pod::VOLUMES`].
 pub(super) fn volumes() -> Vec<Volume> {
     vec![state(), token(), trust(), pod_info()]
 }

@@ -26,5 +26,11 @@ pub(in super::super) const IMAGE: &str = "an image reference, such as registry.e
 pub(in super::super) const TAG: &str =
     "an image tag of at most 128 letters, digits, dots, dashes and underscores";
 pub(in super::super) const PULL_POLICY: &str = "one of Always, IfNotPresent, Never";
+pub(in super::super) const VOLUMES: &str = "a JSON list of at most 16 volumes as a pod has them, such as [{\"name\": \"a\", \"secret\": \
+     {\"secretName\": \"b\"}}], or a map from names to such volumes without the name; names of injection's own and of the \
+     pod's volumes are taken";
+pub(in super::super) const MOUNTS: &str = "a JSON list of at most 16 mounts as a container has them, such as [{\"name\": \"a\", \"mountPath\": \
+     \"/etc/a\", \"readOnly\": true}], or a map from names of volumes to such mounts without the name; paths are absolute \
+     and not the proxy's own, and names are those of sidecar.istio.io/userVolume or of the pod's volumes";
 pub(in super::super) const ENV: &str = "a JSON list of at most 64 {\"name\": \"A\", \"value\": \"b\"}, names being letters, digits \
      and underscores and none of injection's own";

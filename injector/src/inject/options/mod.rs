@@ -28,8 +28,11 @@ mod suggestion;
 mod tests;
 mod trace;
 mod version;
+mod volumes;
 
 use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Volume, VolumeMount};
 
 use super::reason::{Code, quoted};
 use super::{Settings, Source};
@@ -70,6 +73,10 @@ pub(super) struct Options {
     pub(super) identity: Identity,
     pub(super) images: Images,
     pub(super) env: Setting<Vec<Variable>>,
+    /// Further volumes of the pod.
+    pub(super) volumes: Setting<Vec<Volume>>,
+    /// Further mounts of the proxy.
+    pub(super) mounts: Setting<Vec<VolumeMount>>,
 }
 
 /// What is captured. `None` leaves it to the defaults of `init-redirect`: everything in, everything out.
@@ -195,6 +202,8 @@ impl Options {
             identity: Identity::default(),
             images: Images::default(),
             env: Setting::default(),
+            volumes: Setting::default(),
+            mounts: Setting::default(),
         }
     }
 

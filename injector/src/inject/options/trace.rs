@@ -121,6 +121,10 @@ impl Values {
         self.add("pull policy", &options.images.pull_policy, options.images.pull_policy.as_str().to_owned());
         let variables: Vec<&str> = options.env.iter().map(|variable| variable.name.as_str()).collect();
         self.add("further variables", &options.env, or_nothing(variables.join(",")));
+        let volumes: Vec<&str> = options.volumes.iter().map(|volume| volume.name.as_str()).collect();
+        self.add("further volumes", &options.volumes, or_nothing(volumes.join(",")));
+        let mounts: Vec<&str> = options.mounts.iter().map(|mount| mount.mount_path.as_str()).collect();
+        self.add("further mounts", &options.mounts, or_nothing(mounts.join(",")));
         self.add("proxy user", &options.identity.uid, options.identity.uid.to_string());
         self.add("proxy group", &options.identity.gid, options.identity.gid.to_string());
     }

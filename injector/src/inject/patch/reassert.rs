@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Container, Volume};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::inject::options::Quantity;
 use crate::inject::pod::name_of;
 use crate::inject::reason::{Reason, quoted};
 
@@ -19,6 +20,9 @@ const SECURITY_CONTEXT: &str = "securityContext";
 
 /// Fields of the security context that may be rewritten: operators of seccomp profiles set their own.
 const FREE_SECURITY_FIELDS: [&str; 1] = ["seccompProfile"];
+
+/// Fields of volumes that the API server writes in a spelling of its own: 1024Mi becomes 1Gi.
+const QUANTITIES: [&str; 3] = ["divisor", "sizeLimit", "storage"];
 
 /// The fields of one of our containers that have to be written for it to be right again.
 pub(super) fn repairs(wanted: &Container, found: &Value) -> Result<Vec<(String, Value)>, Reason> {
@@ -50,6 +54,9 @@ pub(super) fn difference(wanted: &Value, found: &Value) -> Option<String> {
     match (wanted, found) {
         (Value::Object(wanted), Value::Object(found)) => wanted.iter().find_map(|(key, value)| {
             let Some(found) = found.get(key) else { return Some(key.clone()) };
+            if QUANTITIES.contains(&key.as_str()) && same_quantity(value, found) {
+                return None;
+            }
             difference(value, found).map(|path| joined(key, &path))
         }),
         (Value::Array(wanted), Value::Array(found)) => {
@@ -67,6 +74,11 @@ pub(super) fn difference(wanted: &Value, found: &Value) -> Option<String> {
         }
         (wanted, found) => (wanted != found).then(String::new),
     }
+}
+
+fn same_quantity(wanted: &Value, found: &Value) -> bool {
+    let quantity = |value: &Value| Quantity::parse(value.as_str()?).ok();
+    quantity(wanted).zip(quantity(found)).is_some_and(|(wanted, found)| wanted == found)
 }
 
 /// What it was, with the elements that somebody added to a list.

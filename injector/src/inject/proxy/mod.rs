@@ -59,7 +59,9 @@ pub(super) fn container(host: &Host<'_>, resources: ResourceRequirements) -> Con
             ..ready(options)
         }),
         termination_message_policy: Some(init::TERMINATION_MESSAGE.to_owned()),
-        volume_mounts: Some(volumes::proxy_mounts()),
+        volume_mounts: Some(
+            volumes::proxy_mounts().into_iter().chain(options.mounts.iter().cloned()).collect(),
+        ),
         ..Container::default()
     }
 }

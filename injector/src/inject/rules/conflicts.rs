@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::facts::Facts;
 use super::super::options::Options;
-use super::super::pod::name_of;
+use super::super::pod::{Part, name_of};
 use super::super::reason::{Code, quoted};
 use super::{Finding, reject};
 
@@ -96,10 +96,47 @@ fn repository(container: &Value) -> &str {
     }
 }
 
+/// Names of volumes: ours, those that mesh and namespace add, and the pod's own.
 pub(super) fn volumes(facts: &Facts<'_>) -> Vec<Finding> {
-    if facts.previous.is_some() {
-        return Vec::new();
+    let mut findings = further_volumes(facts);
+    if facts.previous.is_none() {
+        findings.extend(taken_volumes(facts));
     }
+    findings
+}
+
+/// What is added by annotations, held against the pod's own.
+fn further_volumes(facts: &Facts<'_>) -> Vec<Finding> {
+    // Where the options are wrong the pod is refused because of them.
+    let Ok(options) = &facts.options else { return Vec::new() };
+    let of_pod = |name: &str| facts.pod.list(Part::Volumes).iter().any(|volume| name_of(volume) == name);
+    let twice = options.volumes.iter().filter(|volume| of_pod(&volume.name)).map(|volume| {
+        let (key, name) = (options.volumes.key().unwrap_or_default(), &volume.name);
+        reject(
+            Code::NameConflict,
+            format!(
+                "{key} adds a volume {name}, and the pod has one of this name; allowed are names that the pod has not: \
+                 rename one of the two"
+            ),
+        )
+    });
+    let further = |name: &str| options.volumes.iter().any(|volume| volume.name == name);
+    let lost = options.mounts.iter().filter(|mount| !further(&mount.name) && !of_pod(&mount.name));
+    let lost = lost.map(|mount| {
+        let (key, name) = (options.mounts.key().unwrap_or_default(), &mount.name);
+        reject(
+            Code::InvalidAnnotation,
+            format!(
+                "{key} mounts the volume {name} at {}, and there is none of this name; allowed are the names of \
+                 sidecar.istio.io/userVolume and of the pod's volumes",
+                quoted(&mount.mount_path)
+            ),
+        )
+    });
+    twice.chain(lost).collect()
+}
+
+fn taken_volumes(facts: &Facts<'_>) -> Vec<Finding> {
     let taken = facts.pod.spec_list("volumes").iter().map(name_of);
     taken
         .filter(|name| api::pod::VOLUMES.contains(name))

@@ -5,6 +5,7 @@ mod foreign;
 mod hostile;
 pub(crate) mod mutations;
 mod properties;
+mod volumes;
 
 use injector::inject::{Verdict, apply, uninject};
 use serde_json::{Value, json};

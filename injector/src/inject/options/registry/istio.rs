@@ -6,7 +6,7 @@ use super::super::draft::{Class, Key};
 use super::super::modes::{MergeMetrics, Mode, ProbeMode, number, port, switch};
 use super::super::shared::interception;
 use super::super::{CidrSelection, Cidrs, Image, Interfaces, PortSelection, Ports, Quantity, proxy_config};
-use super::super::{forms, log};
+use super::super::{forms, log, volumes};
 
 pub(super) const KEYS: &[Key] = &[
     Key {
@@ -214,6 +214,22 @@ pub(super) const KEYS: &[Key] = &[
         effect: "the proxy's image",
         set: |draft, text| draft.give(|o| &mut o.images.proxy, Image::parse(text)?),
     },
+    Key {
+        name: "sidecar.istio.io/userVolume",
+        also: &[],
+        class: Class::Admin,
+        form: forms::VOLUMES,
+        effect: "further volumes of the pod, besides those of earlier layers",
+        set: volumes::volumes,
+    },
+    Key {
+        name: "sidecar.istio.io/userVolumeMount",
+        also: &[],
+        class: Class::Admin,
+        form: forms::MOUNTS,
+        effect: "further mounts of the proxy's container, besides those of earlier layers",
+        set: volumes::mounts,
+    },
     Key { name: keys::STATUS, class: Class::Written, effect: "what was added, and why", ..NONE },
     Key {
         name: "sidecar.istio.io/inject",
@@ -236,8 +252,6 @@ pub(super) const KEYS: &[Key] = &[
         effect: "the proxy carries every port as soon as it is ready",
         ..NONE
     },
-    Key { name: "sidecar.istio.io/userVolume", effect: VOLUMES, ..NONE },
-    Key { name: "sidecar.istio.io/userVolumeMount", effect: VOLUMES, ..NONE },
     Key { name: "inject.istio.io/templates", effect: "injection has no templates", ..NONE },
     Key { name: "inject.istio.io/inject-templates", effect: "injection has no templates", ..NONE },
     Key {
@@ -270,7 +284,6 @@ pub(super) const KEYS: &[Key] = &[
 pub(super) const NONE: Key =
     Key { name: "", also: &[], class: Class::WithoutEffect, form: "", effect: "", set: |_, _| Ok(()) };
 
-const VOLUMES: &str = "the proxy mounts nothing but its own volumes";
 const SCRAPE: &str = "one port of the application is scraped, the one of prometheus.io/port";
 const BOOTSTRAP: &str = "the proxy has no bootstrap file";
 const STATS: &str = "the proxy's metrics are always the same set";
