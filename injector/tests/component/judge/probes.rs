@@ -55,8 +55,9 @@ fn table(patched: &Value) -> Result<Map<String, Value>, String> {
     let mut variables = proxy.and_then(|proxy| proxy["env"].as_array()).into_iter().flatten();
     let table = variables.rfind(|variable| name(variable) == api::env::APP_PROBERS);
     let Some(table) = table else { return Ok(Map::new()) };
-    let text = table["value"].as_str().unwrap_or_default();
-    serde_json::from_str(text).map_err(|error| format!("probes: the table is no JSON object: {error}"))
+    // As the kubelet hands it on, which takes a doubled dollar for a dollar.
+    let text = table["value"].as_str().unwrap_or_default().replace("$$", "$");
+    serde_json::from_str(&text).map_err(|error| format!("probes: the table is no JSON object: {error}"))
 }
 
 /// What the entry does not tell of the handler.
