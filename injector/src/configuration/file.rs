@@ -242,7 +242,7 @@ mod tests {
         let parsed = parse(text).unwrap();
         assert_eq!(parsed.settings.images.proxy, "proxy:2");
         assert_eq!(parsed.settings.images.init_redirect, api::pod::INIT_IMAGE);
-        assert_eq!(parsed.settings.defaults["sidecar.istio.io/proxyCPU"], "20m");
+        assert_eq!(parsed.settings.defaults.texts()["sidecar.istio.io/proxyCPU"], "20m");
     }
 
     /// Each names the line, shows the field, and says what is allowed.

@@ -122,7 +122,7 @@ mod tests {
             ..InjectArgs::default()
         };
         let settings = Settings::new(&args, "remora-system");
-        let container = container(&Options::built_in(&settings), Default::default(), &settings).unwrap();
+        let container = container(&Options::default(), Default::default(), &settings).unwrap();
         let granted =
             container.security_context.and_then(|context| context.capabilities).and_then(|set| set.add);
         (container.image.unwrap(), granted.unwrap(), container.args.unwrap())

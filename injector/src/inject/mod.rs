@@ -41,7 +41,7 @@ mod volumes;
 
 pub use explain::{Explanation, RuleOutcome, RuleTrace, Source, ValueTrace};
 pub use namespace::{Namespace, NamespaceMetadata};
-pub use options::KubernetesVersion;
+pub use options::{Defaults, KubernetesVersion};
 pub use patch::{Operation, apply};
 pub use qos::QosClass;
 pub use reason::{Code, Reason};

@@ -1,13 +1,13 @@
 //! What the installation, not the pod, decides about injection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::options::{self, KubernetesVersion};
+use super::options::{self, Defaults, KubernetesVersion};
 use super::selection::Selection;
 
 /// Options that take the place of what the configuration file says; flatten them into a subcommand's arguments.
@@ -66,8 +66,8 @@ pub struct Settings {
     pub images: Images,
     /// How redirect rules are installed.
     pub redirect_backend: RedirectBackend,
-    /// What pods and namespaces that say nothing get: any annotation that a pod may have.
-    pub defaults: BTreeMap<String, String>,
+    /// What pods and namespaces that say nothing get.
+    pub defaults: Defaults,
     /// The oldest Kubernetes whose nodes run the pods; below 1.29 the proxy is an ordinary container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimum_kubernetes_version: Option<KubernetesVersion>,
@@ -130,7 +130,7 @@ impl Settings {
         Self {
             images: Images::default(),
             redirect_backend: RedirectBackend::Auto,
-            defaults: BTreeMap::new(),
+            defaults: Defaults::default(),
             minimum_kubernetes_version: None,
             workload_overrides: BTreeSet::new(),
             selection: Selection::default(),

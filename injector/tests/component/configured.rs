@@ -85,5 +85,5 @@ fn the_file_of_the_manifests_is_the_defaults() {
     let checked =
         injector::configuration::check(&shown).unwrap_or_else(|problems| panic!("{problems}\n{shown}"));
     assert_eq!(checked.settings.images.proxy, api::pod::PROXY_IMAGE);
-    assert_eq!(checked.settings.defaults.len(), 1, "{shown}");
+    assert_eq!(checked.settings.defaults.texts().len(), 1, "{shown}");
 }

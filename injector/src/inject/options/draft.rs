@@ -2,8 +2,10 @@
 //!
 //! Invariant: everything that is wrong is told at once, each with who said it.
 
+use std::collections::BTreeSet;
+
+use super::super::Source;
 use super::super::reason::{Code, Reason, quoted};
-use super::super::{Settings, Source};
 use super::setting::{Origin, Setting};
 use super::{Options, Parsed, Refusal};
 
@@ -71,7 +73,8 @@ impl Key {
 /// Options in the making.
 pub(super) struct Draft<'a> {
     pub(super) options: Options,
-    settings: &'a Settings,
+    /// Keys that pods may set although they would not be theirs.
+    overrides: &'a BTreeSet<String>,
     namespace: &'a str,
     at: Origin,
     wrong: Vec<Reason>,
@@ -80,10 +83,11 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(settings: &'a Settings, namespace: &'a str) -> Self {
+    /// Upon what was said before.
+    pub(super) fn new(options: Options, overrides: &'a BTreeSet<String>, namespace: &'a str) -> Self {
         Self {
-            options: Options::built_in(settings),
-            settings,
+            options,
+            overrides,
             namespace,
             at: Origin::default(),
             wrong: Vec::new(),
@@ -99,7 +103,7 @@ impl<'a> Draft<'a> {
         match key.class {
             Class::Workload => self.set(key, text),
             Class::Admin | Class::Operator if self.at.source != Source::Pod => self.set(key, text),
-            Class::Admin if self.settings.workload_overrides.contains(name) => self.set(key, text),
+            Class::Admin if self.overrides.contains(name) => self.set(key, text),
             Class::Admin | Class::Operator => {
                 self.wrong.push(Reason::new(Code::AdminOnly, admin_only(key, said)))
             }
@@ -163,9 +167,9 @@ impl<'a> Draft<'a> {
         self.warn(format!("{}{what}", self.of()));
     }
 
-    /// Nobody needs to be told of what was said so far.
-    pub(super) fn forget_warnings(&mut self) {
-        self.warnings.clear();
+    /// What was wrong before is wrong still.
+    pub(super) fn refuse(&mut self, wrong: &[Reason]) {
+        self.wrong.extend_from_slice(wrong);
     }
 
     fn warn(&mut self, warning: String) {
@@ -188,12 +192,18 @@ impl<'a> Draft<'a> {
         }
     }
 
-    pub(super) fn finish(mut self) -> Read {
+    pub(super) fn finish(self) -> Read {
+        let (options, wrong, warnings) = self.parts();
+        let options = if wrong.is_empty() { Ok(options) } else { Err(wrong) };
+        Read { options, warnings }
+    }
+
+    /// What was taken, what is wrong, and what its authors should know.
+    pub(super) fn parts(mut self) -> (Options, Vec<Reason>, Vec<String>) {
         if self.left_out > 0 {
             self.warnings.push(format!("and {} more", self.left_out));
         }
-        let options = if self.wrong.is_empty() { Ok(self.options) } else { Err(self.wrong) };
-        Read { options, warnings: self.warnings }
+        (self.options, self.wrong, self.warnings)
     }
 }
 

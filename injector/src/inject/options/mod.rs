@@ -34,8 +34,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Volume, VolumeMount};
 
+use super::Settings;
 use super::reason::{Code, quoted};
-use super::{Settings, Source};
 
 pub(super) use cidrs::{CidrSelection, Cidrs};
 pub(super) use duration::Period;
@@ -43,11 +43,13 @@ pub(super) use env::Variable;
 pub(super) use ids::{Id, Ids};
 pub(super) use image::{Image, Tag};
 pub(super) use interfaces::Interfaces;
+pub use layers::Defaults;
 pub(super) use layers::{problems, read};
 pub(super) use log::Log;
 pub(super) use modes::{Interception, MergeMetrics, Mode, ProbeMode, PullPolicy};
 pub(super) use ports::{PortSelection, Ports};
 pub(super) use quantity::Quantity;
+use setting::Origin;
 pub(super) use setting::Setting;
 pub(super) use trace::trace;
 pub use version::KubernetesVersion;
@@ -178,32 +180,10 @@ fn not_offered<T>(why: impl Into<String>) -> Parsed<T> {
 }
 
 impl Options {
-    /// What holds where neither namespace nor pod says anything.
-    pub(super) fn built_in(settings: &Settings) -> Self {
-        let mode = match &settings.minimum_kubernetes_version {
-            Some(version) if !version.has_native_sidecars() => {
-                Setting::said(Mode::Legacy, Source::Mesh, "minimumKubernetesVersion")
-            }
-            Some(_) | None => Setting::default(),
-        };
-        Self {
-            traffic: Traffic::default(),
-            resources: Resources::default(),
-            log: Log::default(),
-            readiness: Readiness::default(),
-            drain: DrainTimes::default(),
-            connect: ConnectTimeouts::default(),
-            mode,
-            hold: Setting::built_in(true),
-            probes: Setting::default(),
-            merge_metrics: Setting::default(),
-            workers: Setting::default(),
-            opaque_ports: Setting::default(),
-            identity: Identity::default(),
-            images: Images::default(),
-            env: Setting::default(),
-            volumes: Setting::default(),
-            mounts: Setting::default(),
+    /// The oldest Kubernetes of the nodes decides about the mode, where no annotation does.
+    fn runs_on(&mut self, version: &KubernetesVersion) {
+        if !version.has_native_sidecars() {
+            let _ = self.mode.offer(Mode::Legacy, Origin::field("minimumKubernetesVersion"));
         }
     }
 
@@ -227,6 +207,31 @@ impl Options {
 
 /// What is left of a grace period for the proxy's own end, before the kubelet kills.
 const RESERVED_OF_GRACE: Duration = Duration::from_secs(5);
+
+impl Default for Options {
+    /// What is built in.
+    fn default() -> Self {
+        Self {
+            traffic: Traffic::default(),
+            resources: Resources::default(),
+            log: Log::default(),
+            readiness: Readiness::default(),
+            drain: DrainTimes::default(),
+            connect: ConnectTimeouts::default(),
+            mode: Setting::default(),
+            hold: Setting::built_in(true),
+            probes: Setting::default(),
+            merge_metrics: Setting::default(),
+            workers: Setting::default(),
+            opaque_ports: Setting::default(),
+            identity: Identity::default(),
+            images: Images::default(),
+            env: Setting::default(),
+            volumes: Setting::default(),
+            mounts: Setting::default(),
+        }
+    }
+}
 
 impl Default for Identity {
     fn default() -> Self {

@@ -21,15 +21,17 @@ pub(in super::super) struct Origin {
     pub(super) rank: u8,
 }
 
+impl Origin {
+    /// A field of the configuration file's own, not an annotation; every annotation wins.
+    pub(super) fn field(key: &'static str) -> Self {
+        Self { source: Source::Mesh, key: Some(key), rank: 0 }
+    }
+}
+
 impl<T> Setting<T> {
     /// What holds where nobody says anything.
     pub(super) fn built_in(value: T) -> Self {
         Self { value, origin: Origin::default() }
-    }
-
-    /// What `key` of the configuration file says by itself, not as an annotation; every annotation wins.
-    pub(super) fn said(value: T, source: Source, key: &'static str) -> Self {
-        Self { value, origin: Origin { source, key: Some(key), rank: 0 } }
     }
 
     /// The key that said it; absent for what is built in.

@@ -35,7 +35,7 @@ fn map(pairs: Pairs<'_>) -> BTreeMap<String, String> {
 impl Said<'_> {
     fn settings(&self) -> Settings {
         Settings {
-            defaults: map(self.mesh),
+            defaults: map(self.mesh).into(),
             workload_overrides: self.overrides.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>(),
             ..Settings::default()
         }
@@ -380,7 +380,7 @@ fn a_cluster_without_native_sidecars_has_the_legacy_form() {
     {
         let settings =
             Settings { minimum_kubernetes_version: Some(version(text).unwrap()), ..Settings::default() };
-        assert_eq!(*Options::built_in(&settings).mode, mode, "{text}");
+        assert_eq!(*super::layers::of_mesh(&settings).mode, mode, "{text}");
     }
     for bad in ["", "1", "1.x", "1.29.0.1", "-1.29", "1.29-gke"] {
         let error = version(bad).unwrap_err().to_string();
