@@ -5,6 +5,7 @@
 //! for others, 15000 (loopback) the rest.
 
 pub(crate) mod connections;
+pub(crate) mod memory;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
