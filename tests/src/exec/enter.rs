@@ -22,6 +22,7 @@ use nix::unistd::{
 };
 
 use super::{Container, Mount, Place, Spec};
+use crate::leftovers::CGROUPS;
 
 /// Turns this process into the container's; comes back only when that failed.
 pub fn enter(spec: &Spec) -> Result<Infallible> {
@@ -73,6 +74,7 @@ fn build(container: &Container) -> Result<()> {
     let root = &container.root;
     attach(Some(OsStr::new("tmpfs")), root, Some("tmpfs"), MsFlags::empty())?;
     kernel_file_systems(root)?;
+    control_groups(&container.cgroups, root)?;
     for Mount { source, target, read_only } in &container.mounts {
         bind(source, &inside(root, target)?, *read_only)?;
     }
@@ -103,6 +105,22 @@ fn kernel_file_systems(root: &Path) -> Result<()> {
     bind(&settings, &settings, true)?;
     for device in ["null", "zero", "full", "random", "urandom"] {
         bind(&Path::new("/dev").join(device), &root.join("dev").join(device), false)?;
+    }
+    Ok(())
+}
+
+/// A container sees its own groups where the machine has the roots of their hierarchies: as runtimes show version 1, and
+/// version 2 as well.
+fn control_groups(cgroups: &[PathBuf], root: &Path) -> Result<()> {
+    if cgroups.is_empty() {
+        return Ok(());
+    }
+    let mounted = inside(root, Path::new(CGROUPS))?;
+    attach(Some(OsStr::new("tmpfs")), &mounted, Some("tmpfs"), MsFlags::empty())?;
+    for cgroup in cgroups {
+        // Version 1 has a hierarchy for each controller, version 2 only one.
+        let hierarchy = cgroup.parent().context("a group has a parent")?;
+        bind(cgroup, &inside(root, hierarchy)?, true)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 mod backends;
 mod flood;
 mod killed;
+mod memory;
 mod network;
 mod ports;
 mod silence;

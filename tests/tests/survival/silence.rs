@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use socket2::{Domain, Socket, Type};
 use tests::meshed::{Meshed, PATIENCE, PORT, as_app};
 use tests::netns::{Netns, Switch};
-use tests::{scale, tool};
+use tests::scale;
 
 use crate::traffic::{bytes, connect};
 
