@@ -223,7 +223,7 @@ mod tests {
             ["--connect-attempts", "0"],
             ["--discovery-interval", "0s"],
             ["--half-closed-timeout", "0s"],
-            ["--splice-pipes", "-1"],
+            ["--splice-pipes", "65536"],
             ["--max-inbound-connections", "0"],
             ["--max-outbound-connections", "many"],
             ["--memory-limit", "0"],

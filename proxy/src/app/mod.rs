@@ -285,7 +285,8 @@ struct Wiring<'a> {
 impl Wiring<'_> {
     fn stories(self, probes: Probes) -> Stories {
         let dialer = Dialer::new(&self.config.dial, self.books.metrics.clone());
-        let relay = Arc::new(Relay::new(&self.config.relay, Relaying::new(&self.books.metrics)));
+        let relay =
+            Arc::new(Relay::new(&self.config.relay, self.budget.clone(), Relaying::new(&self.books.metrics)));
         let parts = |direction| Parts {
             dialer: dialer.clone(),
             relay: Arc::clone(&relay),

@@ -10,7 +10,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
 use std::pin::pin;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -43,9 +43,9 @@ impl Leg {
         &self.stream
     }
 
-    /// Returns when there is something to read. (Tokio's `readable` is the same and keeps 150 bytes for it.)
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        poll_fn(|cx| self.stream.poll_read_ready(cx)).await
+    /// Ready when there is something to read. (Tokio's `readable` is the same and keeps 150 bytes for it.)
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_read_ready(cx)
     }
 
     /// Reads once. A short read is taken for all that there is: the next one would only say so, and what comes later makes
@@ -53,17 +53,20 @@ impl Leg {
     /// keeps the leg readable for ever from then on.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut short = None;
-        let read = self.stream.try_io(Interest::READABLE, || {
-            match recv(self.stream.as_raw_fd(), buffer, MsgFlags::empty())? {
-                length if 0 < length && length < buffer.len() => {
-                    short = Some(length);
-                    // What tells tokio that nothing more is there.
-                    Err(io::ErrorKind::WouldBlock.into())
-                }
-                length => Ok(length),
+        let read = self.stream.try_io(Interest::READABLE, || match self.read_unasked(buffer)? {
+            length if 0 < length && length < buffer.len() => {
+                short = Some(length);
+                // What tells tokio that nothing more is there.
+                Err(io::ErrorKind::WouldBlock.into())
             }
+            length => Ok(length),
         });
         short.map_or(read, Ok)
+    }
+
+    /// Reads once, whether or not something was said to be there.
+    pub(crate) fn read_unasked(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(recv(self.stream.as_raw_fd(), buffer, MsgFlags::empty())?)
     }
 
     /// Returns when something can be written.

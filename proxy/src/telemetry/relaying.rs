@@ -72,6 +72,11 @@ impl Relaying {
         }
     }
 
+    /// Bytes that are held for readers.
+    pub(crate) fn buffered(&self) -> u64 {
+        u64::try_from(self.copy.buffered.get() + self.splice.buffered.get()).unwrap_or(0)
+    }
+
     pub(crate) fn of(&self, mode: RelayMode) -> &ByMode {
         match mode {
             RelayMode::Copy => &self.copy,

@@ -1,25 +1,49 @@
 //! One direction of a connection: read and write at once, and wait only for what the kernel does not have or does not take.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 
 use super::buffer::{self, Rest};
 use super::half_closed::Progress;
 use super::pace::Pace;
 use super::pipe::Pipe;
+use super::second_look::SecondLook;
 use super::{Account, Broken, CHUNK, Relay};
 use crate::net::leg::Leg;
 use crate::telemetry::NoPipe;
 use crate::telemetry::connections::{RelayMode, Side};
 
-/// A direction.
-pub(super) struct Flow<'a, A> {
+/// A connection that is being carried.
+pub(super) struct Carried<'a, A> {
     pub(super) relay: &'a Relay,
-    /// Whose bytes these are.
-    pub(super) side: Side,
-    pub(super) from: &'a Leg,
-    pub(super) to: &'a Leg,
+    pub(super) client: &'a Leg,
+    pub(super) server: &'a Leg,
     pub(super) account: &'a A,
-    pub(super) progress: &'a Progress,
+    pub(super) progress: Progress,
+}
+
+/// One of its directions. Small, since it is kept as long as the connection lasts.
+pub(super) struct Flow<'a, A> {
+    of: &'a Carried<'a, A>,
+    /// Whose bytes these are.
+    side: Side,
+}
+
+/// What a direction remembers from step to step.
+#[derive(Default)]
+struct State {
+    pace: Pace,
+    second_look: SecondLook,
+}
+
+/// Why there may be something to read.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Reason {
+    /// The kernel said so.
+    Arrival,
+    /// It might not have said so.
+    SecondLook,
 }
 
 /// What a step came to.
@@ -29,7 +53,7 @@ enum Step<'a> {
     /// So many bytes were passed on.
     Passed(usize),
     /// The reader did not take all of what has come.
-    Held(Held<'a>),
+    Held(Box<Held<'a>>),
     /// The source has ended.
     End,
 }
@@ -47,28 +71,46 @@ enum Failure {
 }
 
 impl<'a, A: Account> Flow<'a, A> {
+    pub(super) fn new(of: &'a Carried<'a, A>, side: Side) -> Self {
+        Self { of, side }
+    }
+
+    fn from(&self) -> &'a Leg {
+        match self.side {
+            Side::Client => self.of.client,
+            Side::Server => self.of.server,
+        }
+    }
+
+    fn to(&self) -> &'a Leg {
+        match self.side {
+            Side::Client => self.of.server,
+            Side::Server => self.of.client,
+        }
+    }
+
     /// Returns when the source has ended and that end was passed on. It does not return when writing has failed.
     pub(super) async fn run(self) -> Result<(), Broken> {
-        let (mut pace, mut turn) = (Pace::default(), 0);
+        let (mut state, mut turn) = (State::default(), 0);
         loop {
-            self.from.readable().await.map_err(|error| Broken::of(self.side, error))?;
-            match self.step(&mut pace) {
+            let reason = self.readable(&mut state).await.map_err(|error| Broken::of(self.side, error))?;
+            match self.step(&mut state, reason) {
                 Ok(Step::Nothing) => {}
                 Ok(Step::Passed(bytes)) => turn += bytes,
                 Ok(Step::Held(held)) => {
                     if let Err(error) = self.flush(held).await {
-                        self.to.fail(&error).await
+                        self.to().fail(&error).await
                     }
                 }
                 Ok(Step::End) => {
-                    if let Err(error) = self.to.end_writing() {
-                        self.to.fail(&error).await
+                    if let Err(error) = self.to().end_writing() {
+                        self.to().fail(&error).await
                     }
-                    self.account.half_closed(self.side);
-                    self.progress.end();
+                    self.of.account.half_closed(self.side);
+                    self.of.progress.end();
                     return Ok(());
                 }
-                Err(Failure::Write(error)) => self.to.fail(&error).await,
+                Err(Failure::Write(error)) => self.to().fail(&error).await,
                 Err(Failure::Read(error)) => return Err(Broken::of(self.side, error)),
             }
             // Tokio's own budget would let a fast source carry 128 chunks, some milliseconds, before another connection's turn.
@@ -79,20 +121,36 @@ impl<'a, A: Account> Flow<'a, A> {
         }
     }
 
+    async fn readable(&self, state: &mut State) -> io::Result<Reason> {
+        poll_fn(|cx| match self.from().poll_readable(cx) {
+            Poll::Ready(ready) => Poll::Ready(ready.map(|()| Reason::Arrival)),
+            Poll::Pending => state.second_look.poll(cx).map(|()| Ok(Reason::SecondLook)),
+        })
+        .await
+    }
+
     /// Passes on what one read takes. It waits for nothing.
-    fn step(&self, pace: &mut Pace) -> Result<Step<'a>, Failure> {
-        if pace.wants_splice()
-            && let Some(step) = self.splice(pace)?
+    fn step(&self, state: &mut State, reason: Reason) -> Result<Step<'a>, Failure> {
+        let room = self.of.relay.room();
+        if state.pace.wants_splice()
+            && let Some(step) = self.splice(&mut state.pace, room)?
         {
             return Ok(step);
         }
-        buffer::with(|buffer| self.copy(buffer, pace))
+        buffer::with(|buffer| match buffer.get_mut(..room) {
+            Some(buffer) => self.copy(buffer, state, reason),
+            None => Ok(Step::Nothing),
+        })
     }
 
-    fn copy(&self, buffer: &mut [u8], pace: &mut Pace) -> Result<Step<'a>, Failure> {
-        let length = match self.from.read(buffer) {
+    fn copy(&self, buffer: &mut [u8], state: &mut State, reason: Reason) -> Result<Step<'a>, Failure> {
+        let read = match reason {
+            Reason::Arrival => self.from().read(buffer),
+            Reason::SecondLook => self.from().read_unasked(buffer),
+        };
+        let length = match read {
             // What a reader reads after its writing has failed is no end.
-            Ok(0) => match self.from.failure() {
+            Ok(0) => match self.from().failure() {
                 Some(error) => return Err(Failure::Read(error)),
                 None => return Ok(Step::End),
             },
@@ -100,27 +158,32 @@ impl<'a, A: Account> Flow<'a, A> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Step::Nothing),
             Err(error) => return Err(Failure::Read(error)),
         };
-        self.took(length, pace);
+        if length < buffer.len() {
+            state.second_look.owe();
+        }
+        self.took(length, &mut state.pace);
         let bytes = buffer.get(..length).unwrap_or_default();
-        let written = accepted(self.to.stream().try_write(bytes))?;
+        let written = accepted(self.to().stream().try_write(bytes))?;
         self.passed(written, RelayMode::Copy);
         Ok(match bytes.get(written..) {
             None | Some([]) => Step::Passed(written),
-            Some(rest) => Step::Held(Held::Rest(Rest::new(rest, &self.relay.telemetry.copy.buffered))),
+            Some(rest) => {
+                Step::Held(Box::new(Held::Rest(Rest::new(rest, &self.of.relay.telemetry.copy.buffered))))
+            }
         })
     }
 
     /// Nothing, if it is better copied.
-    fn splice(&self, pace: &mut Pace) -> Result<Option<Step<'a>>, Failure> {
-        let telemetry = &self.relay.telemetry;
-        let mut pipe = match self.relay.pipes.take(&telemetry.splice.buffered) {
+    fn splice(&self, pace: &mut Pace, room: usize) -> Result<Option<Step<'a>>, Failure> {
+        let telemetry = &self.of.relay.telemetry;
+        let mut pipe = match self.of.relay.pipes.take(&telemetry.splice.buffered) {
             Ok(pipe) => pipe,
             Err(reason) => {
                 self.stop_splicing(pace, reason);
                 return Ok(None);
             }
         };
-        let length = match pipe.fill(self.from) {
+        let length = match pipe.fill(self.from(), room) {
             Ok(0) => return Ok(None),
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
@@ -134,18 +197,18 @@ impl<'a, A: Account> Flow<'a, A> {
         if !pace.is_spliced() {
             pace.begin_splice();
             telemetry.switches.inc();
-            self.account.relayed(RelayMode::Splice);
+            self.of.account.relayed(RelayMode::Splice);
         }
         self.took(length, pace);
-        let written = accepted(pipe.drain(self.to))?;
+        let written = accepted(pipe.drain(self.to()))?;
         self.passed(written, RelayMode::Splice);
-        Ok(Some(if pipe.is_empty() { Step::Passed(written) } else { Step::Held(Held::Pipe(pipe)) }))
+        Ok(Some(if pipe.is_empty() { Step::Passed(written) } else { Step::Held(Box::new(Held::Pipe(pipe))) }))
     }
 
     fn stop_splicing(&self, pace: &mut Pace, reason: NoPipe) {
-        self.relay.telemetry.no_pipe(reason);
+        self.of.relay.telemetry.no_pipe(reason);
         if pace.is_spliced() {
-            self.account.relayed(RelayMode::Copy);
+            self.of.account.relayed(RelayMode::Copy);
         }
         pace.refused();
     }
@@ -155,23 +218,23 @@ impl<'a, A: Account> Flow<'a, A> {
         let was_spliced = pace.is_spliced();
         pace.took(length);
         if was_spliced && !pace.is_spliced() {
-            self.account.relayed(RelayMode::Copy);
+            self.of.account.relayed(RelayMode::Copy);
         }
     }
 
     fn passed(&self, bytes: usize, mode: RelayMode) {
-        self.progress.step();
-        self.relay.telemetry.of(mode).bytes.inc_by(bytes as u64);
-        self.account.carried(self.side, bytes);
+        self.of.progress.step();
+        self.of.relay.telemetry.of(mode).bytes.inc_by(bytes as u64);
+        self.of.account.carried(self.side, bytes);
     }
 
     /// Waits until everything that is held was taken.
-    async fn flush(&self, mut held: Held<'_>) -> io::Result<()> {
+    async fn flush(&self, mut held: Box<Held<'_>>) -> io::Result<()> {
         while !held.is_empty() {
-            self.to.writable().await?;
-            let (written, mode) = match &mut held {
-                Held::Rest(rest) => (rest.write(self.to), RelayMode::Copy),
-                Held::Pipe(pipe) => (pipe.drain(self.to), RelayMode::Splice),
+            self.to().writable().await?;
+            let (written, mode) = match held.as_mut() {
+                Held::Rest(rest) => (rest.write(self.to()), RelayMode::Copy),
+                Held::Pipe(pipe) => (pipe.drain(self.to()), RelayMode::Splice),
             };
             match written {
                 Ok(written) => self.passed(written, mode),

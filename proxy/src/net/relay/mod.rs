@@ -12,6 +12,7 @@ mod flow;
 mod half_closed;
 mod pace;
 mod pipe;
+mod second_look;
 #[cfg(test)]
 mod tests;
 
@@ -19,10 +20,11 @@ use std::io;
 use std::time::Duration;
 
 use super::leg::Leg;
+use crate::budget::Budget;
 use crate::telemetry::Relaying;
 use crate::telemetry::connections::{RelayMode, Side};
 use crate::telemetry::session::Session;
-use flow::Flow;
+use flow::{Carried, Flow};
 use half_closed::Progress;
 use pipe::Pipes;
 
@@ -106,17 +108,25 @@ impl Account for Session {
 pub struct Relay {
     half_closed_timeout: Duration,
     pipes: Pipes,
+    /// Says how much is read where much waits for slow readers already.
+    budget: Budget,
     telemetry: Relaying,
 }
 
 impl Relay {
     /// Tells `telemetry` what it does.
-    pub fn new(settings: &Settings, telemetry: Relaying) -> Self {
+    pub fn new(settings: &Settings, budget: Budget, telemetry: Relaying) -> Self {
         Self {
             half_closed_timeout: settings.half_closed_timeout,
             pipes: Pipes::new(settings.splice_pipes.into(), telemetry.pipes.clone()),
+            budget,
             telemetry,
         }
+    }
+
+    /// The most that is read at once now.
+    fn room(&self) -> usize {
+        self.budget.room(self.telemetry.buffered()).min(CHUNK)
     }
 
     /// Returns when both sides have ended, or the connection is broken.
@@ -127,10 +137,10 @@ impl Relay {
         account: &impl Account,
     ) -> Result<(), Broken> {
         account.relayed(RelayMode::Copy);
-        let progress = Progress::default();
-        let flow = |side, from, to| Flow { relay: self, side, from, to, account, progress: &progress }.run();
+        let carried = Carried { relay: self, client, server, account, progress: Progress::default() };
         let both = async {
-            tokio::try_join!(flow(Side::Client, client, server), flow(Side::Server, server, client)).map(drop)
+            let flow = |side| Flow::new(&carried, side).run();
+            tokio::try_join!(flow(Side::Client), flow(Side::Server)).map(drop)
         };
         // A leg that is not being read, since its direction has ended or its bytes are not taken, can be reset unnoticed; so
         // can one that is written to, while an answer waits in it. A leg that is being read says so itself, after its last
@@ -140,7 +150,7 @@ impl Relay {
             ended = both => ended,
             error = client.broken() => Err(Broken::Client(error)),
             error = server.broken() => Err(Broken::Server(error)),
-            () = progress.idle_for(self.half_closed_timeout) => {
+            () = carried.progress.idle_for(self.half_closed_timeout) => {
                 self.telemetry.half_closed_reset.inc();
                 Err(Broken::HalfClosed(self.half_closed_timeout))
             }

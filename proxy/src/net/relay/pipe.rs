@@ -109,13 +109,13 @@ impl Pipe<'_> {
         self.held == 0
     }
 
-    /// Moves what has come, at most [`CHUNK`], into the pipe, which has to be empty: then `WouldBlock` is about the source.
+    /// Moves what has come, at most so many bytes, into the pipe, which has to be empty: then `WouldBlock` is about the source.
     ///
     /// Neither that nor 0 is the last word: before an urgent byte the kernel says both (`tcp_read_sock` stops there), and
     /// only reading goes past it.
-    pub(super) fn fill(&mut self, from: &Leg) -> io::Result<usize> {
+    pub(super) fn fill(&mut self, from: &Leg, most: usize) -> io::Result<usize> {
         let Some(Ends { input, .. }) = &self.ends else { return Ok(0) };
-        let moved = splice(from.stream(), None, input, None, CHUNK, FLAGS)?;
+        let moved = splice(from.stream(), None, input, None, most, FLAGS)?;
         self.held += moved;
         add(self.buffered, moved);
         Ok(moved)

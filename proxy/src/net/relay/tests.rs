@@ -13,6 +13,7 @@ use socket2::SockRef;
 
 use super::pipe::Pipes;
 use super::{Account, Broken, CHUNK, Leg, Relay, RelayMode, Relaying, Settings, Side};
+use crate::budget::{self, Budget};
 use crate::telemetry::NoPipe;
 use crate::telemetry::metrics::Metrics;
 
@@ -26,7 +27,11 @@ struct Command {
 
 fn relay(options: &[&str]) -> Relay {
     let command = Command::parse_from([&["proxy"], options].concat());
-    Relay::new(&command.settings, Relaying::new(&Metrics::default()))
+    Relay::new(
+        &command.settings,
+        Budget::new(budget::Settings::default()),
+        Relaying::new(&Metrics::default()),
+    )
 }
 
 /// A relay whose pipes are made by `make`.
@@ -316,6 +321,42 @@ async fn an_urgent_byte_stops_splicing_and_not_the_bytes() {
             .await;
             programs.sent += 1;
         }
+        programs.finish().await;
+    })
+    .await;
+    ended.unwrap();
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_urgent_byte_behind_others_is_carried_though_nothing_follows_it() {
+    let relay = relay(&[]);
+    let (ended, ()) = Programs::meet(&relay, async |mut programs| {
+        for _ in 0..3 {
+            // The relay has no turn in between, so that all of it lies in the leg when it reads.
+            assert_eq!(programs.send(100), 100);
+            SockRef::from(&programs.sender).send_out_of_band(bytes(programs.sent, 1)).unwrap();
+            programs.sent += 1;
+            until("the urgent byte", || {
+                let _ = programs.receive();
+                programs.received == programs.sent
+            })
+            .await;
+        }
+        programs.finish().await;
+    })
+    .await;
+    ended.unwrap();
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn where_memory_is_short_less_is_read() {
+    let memory_limit = std::num::NonZeroU64::new(256 * 1024);
+    let budget = Budget::new(budget::Settings { memory_limit });
+    let relay = Relay { budget, ..relay(&[]) };
+    let (ended, ()) = Programs::meet(&relay, async |mut programs| {
+        programs.jam().await;
+        let (copied, spliced) = held(&relay);
+        assert!(copied > 0 && copied + spliced <= 64 * 1024 + 1024, "{copied} and {spliced} of a quarter");
         programs.finish().await;
     })
     .await;
