@@ -138,12 +138,7 @@ pub fn in_use(basis: &Basis<'_>) -> Vec<Limit> {
         set_by("inbound_connections", inbound, "connections", "--max-inbound-connections"),
         set_by("outbound_connections", outbound, "connections", "--max-outbound-connections"),
         set_by("memory", bytes(budget.limit()), "bytes", "--memory-limit"),
-        follows(
-            "buffers",
-            bytes(budget.buffers()),
-            "bytes",
-            "What waits for slow readers; then less is read ahead",
-        ),
+        follows("buffers", bytes(budget.buffers()), "bytes", "For slow readers; then less is read ahead"),
         set_by("connect", time(dial.connect_timeout), "seconds", "--connect-timeout"),
         set_by(
             "inbound_connect",

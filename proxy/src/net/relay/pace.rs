@@ -47,7 +47,7 @@ impl Pace {
             Mode::Splice(_) if is_large => Mode::Splice(0),
             Mode::Splice(small) if small < PATIENCE => Mode::Splice(small + 1),
             Mode::Splice(_) => Mode::Copy,
-            mode => mode,
+            mode @ (Mode::Copy | Mode::CopyForEver) => mode,
         };
         self.large = if is_large { self.large.saturating_add(bytes) } else { 0 };
     }

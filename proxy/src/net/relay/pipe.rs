@@ -158,9 +158,11 @@ fn make() -> Result<(OwnedFd, OwnedFd), NoPipe> {
 }
 
 fn why(error: Errno) -> NoPipe {
-    match error {
-        Errno::EMFILE | Errno::ENFILE => NoPipe::Descriptors,
-        Errno::EPERM => NoPipe::UserLimit,
-        _ => NoPipe::Failed,
+    if error == Errno::EPERM {
+        NoPipe::UserLimit
+    } else if [Errno::EMFILE, Errno::ENFILE].contains(&error) {
+        NoPipe::Descriptors
+    } else {
+        NoPipe::Failed
     }
 }
