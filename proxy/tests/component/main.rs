@@ -20,6 +20,8 @@ mod connections;
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod conversation;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod limits;
@@ -29,3 +31,5 @@ mod relay;
 mod support;
 #[cfg(test)]
 mod telemetry;
+#[cfg(test)]
+mod transfer;
