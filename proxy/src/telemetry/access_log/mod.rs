@@ -6,7 +6,7 @@
 mod line;
 
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ const QUEUE: usize = 4096;
 
 /// What is collected before it is written.
 const BATCH_BYTES: usize = 64 * 1024;
+
+/// How long lines are collected once there is one. A writer that wakes for each line costs 15 % of a short connection.
+const COLLECT: Duration = Duration::from_millis(20);
 
 /// Whether and how connections are logged.
 #[derive(clap::Args, Clone, Debug)]
@@ -93,10 +96,10 @@ impl Flush {
     }
 }
 
-/// Until the last sender is gone: waits for a line, takes what else is there, and writes it at once.
+/// Until the last sender is gone: waits for a line, takes what else has come a moment later, and writes it at once.
 fn write_lines(lines: &Receiver<Box<Line>>, mut output: impl Write, metrics: &Metrics) {
     let mut batch = Vec::new();
-    while let Ok(first) = lines.recv() {
+    while let Some(first) = next(lines) {
         let mut count = 1;
         first.append_to(&mut batch);
         while batch.len() < BATCH_BYTES
@@ -110,6 +113,19 @@ fn write_lines(lines: &Receiver<Box<Line>>, mut output: impl Write, metrics: &Me
             tracing::debug!(%error, "stdout does not take the access log");
         }
         batch.clear();
+    }
+}
+
+/// The next line: at once while there are more, otherwise [`COLLECT`] after it has come.
+fn next(lines: &Receiver<Box<Line>>) -> Option<Box<Line>> {
+    match lines.try_recv() {
+        Err(TryRecvError::Empty) => {
+            let line = lines.recv().ok()?;
+            // Not in `recv`, or the next line would wake it.
+            thread::park_timeout(COLLECT);
+            Some(line)
+        }
+        line => line.ok(),
     }
 }
 
