@@ -218,13 +218,16 @@ impl Family {
     }
 }
 
+/// With a source address, to this machine.
 async fn connect(source: Option<IpAddr>, to: SocketAddr) -> io::Result<Leg> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    leg::configure(&socket)?;
     if let Some(source) = source {
+        leg::configure_local(&socket)?;
         // Without this, bind would reserve a port for all destinations at once, and run out 28,000 connections later.
         setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
         socket.bind(SocketAddr::new(source, 0))?;
+    } else {
+        leg::configure(&socket)?;
     }
     socket.connect(to).await.map(Leg::new)
 }

@@ -126,17 +126,23 @@ impl Leg {
     }
 }
 
-/// Sets what every leg has: reset on close, no Nagle delay, urgent bytes in the stream, keep-alive. On a listener, accepted sockets inherit it (Linux
-/// clones the listener's socket), which saves six system calls a connection.
+/// Sets what every leg has ([`configure_local`]), and keep-alive. On a listener, accepted sockets inherit it (Linux clones the
+/// listener's socket), which saves eight system calls a connection.
 pub(super) fn configure<S: AsFd>(socket: &S) -> io::Result<()> {
-    let socket = SockRef::from(socket);
-    socket.set_linger(Some(Duration::ZERO))?;
-    socket.set_tcp_nodelay(true)?;
-    // An urgent byte has its place in the stream (RFC 6093, section 3.1); without this Linux takes it out, and it is lost.
-    socket.set_out_of_band_inline(true)?;
+    configure_local(socket)?;
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(KEEPALIVE_PROBES);
-    socket.set_tcp_keepalive(&keepalive)
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)
+}
+
+/// The same for a leg whose other end is on this machine: without keep-alive, which our own kernel would answer, whatever the
+/// application does. Reset on close, no Nagle delay, urgent bytes in the stream.
+pub(super) fn configure_local<S: AsFd>(socket: &S) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_linger(Some(Duration::ZERO))?;
+    socket.set_tcp_nodelay(true)?;
+    // An urgent byte has its place in the stream (RFC 6093, section 3.1); without this Linux takes it out, and it is lost.
+    socket.set_out_of_band_inline(true)
 }
