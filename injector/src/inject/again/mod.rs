@@ -95,15 +95,13 @@ fn told_workload(pod: Pod<'_>) -> Option<String> {
 }
 
 fn applied(pod: &Value, operations: &[Operation]) -> Result<Value, Reason> {
-    let mut pod = pod.clone();
-    patch::apply(&mut pod, operations).map_err(|error| {
+    patch::applied(pod, operations).map_err(|error| {
         let status = api::annotations::STATUS;
         Reason::new(
             Code::InjectionAltered,
             format!("annotation {status} does not describe the pod that carries it ({error}); remove it"),
         )
-    })?;
-    Ok(pod)
+    })
 }
 
 fn restored(operations: &[Operation]) -> Reason {

@@ -13,7 +13,7 @@ mod reassert;
 
 pub use operation::{Operation, apply};
 
-pub(super) use operation::{Content, Location};
+pub(super) use operation::{Content, Location, applied};
 
 use super::additions::{Additions, Placed, Position};
 use super::edit::{Edit, Place};

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, MoveOperation, PatchOperation, RemoveOperation, ReplaceOperation};
 use k8s_openapi::api::core::v1::{Container, LocalObjectReference, Volume};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::inject::edit::Handler;
 use crate::inject::pod::Part;
@@ -76,6 +78,20 @@ impl Operation {
         Self { location: to, change: Change::Move(from) }
     }
 
+    /// The same without the way through JSON.
+    fn to_apply(&self) -> Result<PatchOperation, String> {
+        let path = self.location.parsed()?;
+        let value = |content| serde_json::to_value(content).map_err(|error| error.to_string());
+        Ok(match &self.change {
+            Change::Add(content) => PatchOperation::Add(AddOperation { path, value: value(content)? }),
+            Change::Replace(content) => {
+                PatchOperation::Replace(ReplaceOperation { path, value: value(content)? })
+            }
+            Change::Remove => PatchOperation::Remove(RemoveOperation { path }),
+            Change::Move(from) => PatchOperation::Move(MoveOperation { from: from.parsed()?, path }),
+        })
+    }
+
     /// What is done and where, for a message.
     pub(in crate::inject) fn described(&self) -> String {
         format!("{} {}", self.change.verb(), self.location.pointer())
@@ -109,6 +125,10 @@ impl Location {
             }
         }
     }
+
+    fn parsed(&self) -> Result<PointerBuf, String> {
+        PointerBuf::parse(self.pointer()).map_err(|error| error.to_string())
+    }
 }
 
 /// RFC 6901, section 3: `~` and `/` within a key.
@@ -135,7 +155,46 @@ impl Serialize for Operation {
 /// Applies operations as the API server does. It fails only where the pod is not the one that they were made for, and
 /// then nothing is changed.
 pub fn apply(pod: &mut Value, operations: &[Operation]) -> Result<(), String> {
-    let patch = serde_json::to_value(operations).and_then(serde_json::from_value::<json_patch::Patch>);
-    let patch = patch.map_err(|error| error.to_string())?;
+    let patch = operations.iter().map(Operation::to_apply).collect::<Result<Vec<_>, _>>()?;
     json_patch::patch(pod, &patch).map_err(|error| error.to_string())
+}
+
+/// A pod after operations; what these remove of lists is not even copied.
+pub(in crate::inject) fn applied(pod: &Value, operations: &[Operation]) -> Result<Value, String> {
+    let mut pod = match pod {
+        Value::Object(fields) => Value::Object(
+            fields
+                .iter()
+                .map(|(name, value)| match value {
+                    Value::Object(spec) if name == "spec" => {
+                        (name.clone(), without_removed(spec, operations))
+                    }
+                    _ => (name.clone(), value.clone()),
+                })
+                .collect(),
+        ),
+        _ => pod.clone(),
+    };
+    apply(&mut pod, operations)?;
+    Ok(pod)
+}
+
+/// With null in the place of what will be removed, so that every position is as it was.
+fn without_removed(spec: &Map<String, Value>, operations: &[Operation]) -> Value {
+    let removed = |location: Location| {
+        operations
+            .iter()
+            .any(|operation| operation.change == Change::Remove && operation.location == location)
+    };
+    let copied =
+        |field: &str, value: &Value| match (Part::LISTS.iter().find(|list| list.field() == field), value) {
+            (Some(list), _) if removed(Location::Whole(*list)) => Value::Null,
+            (Some(list), Value::Array(items)) => items
+                .iter()
+                .enumerate()
+                .map(|(at, item)| if removed(Location::At(*list, at)) { Value::Null } else { item.clone() })
+                .collect(),
+            _ => value.clone(),
+        };
+    Value::Object(spec.iter().map(|(field, value)| (field.clone(), copied(field, value))).collect())
 }

@@ -60,14 +60,16 @@ pub(super) fn difference(wanted: &Value, found: &Value) -> Option<String> {
             difference(value, found).map(|path| joined(key, &path))
         }),
         (Value::Array(wanted), Value::Array(found)) => {
+            let identities: Vec<_> = found.iter().map(identity).collect();
             wanted.iter().enumerate().find_map(|(position, value)| {
                 let Some(identity) = identity(value) else {
                     let same = found.len() == wanted.len()
                         && found.get(position).is_some_and(|found| difference(value, found).is_none());
                     return (!same).then(|| position.to_string());
                 };
-                let mut same_identity = found.iter().filter(|item| self::identity(item) == Some(identity));
-                let right = |item: &Value| difference(value, item).is_none();
+                let mut same_identity =
+                    identities.iter().zip(found).filter(|(found, _)| **found == Some(identity));
+                let right = |(_, item): (_, &Value)| difference(value, item).is_none();
                 let one = same_identity.next().is_some_and(right) && same_identity.next().is_none();
                 (!one).then(|| identity.to_owned())
             })
