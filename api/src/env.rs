@@ -80,15 +80,15 @@ pub const OUTBOUND_CONNECT_TIMEOUT: &str = "REMORA_OUTBOUND_CONNECT_TIMEOUT";
 pub const OPAQUE_PORTS: &str = "REMORA_OPAQUE_PORTS";
 
 /// The port of [`PORTS`] on which the proxy answers whether it is ready.
-pub const READINESS_PORT: &str = "REMORA_READINESS_PORT";
+pub const READINESS_PORT: &str = "REMORA_PORT_READINESS";
 
-/// The proxy's ports. A pod is always told them: Kubernetes sets variables of the same shape for Services, and one named
-/// `remora-metrics` would otherwise say `tcp://…`.
+/// The proxy's ports. A pod is told those that differ. None of these names is one that Kubernetes makes of a Service's:
+/// with `PORT` at the end, one named `remora-metrics` would say `tcp://…`.
 pub const PORTS: [(&str, u16); 5] = [
-    ("REMORA_OUTBOUND_PORT", crate::ports::OUTBOUND),
-    ("REMORA_INBOUND_PORT", crate::ports::INBOUND),
-    ("REMORA_ADMIN_PORT", crate::ports::ADMIN),
-    ("REMORA_METRICS_PORT", crate::ports::METRICS),
+    ("REMORA_PORT_OUTBOUND", crate::ports::OUTBOUND),
+    ("REMORA_PORT_INBOUND", crate::ports::INBOUND),
+    ("REMORA_PORT_ADMIN", crate::ports::ADMIN),
+    ("REMORA_PORT_METRICS", crate::ports::METRICS),
     (READINESS_PORT, crate::ports::READINESS),
 ];
 

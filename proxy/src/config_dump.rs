@@ -90,7 +90,7 @@ mod tests {
                 option: "--inbound-port".to_owned(),
                 value: Some("7".to_owned()),
                 source: Source::CommandLine,
-                environment: Some("REMORA_INBOUND_PORT".to_owned()),
+                environment: Some("REMORA_PORT_INBOUND".to_owned()),
             }
         );
         assert_eq!(option("--log").value.as_deref(), Some("debug"));

@@ -24,8 +24,10 @@ pub(super) struct Status {
     /// Native or legacy sidecar.
     pub(super) mode: String,
     /// Names of init containers that were added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) init_containers: Vec<String>,
     /// Names of containers that were added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) containers: Vec<String>,
     /// Names of volumes that were added.
     pub(super) volumes: Vec<String>,

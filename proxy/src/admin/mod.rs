@@ -31,7 +31,7 @@ pub(crate) const METRICS_PATH: &str = "/metrics";
 #[group(skip)]
 pub struct Settings {
     /// Port for metrics
-    #[arg(long, env = "REMORA_METRICS_PORT", default_value_t = api::ports::METRICS, value_name = "PORT")]
+    #[arg(long, env = "REMORA_PORT_METRICS", default_value_t = api::ports::METRICS, value_name = "PORT")]
     pub metrics_port: u16,
 
     /// Port for readiness and liveness
@@ -39,7 +39,7 @@ pub struct Settings {
     pub readiness_port: u16,
 
     /// Port for administration; on loopback only
-    #[arg(long, env = "REMORA_ADMIN_PORT", default_value_t = api::ports::ADMIN, value_name = "PORT")]
+    #[arg(long, env = "REMORA_PORT_ADMIN", default_value_t = api::ports::ADMIN, value_name = "PORT")]
     pub admin_port: u16,
 
     /// Report of init-redirect, which /redirect on the administration port shows

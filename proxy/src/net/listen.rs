@@ -10,11 +10,11 @@ use runtime::listen::{Listen, ListenError, Scope};
 #[group(skip)]
 pub struct Settings {
     /// Port for what the pod's own processes send; on loopback only, without --virtual-interfaces
-    #[arg(long, env = "REMORA_OUTBOUND_PORT", default_value_t = api::ports::OUTBOUND, value_name = "PORT")]
+    #[arg(long, env = "REMORA_PORT_OUTBOUND", default_value_t = api::ports::OUTBOUND, value_name = "PORT")]
     pub outbound_port: u16,
 
     /// Port for what others send to the pod
-    #[arg(long, env = "REMORA_INBOUND_PORT", default_value_t = api::ports::INBOUND, value_name = "PORT")]
+    #[arg(long, env = "REMORA_PORT_INBOUND", default_value_t = api::ports::INBOUND, value_name = "PORT")]
     pub inbound_port: u16,
 
     /// Take what clients behind virtual interfaces of the pod send, too, for which the outbound port is on the wildcard

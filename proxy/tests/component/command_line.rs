@@ -54,7 +54,7 @@ fn what_the_injector_wrote_is_named_where_it_is_wrong() {
     }
 }
 
-/// What Kubernetes would set for a Service named `remora-metrics`; the injector sets the same variables to numbers.
+/// And what Kubernetes sets for Services is none of them, or it would be told.
 #[test]
 fn the_contracts_variables_are_the_ports() {
     for (variable, port) in api::env::PORTS {

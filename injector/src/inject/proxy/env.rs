@@ -33,10 +33,10 @@ pub(super) fn variables(host: &Host<'_>, limits: Option<&BTreeMap<String, Quanti
         value(env::SIDECAR_MODE, options.mode.as_str()),
         value(env::REDIRECT_MODE, options.traffic.interception.as_str()),
     ];
-    variables.extend(env::PORTS.map(|(name, port)| {
-        let port = if name == env::READINESS_PORT { options.readiness_port() } else { port };
-        value(name, &port.to_string())
-    }));
+    let readiness = options.readiness_port();
+    if readiness != api::ports::READINESS {
+        variables.push(value(env::READINESS_PORT, &readiness.to_string()));
+    }
     variables.extend(asked_for(host.options));
     let deadline = options.drain_deadline(host.pod.grace()).to_string();
     if deadline != DRAIN_DEADLINE {

@@ -21,7 +21,6 @@ const STARTUP_FAILURES: i32 = 600;
 
 const READINESS_PERIOD_SECONDS: i32 = 5;
 const READINESS_TIMEOUT_SECONDS: i32 = 3;
-const READINESS_FAILURES: i32 = 3;
 
 /// Whose sidecar it is.
 pub(super) struct Host<'a> {
@@ -46,7 +45,6 @@ pub(super) fn container(host: &Host<'_>, resources: ResourceRequirements) -> Con
         ports: Some(vec![ContainerPort {
             name: Some(api::pod::METRICS_PORT_NAME.to_owned()),
             container_port: i32::from(api::ports::METRICS),
-            protocol: Some("TCP".to_owned()),
             ..ContainerPort::default()
         }]),
         readiness_probe: readiness_probe(options),
@@ -71,11 +69,12 @@ fn readiness_probe(options: &Options) -> Option<Probe> {
     if *readiness.port == Some(0) {
         return None;
     }
+    // What is Kubernetes' default is left to it: the delay, and three failures.
     Some(Probe {
         initial_delay_seconds: *readiness.initial_delay,
         period_seconds: readiness.period.or(Some(READINESS_PERIOD_SECONDS)),
         timeout_seconds: readiness.timeout.or(Some(READINESS_TIMEOUT_SECONDS)),
-        failure_threshold: readiness.failures.or(Some(READINESS_FAILURES)),
+        failure_threshold: *readiness.failures,
         ..ready(options)
     })
 }

@@ -93,7 +93,7 @@ fn port_0_takes_the_readiness_probe_out_and_keeps_the_start() {
     let (_, proxy) = containers(&json!({"status.sidecar.istio.io/port": "0"}), &json!({}));
     assert!(proxy.get("readinessProbe").is_none());
     assert_eq!(proxy["startupProbe"]["httpGet"]["port"], 15022);
-    assert_eq!(value(&proxy, api::env::READINESS_PORT), Some("15021"));
+    assert_eq!(value(&proxy, api::env::READINESS_PORT), None);
 }
 
 #[test]
