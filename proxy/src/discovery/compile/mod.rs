@@ -6,6 +6,8 @@
 mod claims;
 mod hosts;
 mod services;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt;

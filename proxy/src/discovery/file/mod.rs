@@ -6,6 +6,8 @@
 
 mod directory;
 mod document;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io;
@@ -206,4 +208,13 @@ fn parse(
 ) -> Result<Snapshot, DirectoryError> {
     let resources = document::parse(texts).map_err(|problems| DirectoryError::Bad(Problems(problems)))?;
     compile(resources, hash, own, previous).map_err(|problems| DirectoryError::Bad(Problems(problems)))
+}
+
+/// The resources of documents without their first line, for tests of what becomes of them.
+#[cfg(test)]
+pub(super) fn parsed(documents: &[&str]) -> super::resource::Resources {
+    let documents: Vec<_> =
+        documents.iter().map(|text| format!("apiVersion: remora.dev/v1alpha1\n{text}")).collect();
+    let text = Text { file: "test.yaml".into(), text: documents.join("---\n") };
+    document::parse(&[text]).expect("documents of good form")
 }
