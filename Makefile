@@ -48,11 +48,12 @@ bench-redirect: ## what installing the rules costs, beside Istio's way (root)
 	cargo build --release --workspace --bins
 	$(RELEASE)/bench-redirect
 
-bench-injector: ## what a review and a pod's creation cost, beside a webhook that allows at once
+bench-injector: ## what a review and a pod's creation cost, beside a webhook that allows at once. CLUSTER=kind: on a cluster, too
 	@tests/packages $(BUILD_PACKAGES)
 	tests/kind/cluster kubernetes
 	cargo build --release --workspace --bins
 	$(RELEASE)/bench-injector
+	$(if $(CLUSTER),tests/kind/bench-injector)
 
 lint: ## formatting, clippy, documentation, layers and sizes, licences, shell scripts
 	@tests/packages $(LINT_PACKAGES)
@@ -62,7 +63,7 @@ lint: ## formatting, clippy, documentation, layers and sizes, licences, shell sc
 	cargo test -p tests --test tidy
 	cargo deny --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-deny@0.20.2
 	cargo deny check licenses bans sources
-	shellcheck -x tests/packages .ci/run tests/kind/cluster tests/kind/install tests/kind/images tests/kind/e2e tests/kind/lib/*.sh
+	shellcheck -x tests/packages .ci/run tests/kind/cluster tests/kind/install tests/kind/images tests/kind/e2e tests/kind/bench-injector tests/kind/lib/*.sh
 
 images: ## one archive an image, in $CARGO_TARGET_DIR/images
 	tests/kind/images

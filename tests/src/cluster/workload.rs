@@ -19,15 +19,16 @@ pub struct Namespace {
 impl Namespace {
     /// A namespace with the label that asks for injection.
     pub fn meshed(name: &str) -> Result<Self> {
-        Self::create(name, json!({ api::labels::NAMESPACE_INJECTION: api::labels::ENABLED }))
+        Self::labelled(name, &json!({ api::labels::NAMESPACE_INJECTION: api::labels::ENABLED }))
     }
 
     /// A namespace without any label of ours.
     pub fn plain(name: &str) -> Result<Self> {
-        Self::create(name, json!({}))
+        Self::labelled(name, &json!({}))
     }
 
-    fn create(name: &str, labels: Value) -> Result<Self> {
+    /// A namespace with these labels.
+    pub fn labelled(name: &str, labels: &Value) -> Result<Self> {
         let object =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
         kubectl_stdin(&["create", "-f", "-"], &object.to_string())?;

@@ -61,7 +61,8 @@ impl Answer {
 }
 
 impl Client {
-    pub(super) fn new(address: SocketAddr, authority_pem: String, token: &str) -> Result<Self> {
+    /// A client of the API server at `address`, whose certificate the authority signed for that address.
+    pub fn new(address: SocketAddr, authority_pem: &str, token: &str) -> Result<Self> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(authority_pem.as_bytes()).context("the authority")?)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());

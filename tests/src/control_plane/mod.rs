@@ -102,7 +102,7 @@ impl ControlPlane {
 
     /// A client with a bearer token, for example a service account's.
     pub fn client_with(&self, token: &str) -> Result<Client> {
-        Client::new(self.address, self.credentials.certificate_pem(), token)
+        Client::new(self.address, &self.credentials.certificate_pem(), token)
     }
 
     /// A kubeconfig by which one may do everything.

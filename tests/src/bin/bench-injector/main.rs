@@ -5,8 +5,8 @@
 //! It judges nothing: it is no test. The figures of a busy machine say little.
 
 mod allow;
-mod cluster;
 mod compute;
+mod creation;
 mod load;
 mod process;
 mod reviews;
@@ -35,21 +35,23 @@ fn run() -> Result<()> {
             process::leave_the_first_core()?;
             compute::print().await?;
             serve::print().await?;
-            cluster::print().await
+            creation::print_on_control_plane().await
         }),
         ["compute"] => runtime.block_on(compute::print()),
         ["serve"] => runtime.block_on(async {
             process::leave_the_first_core()?;
             serve::print().await
         }),
-        ["cluster"] => runtime.block_on(async {
+        ["control-plane"] => runtime.block_on(async {
             process::leave_the_first_core()?;
-            cluster::print().await
+            creation::print_on_control_plane().await
         }),
+        // On whatever cluster kubectl leads to; see tests/kind/bench-injector.
+        ["cluster", image] => runtime.block_on(creation::print_on_cluster(image)),
         // For ourselves: the webhook to compare with.
         [allow::COMMAND, port, directory] => {
             runtime.block_on(allow::serve(port.parse()?, directory.as_ref()))
         }
-        _ => bail!("usage: bench-injector [compute | serve | cluster]"),
+        _ => bail!("usage: bench-injector [compute | serve | control-plane | cluster IMAGE]"),
     }
 }

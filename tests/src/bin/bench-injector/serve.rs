@@ -34,6 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Injector {
     pub(crate) process: Process,
     pub(crate) webhook: u16,
+    admin: u16,
     /// From the start of the process to its readiness.
     pub(crate) start: Duration,
 }
@@ -49,23 +50,24 @@ impl Injector {
         let process = process::start("injector", command)?;
         let ready = |progress: &Progress| progress.stderr.contains(" is ready").then_some(());
         process.wait_for("readiness", PATIENCE, ready)?;
-        ensure!(is_ready(admin).await, "the injector says that it is ready, and does not answer so");
-        Ok(Self { process, webhook, start: begun.elapsed() })
+        let injector = Self { process, webhook, admin, start: Duration::ZERO };
+        injector.admin(api::control::READY_PATH).await.context("it says that it is ready")?;
+        Ok(Self { start: begun.elapsed(), ..injector })
     }
-}
 
-async fn is_ready(port: u16) -> bool {
-    let ask = async {
-        let mut stream = tokio::net::TcpStream::connect(local(port)).await?;
-        let path = api::control::READY_PATH;
-        stream
-            .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
-            .await?;
+    pub(crate) async fn metrics(&self) -> Result<String> {
+        self.admin("/metrics").await
+    }
+
+    async fn admin(&self, path: &str) -> Result<String> {
+        let mut stream = tokio::net::TcpStream::connect(local(self.admin)).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
-        std::io::Result::Ok(answer.starts_with("HTTP/1.1 200"))
-    };
-    ask.await.unwrap_or(false)
+        ensure!(answer.starts_with("HTTP/1.1 200"), "{path} answers {answer:?}");
+        Ok(answer)
+    }
 }
 
 /// The webhook to compare with.
