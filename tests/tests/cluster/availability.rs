@@ -1,12 +1,12 @@
 //! The webhook while its own pods come and go: nothing is refused that need not be, and nothing starts unmeshed.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tests::cluster::{FORTIO_IMAGE, Namespace, eventually, get, kubectl, kubectl_stdin, script};
+use tests::cluster::{FORTIO_IMAGE, Namespace, apply, eventually, get, kubectl, kubectl_stdin, script};
 
 const BATCH: usize = 5;
 
@@ -64,14 +64,79 @@ fn a_killed_webhook_leaves_no_pod_unmeshed_and_the_controller_gets_all() -> Resu
     injector_rolled_out()
 }
 
+#[test]
+fn a_killed_api_server_leaves_no_pod_unmeshed_and_who_tries_again_gets_all() -> Result<()> {
+    let mesh = Namespace::meshed("outage")?;
+    let (stop, created) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let refused = std::thread::scope(|scope| {
+        let stream = scope.spawn(|| stubborn_stream(&mesh, &stop, &created));
+        let result = kill_api_server(&created);
+        stop.store(true, Ordering::Relaxed);
+        let refused = stream.join().ok().context("the stream's thread")?;
+        result.and(refused)
+    })?;
+    let created = created.into_inner();
+    let list = mesh.get(&["pods"])?;
+    let items = list["items"].as_array().context("pods")?;
+    ensure!(items.len() == created, "{created} created, {} there", items.len());
+    let unmeshed = unmeshed(items);
+    ensure!(unmeshed.is_empty(), "not meshed: {unmeshed:?}");
+    println!("{created} pods created around the API server's end, {refused} tries failed, none unmeshed");
+    // The controllers have lost their leases, too; who comes next needs them.
+    Namespace::plain("after-the-outage").map(drop)
+}
+
+/// As [`stream`], but a batch that fails is sent again until it is there. The number of failures; there may be none, since
+/// kubectl itself repeats what it reads and the first restart is quick.
+fn stubborn_stream(mesh: &Namespace, stop: &AtomicBool, created: &AtomicUsize) -> Result<usize> {
+    let mut failed = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let pods = batch(mesh, created.load(Ordering::Relaxed));
+        eventually("a batch of pods", Duration::from_secs(120), || {
+            apply(&pods).inspect_err(|_| failed += 1).map(Some)
+        })?;
+        created.fetch_add(BATCH, Ordering::Relaxed);
+    }
+    Ok(failed)
+}
+
+/// SIGKILL while pods are created; comes back when the kubelet has started the next one, and it has created some, too.
+fn kill_api_server(created: &AtomicUsize) -> Result<()> {
+    let more = |count: usize| {
+        let goal = created.load(Ordering::Relaxed) + count;
+        eventually("more pods", Duration::from_secs(120), || {
+            Ok((created.load(Ordering::Relaxed) >= goal).then_some(()))
+        })
+    };
+    let nodes = get(&["nodes", "-l", "node-role.kubernetes.io/control-plane"])?;
+    let node = nodes["items"][0]["metadata"]["name"].as_str().context("the control plane's node")?;
+    let pod = format!("kube-apiserver-{node}");
+    let starts = || -> Result<u64> {
+        let pod = get(&["-n", "kube-system", "pod", &pod])?;
+        pod["status"]["containerStatuses"][0]["restartCount"].as_u64().context("its restarts")
+    };
+    more(4 * BATCH)?;
+    let before = starts()?;
+    script("cluster", &["kill", node, "kube-apiserver"])?;
+    eventually("the API server's next start", Duration::from_secs(120), || {
+        Ok((starts()? > before).then_some(()))
+    })?;
+    more(4 * BATCH)
+}
+
+fn batch(mesh: &Namespace, first: usize) -> Vec<Value> {
+    let pod = |number| {
+        let metadata = json!({"name": format!("p{number}"), "namespace": mesh.name});
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": idle_spec()})
+    };
+    (first..first + BATCH).map(pod).collect()
+}
+
 /// Creates pods, a batch at a time, until told to stop. A refusal ends it: these pods have no controller that would retry.
 fn stream(mesh: &Namespace, stop: &AtomicBool) -> Result<usize> {
     let mut created = 0;
     while !stop.load(Ordering::Relaxed) {
-        let pods: Vec<Value> = (created..created + BATCH)
-            .map(|n| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("p{n}"), "namespace": mesh.name}, "spec": idle_spec()}))
-            .collect();
-        let list = json!({"apiVersion": "v1", "kind": "List", "items": pods});
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": batch(mesh, created)});
         kubectl_stdin(&["create", "-f", "-"], &list.to_string())
             .with_context(|| format!("after {created} pods"))?;
         created += BATCH;
