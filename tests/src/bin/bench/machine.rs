@@ -79,6 +79,7 @@ pub(crate) fn description() -> Result<Value> {
         "processors": cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
         "model": model.map(|(_, name)| name),
         "kernel": read("/proc/sys/kernel/osrelease")?.trim(),
+        "tcp_congestion_control": read("/proc/sys/net/ipv4/tcp_congestion_control")?.trim(),
         "tcp_tw_reuse": read("/proc/sys/net/ipv4/tcp_tw_reuse")?.trim(),
     }))
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use tests::exec::{self, Container, Mount, Place, Process, Spec};
-use tests::netns::{Node, Switch};
+use tests::netns::{End, Netns, connect};
 use tests::{binaries, leftovers};
 
 use crate::backend::Service;
@@ -18,19 +18,27 @@ use crate::programs::{CONFIGURATION, Program};
 /// A pod, with or without its proxy running.
 pub(crate) struct Pod {
     pub(crate) program: Program,
-    node: Node,
+    netns: Netns,
+    address: Ipv4Addr,
     directory: TempDir,
     proxy: Option<Process>,
 }
 
 impl Pod {
-    /// With rules, and nobody runs.
-    pub(crate) fn new(switch: &mut Switch, program: Program) -> Result<Self> {
-        let node = switch.attach(program.name)?;
+    /// With rules, and nobody runs. A link of its own joins it to the client: a bridge between them would cost as much as a
+    /// good proxy does. `number` tells the pods' networks apart.
+    pub(crate) fn new(client: &Netns, number: u8, program: Program) -> Result<Self> {
+        let netns = Netns::new(program.name)?;
+        let [gateway, address] = [1, 2].map(|host| Ipv4Addr::new(10, 90, number, host));
+        connect(
+            End { netns: client, interface: program.name, addresses: &[(gateway.into(), 24)] },
+            End { netns: &netns, interface: "eth0", addresses: &[(address.into(), 24)] },
+        )?;
+        netns.ip(&[&format!("route add default via {gateway}")])?;
         let left_alone = Service::ALL.map(|service| port(service, true).to_string()).join(",");
         let mut rules = Command::new(binaries::init_redirect()?);
         rules.args(["--exclude-inbound-ports", &left_alone]).env_clear();
-        let output = node.netns.output(&mut rules)?;
+        let output = netns.output(&mut rules)?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
         let directory = leftovers::directory("bench")?;
         for name in ["root", "state"] {
@@ -41,7 +49,7 @@ impl Pod {
             std::fs::write(directory.path().join("configuration.yaml"), text)
                 .context("a configuration file")?;
         }
-        Ok(Self { program, node, directory, proxy: None })
+        Ok(Self { program, netns, address, directory, proxy: None })
     }
 
     /// The application's listeners, on captured ports and on those that are left alone.
@@ -50,7 +58,7 @@ impl Pod {
         for service in Service::ALL {
             for left_alone in [false, true] {
                 let address = (Ipv4Addr::UNSPECIFIED, port(service, left_alone));
-                let listener = self.node.netns.run(|| TcpListener::bind(address))?;
+                let listener = self.netns.run(|| TcpListener::bind(address))?;
                 listeners.push((listener.with_context(|| format!("listening on {address:?}"))?, service));
             }
         }
@@ -59,7 +67,7 @@ impl Pod {
 
     /// Where a client finds the application: through the rules and the proxy, or past them.
     pub(crate) fn address(&self, service: Service, direct: bool) -> SocketAddr {
-        (self.node.v4, port(service, direct)).into()
+        (self.address, port(service, direct)).into()
     }
 
     /// Starts its proxy, in place of the one that runs; comes back when the program is about to be executed.
@@ -103,7 +111,7 @@ impl Pod {
             mounts.push(mount("configuration.yaml", CONFIGURATION, true));
         }
         Container {
-            netns: self.node.netns.path(),
+            netns: self.netns.path(),
             cgroups: Vec::new(),
             processors: vec![machine::PROXY],
             hostname: self.program.name.to_owned(),

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tests::netns::{Node, Switch};
+use tests::netns::Netns;
 
 use crate::measures::{Amount, Measure, restart};
 use crate::pod::Pod;
@@ -72,28 +72,26 @@ pub(crate) fn measure(options: &Options) -> Result<Outcome> {
 /// All pods with their proxies, and a client.
 struct Stage {
     pods: Vec<Pod>,
-    client: Node,
-    _switch: Switch,
+    client: Netns,
 }
 
 impl Stage {
     fn new(programs: Vec<programs::Program>) -> Result<Self> {
-        let mut switch = Switch::new("switch")?;
-        let client = switch.attach("client")?;
+        let client = Netns::new("client")?;
         let (mut pods, mut listeners) = (Vec::new(), Vec::new());
-        for program in programs {
+        for (number, program) in (0..).zip(programs) {
             let name = program.name;
-            let pod = Pod::new(&mut switch, program).context(name)?;
+            let pod = Pod::new(&client, number, program).context(name)?;
             listeners.extend(pod.listeners().context(name)?);
             pods.push(pod);
         }
         backend::start(listeners)?;
-        Ok(Self { pods, client, _switch: switch })
+        Ok(Self { pods, client })
     }
 
     /// Starts all proxies; tells who cannot be started.
     fn start(&mut self) -> Result<Vec<String>> {
-        let client = &self.client.netns;
+        let client = &self.client;
         in_turn(&mut self.pods, 0, |pod| restart(client, pod))
     }
 
@@ -105,7 +103,7 @@ impl Stage {
         round: usize,
         table: &mut Table,
     ) -> Result<Vec<String>> {
-        let client = &self.client.netns;
+        let client = &self.client;
         let first = round % self.pods.len();
         let mut direct = Vec::new();
         if let Some(pod) = self.pods.get(first) {
