@@ -3,8 +3,11 @@
 /// The namespace of everything that is ours.
 pub const NAMESPACE: &str = "remora-system";
 
-/// Name of the injector's Deployment, Service, ServiceAccount, PodDisruptionBudget and roles.
+/// Name of the injector's Deployment, Service, ServiceAccount, ConfigMap, PodDisruptionBudget and roles.
 pub const INJECTOR: &str = "remora-injector";
+
+/// Key of the injector's configuration in the ConfigMap of its name.
+pub const CONFIGURATION_KEY: &str = "injector.yaml";
 
 /// Name of the MutatingWebhookConfiguration.
 pub const WEBHOOK_CONFIGURATION: &str = "remora-injector";

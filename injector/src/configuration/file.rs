@@ -262,6 +262,17 @@ mod tests {
             ("kind: InjectorConfiguration\n", 3, ["kind: Inj", "duplicate"]),
             ("images: {}\nimages: {}\n", 4, ["images: {}", "duplicate"]),
             ("images: {\n", 3, ["images: {", "unclosed"]),
+            ("selection:\n  neverInject:\n    - {}\n", 5, ["- {}", "would match every pod"]),
+            (
+                "selection:\n  alwaysInject:\n    - matchLabels: {app: \"a b\"}\n",
+                5,
+                ["matchLabels: {app", "value \"a b\" of label app is not allowed"],
+            ),
+            (
+                "selection:\n  ignoredNamespaces:\n    - kube-public\n    - Team_A\n",
+                6,
+                ["- Team_A", "\"Team_A\" is not the name of a namespace; allowed are"],
+            ),
             (&deep, 3, ["", ""]),
             (bomb, 3, ["", ""]),
         ] {

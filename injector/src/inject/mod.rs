@@ -47,7 +47,9 @@ pub use qos::QosClass;
 pub use reason::{Code, Reason};
 pub use requester::Requester;
 pub use rules::{entries, selected};
-pub use selection::{Condition, Entry, InvalidLabel, LabelSelector, Requirement, Selection};
+pub use selection::{
+    Condition, Entry, InvalidLabel, LabelSelector, NamespaceName, NamespaceNameError, Requirement, Selection,
+};
 pub use settings::{Images, InjectArgs, RedirectBackend, Settings};
 pub use uninject::{Uninjection, uninject};
 

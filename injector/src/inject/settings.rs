@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::options::{self, Defaults, KubernetesVersion};
-use super::selection::Selection;
+use super::selection::{NamespaceName, Selection};
 
 /// Options that take the place of what the configuration file says; flatten them into a subcommand's arguments.
 #[derive(Args, Clone, Debug, Default)]
@@ -157,10 +157,11 @@ impl Settings {
 
     /// All of them, each once, the cluster's first.
     pub(super) fn never_injected_namespaces(&self) -> Vec<String> {
+        let ignored = self.selection.ignored_namespaces.iter().map(NamespaceName::as_str);
         let mut names = api::control::NEVER_INJECTED.map(str::to_owned).to_vec();
-        for name in std::iter::once(&self.own_namespace).chain(&self.selection.ignored_namespaces) {
-            if !names.contains(name) {
-                names.push(name.clone());
+        for name in std::iter::once(self.own_namespace.as_str()).chain(ignored) {
+            if names.iter().all(|known| known != name) {
+                names.push(name.to_owned());
             }
         }
         names

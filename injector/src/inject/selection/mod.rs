@@ -4,6 +4,7 @@
 //! It decides nothing: `rules` says what each of these means.
 
 mod entry;
+mod namespace_name;
 mod selector;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 pub use entry::{Condition, Entry};
+pub use namespace_name::{NamespaceName, NamespaceNameError};
 pub(super) use selector::Labels;
 pub use selector::{LabelSelector, Requirement};
 
@@ -20,7 +22,7 @@ pub use selector::{LabelSelector, Requirement};
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Selection {
     /// Namespaces that are left alone whatever their labels say, besides kube-system, kube-node-lease and our own.
-    pub ignored_namespaces: BTreeSet<String>,
+    pub ignored_namespaces: BTreeSet<NamespaceName>,
     /// Whether the label of a pod counts in a namespace whose label turns injection off.
     pub pod_wins_over_disabled_namespace: bool,
     /// What becomes of a pod whose label has another value than `"true"` and `"false"`.
@@ -45,7 +47,7 @@ pub enum InvalidLabel {
 impl Default for Selection {
     fn default() -> Self {
         Self {
-            ignored_namespaces: api::control::IGNORED.map(str::to_owned).into(),
+            ignored_namespaces: api::control::IGNORED.map(NamespaceName::known).into(),
             pod_wins_over_disabled_namespace: false,
             invalid_label: InvalidLabel::Deny,
             never_inject: Vec::new(),
