@@ -89,6 +89,11 @@ impl Survey {
         self.get(&format!("/api/v1/namespaces/{namespace}/secrets/{name}")).await
     }
 
+    /// A ConfigMap.
+    pub async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<Value>, SurveyError> {
+        self.get(&format!("/api/v1/namespaces/{namespace}/configmaps/{name}")).await
+    }
+
     /// A Deployment.
     pub async fn deployment(&self, namespace: &str, name: &str) -> Result<Option<Value>, SurveyError> {
         self.get(&format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}")).await

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::output::{self, Tone, line};
-use super::{Exit, Format, Outcome, OutputArgs, Style};
+use super::{CommandError, Exit, Outcome, OutputArgs, Style};
 use crate::configuration;
 use crate::manifest;
 
@@ -54,24 +54,18 @@ struct Problem {
     text: String,
 }
 
-pub(super) fn run(args: &ConfigArgs, style: Style) -> Outcome {
+pub(super) fn run(args: &ConfigArgs, style: Style) -> Result<Outcome, CommandError> {
     let ConfigCommand::Check(args) = &args.command;
-    let text = match manifest::text(&args.file) {
-        Ok(text) => text,
-        Err(error) => return error.into(),
-    };
+    let text = manifest::text(&args.file)?;
     let problems = configuration::check(&text).err().map(|problems| problems.0).unwrap_or_default();
     let problems: Vec<_> =
         problems.into_iter().map(|problem| Problem { line: problem.line, text: problem.text }).collect();
     let findings = Findings { file: &args.file, ok: problems.is_empty(), problems };
-    let output = match args.output.output {
-        Format::Json => output::json(&findings),
-        Format::Text => findings.text(style),
-    };
-    Outcome::new(if findings.ok { Exit::Ok } else { Exit::Found }, output)
+    let exit = if findings.ok { Exit::Ok } else { Exit::Found };
+    Ok(Outcome::new(exit, args.output.show(&findings, style)))
 }
 
-impl Findings<'_> {
+impl output::Findings for Findings<'_> {
     fn text(&self, style: Style) -> String {
         let mut text = String::new();
         let file = self.file.display();

@@ -2,41 +2,21 @@
 //!
 //! Both sides are printed anew, so that comments and the order of keys are no part of the difference.
 
-use std::path::PathBuf;
-
-use clap::Args;
 use serde::Serialize;
 use similar::TextDiff;
 
+use super::files::PassedOver;
 use super::output::{self, Tone, line};
 use super::review::{Review, Why, patched, review, verdict};
-use super::{Exit, Format, Outcome, OutputArgs, SettingsArgs, Style};
+use super::{CommandError, Exit, ManifestArgs, Outcome, Style};
 use crate::inject::{Operation, Verdict};
-use crate::manifest::{self, Form, Manifest, ManifestError, NamespaceArgs, Namespaces, Place, Workload};
-
-/// Options of `injector diff`.
-#[derive(Args, Clone, Debug)]
-pub struct DiffArgs {
-    /// Manifests in YAML or JSON, several documents and lists included; `-` reads standard input
-    #[arg(value_name = "FILE", required = true)]
-    pub files: Vec<PathBuf>,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub namespace: NamespaceArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub settings: SettingsArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub output: OutputArgs,
-}
+use crate::manifest::{Form, Manifest, ManifestError, Place, Workload};
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Findings {
     items: Vec<Finding>,
+    passed_over: Vec<PassedOver>,
 }
 
 /// One object with pods.
@@ -54,32 +34,16 @@ struct Finding {
     diff: String,
 }
 
-pub(super) fn run(args: &DiffArgs, style: Style) -> Outcome {
-    let settings = match args.settings.load() {
-        Ok(settings) => settings,
-        Err(error) => return Outcome::failed(Exit::Unreadable, &error),
-    };
-    let manifests = match manifest::read(&args.files) {
-        Ok(manifests) => manifests,
-        Err(error) => return error.into(),
-    };
-    let namespaces = Namespaces::new(&args.namespace, &manifests);
-    let configuration = super::configuration(&settings);
+pub(super) fn run(args: &ManifestArgs, style: Style) -> Result<Outcome, CommandError> {
+    let (manifests, surroundings) = args.load()?;
     let mut items = Vec::new();
     for (place, object) in manifests.iter().flat_map(Manifest::objects) {
         let Some(workload) = Workload::of(object) else { continue };
-        let reviewed = review(&workload, namespaces.get(workload.namespace), &configuration, &settings);
-        match Finding::new(place, &workload, reviewed) {
-            Ok(finding) => items.push(finding),
-            Err(error) => return error.into(),
-        }
+        let reviewed = review(&workload, surroundings.namespace(&workload), &surroundings.mesh);
+        items.push(Finding::new(place, &workload, reviewed)?);
     }
-    let findings = Findings { items };
-    let output = match args.output.output {
-        Format::Json => output::json(&findings),
-        Format::Text => findings.text(style),
-    };
-    Outcome::new(findings.exit(), output)
+    let findings = Findings { items, passed_over: PassedOver::of(&manifests) };
+    Ok(Outcome::new(findings.exit(), args.input.output.show(&findings, style)))
 }
 
 impl Finding {
@@ -124,7 +88,9 @@ impl Findings {
             (false, false) => Exit::Ok,
         }
     }
+}
 
+impl output::Findings for Findings {
     fn text(&self, style: Style) -> String {
         let mut text = String::new();
         for item in &self.items {
@@ -151,6 +117,7 @@ impl Findings {
         if self.items.is_empty() {
             line(&mut text, format_args!("# no object with pods is known in the input"));
         }
+        PassedOver::print(&self.passed_over, &mut text, style);
         text
     }
 }

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::settings::SettingsArgs;
-use super::{Exit, Outcome};
+use super::{CommandError, Exit, Outcome};
 use crate::export::{self, Kind};
 use crate::manifest::Form;
 
@@ -32,24 +32,19 @@ pub enum ExportFormat {
     Json,
 }
 
-pub(super) fn run(args: &ExportArgs) -> Outcome {
-    let settings = match args.settings.load() {
-        Ok(settings) => settings,
-        Err(error) => return Outcome::failed(Exit::Unreadable, &error),
-    };
-    let objects = export::render(args.kind, &settings);
-    let printed = match args.output {
+pub(super) fn run(args: &ExportArgs) -> Result<Outcome, CommandError> {
+    let SettingsArgs { configuration, control_namespace } = &args.settings;
+    let (configuration, text) = configuration.load_with_text(control_namespace)?;
+    let objects = export::render(args.kind, &configuration.settings, text.as_deref());
+    let output = match args.output {
         ExportFormat::Json => {
-            Form::Json.print(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects}))
+            Form::Json.print(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects}))?
         }
         ExportFormat::Yaml => {
             let documents: Result<Vec<_>, _> =
                 objects.iter().map(|object| Form::Yaml.print(object)).collect();
-            documents.map(|documents| documents.join("---\n"))
+            documents?.join("---\n")
         }
     };
-    match printed {
-        Ok(text) => Outcome::new(Exit::Ok, text),
-        Err(error) => Outcome::failed(Exit::Unreadable, &error),
-    }
+    Ok(Outcome::new(Exit::Ok, output))
 }

@@ -3,35 +3,13 @@
 //! Invariant: either everything is printed or nothing: one document that cannot be read, or one pod that is refused, and there
 //! is no output.
 
-use std::path::PathBuf;
-
-use clap::Args;
 use serde_json::{Value, json};
 
+use super::files::{PassedOver, Surroundings};
 use super::review::{Review, patched, review};
-use super::{Exit, Format, Outcome, OutputArgs, SettingsArgs, output};
-use crate::inject::{Reason, Settings, Verdict};
-use crate::manifest::{self, Manifest, ManifestError, NamespaceArgs, Namespaces, Place, Workload};
-
-/// Options of `injector inject`.
-#[derive(Args, Clone, Debug)]
-pub struct InjectFilesArgs {
-    /// Manifests in YAML or JSON, several documents and lists included; `-` reads standard input
-    #[arg(value_name = "FILE", required = true)]
-    pub files: Vec<PathBuf>,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub namespace: NamespaceArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub settings: SettingsArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub output: OutputArgs,
-}
+use super::{CommandError, Exit, Format, ManifestArgs, Outcome, output};
+use crate::inject::{Reason, Verdict};
+use crate::manifest::{Manifest, ManifestError, Place, Workload};
 
 /// What became of an object with pods.
 #[derive(Debug)]
@@ -58,34 +36,19 @@ impl Refused {
     }
 }
 
-pub(super) fn run(args: &InjectFilesArgs) -> Outcome {
-    let settings = match args.settings.load() {
-        Ok(settings) => settings,
-        Err(error) => return Outcome::failed(Exit::Unreadable, &error),
-    };
-    let mut manifests = match manifest::read(&args.files) {
-        Ok(manifests) => manifests,
-        Err(error) => return error.into(),
-    };
-    let namespaces = Namespaces::new(&args.namespace, &manifests);
-    match inject(&mut manifests, &namespaces, &settings) {
-        Ok(notes) => done(&manifests, notes.iter().flat_map(Note::lines).collect(), args.output.output),
-        Err(refused) => Outcome::failed(Exit::Refused, &refused),
-    }
+pub(super) fn run(args: &ManifestArgs) -> Result<Outcome, CommandError> {
+    let (mut manifests, surroundings) = args.load()?;
+    let notes = inject(&mut manifests, &surroundings)?;
+    done(&manifests, notes.iter().flat_map(Note::lines).collect(), args.input.output.output)
 }
 
 /// Injects in place.
-fn inject(
-    manifests: &mut [Manifest],
-    namespaces: &Namespaces,
-    settings: &Settings,
-) -> Result<Vec<Note>, Refused> {
-    let configuration = super::configuration(settings);
+fn inject(manifests: &mut [Manifest], surroundings: &Surroundings) -> Result<Vec<Note>, Refused> {
     let mut notes = Vec::new();
     for manifest in manifests {
         manifest.change(|place, workload| {
             let Review { decision, .. } =
-                review(workload, namespaces.get(workload.namespace), &configuration, settings);
+                review(workload, surroundings.namespace(workload), &surroundings.mesh);
             let refused = |reasons: &[Reason]| Refused::new(place, workload.title(), reasons);
             let changed = match decision.verdict {
                 Verdict::Reject => return Err(refused(&decision.reasons)),
@@ -120,18 +83,20 @@ impl Note {
 }
 
 /// The manifests as they are now, and what is told about them.
-pub(super) fn done(manifests: &[Manifest], mut notes: Vec<String>, format: Format) -> Outcome {
+pub(super) fn done(
+    manifests: &[Manifest],
+    mut notes: Vec<String>,
+    format: Format,
+) -> Result<Outcome, CommandError> {
     if notes.is_empty() {
         notes.push("no object with pods is known in the input; printed as it is".to_owned());
     }
-    let printed = match format {
-        Format::Json => Ok(list(manifests)),
-        Format::Text => stream(manifests),
+    notes.extend(PassedOver::of(manifests).iter().map(PassedOver::line));
+    let output = match format {
+        Format::Json => list(manifests),
+        Format::Text => stream(manifests)?,
     };
-    match printed {
-        Ok(output) => Outcome { output, notes, exit: Exit::Ok },
-        Err(error) => error.into(),
-    }
+    Ok(Outcome { output, notes, exit: Exit::Ok })
 }
 
 /// All objects as one List, as `kubectl` takes it.

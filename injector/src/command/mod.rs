@@ -11,6 +11,7 @@ mod config;
 mod diff;
 mod explain;
 mod export;
+mod files;
 mod inject;
 mod lint;
 mod live;
@@ -29,22 +30,21 @@ use std::io::Write;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-pub use check::CheckArgs;
 pub use config::{CheckFileArgs, ConfigArgs, ConfigCommand};
-pub use diff::DiffArgs;
 pub use explain::ExplainArgs;
 pub use export::{ExportArgs, ExportFormat};
-pub use inject::InjectFilesArgs;
+pub use files::{FileArgs, ManifestArgs};
 pub use lint::{LintArgs, Severity};
+pub use live::LiveArgs;
 pub use output::{Format, OutputArgs, Style};
 pub use replay::{Answer, Path, ReplayArgs};
 pub use settings::SettingsArgs;
-pub use uninject::UninjectArgs;
 pub use verify::VerifyArgs;
 
-use crate::export::webhook_configuration;
-use crate::inject::Settings;
-use crate::manifest::ManifestError;
+use crate::configuration::ConfigurationError;
+use crate::manifest::{DocumentError, ManifestError};
+use inject::Refused;
+use live::LiveError;
 
 /// What to do, besides serving.
 #[derive(Clone, Debug, Subcommand)]
@@ -54,21 +54,21 @@ pub enum Command {
         after_help = "Exit codes: 0 done, 2 wrong options, 10 a file that cannot be read or is no manifest, \
                             20 a pod that is refused. Nothing is printed unless all is well."
     )]
-    Inject(InjectFilesArgs),
+    Inject(ManifestArgs),
 
     /// Take the injection out of manifests, and print them
     #[command(
         after_help = "Exit codes: 0 done, 2 wrong options, 10 a file that cannot be read or is no manifest, \
                             20 a pod whose containers somebody else added. Nothing is printed unless all is well."
     )]
-    Uninject(UninjectArgs),
+    Uninject(FileArgs),
 
     /// Show what injection would change in manifests
     #[command(
         after_help = "Exit codes: 0 nothing would change, 1 something would, 2 wrong options, 10 a file that cannot \
                             be read or is no manifest, 20 a pod that would be refused."
     )]
-    Diff(DiffArgs),
+    Diff(ManifestArgs),
 
     /// Say why pods are injected or not, by every rule, with every value and its source, and what becomes of them
     #[command(
@@ -97,14 +97,16 @@ pub enum Command {
     /// Look whether the installation in a cluster works, and what keeps it from working
     #[command(
         after_help = "It needs your rights, not the injector's, and changes nothing: two pods are created as dry \
-                            runs. What may not be seen is told and is no failure.\n\nExit codes: 0 no check failed, 1 \
-                            one did, 2 wrong options, 10 no API server answers."
+                            runs. Without --config it goes by the configuration that the installation has.\n\nExit codes: \
+                            0 no check failed, 1 one did, 2 wrong options, 3 none did, but something could not be looked \
+                            at, 10 no API server answers."
     )]
-    Check(CheckArgs),
+    Check(LiveArgs),
 
     /// Find pods of labelled namespaces that are not in the mesh, or injected by an older version or other settings
     #[command(
-        after_help = "Exit codes: 0 none, 1 found, 2 wrong options, 3 none, but something could not be looked at, 10 \
+        after_help = "Without --config it goes by the configuration that the installation has.\n\nExit codes: 0 none, 1 \
+                            found, 2 wrong options, 3 none, but something could not be looked at, 10 \
                             no API server answers."
     )]
     Verify(VerifyArgs),
@@ -119,7 +121,7 @@ pub enum Command {
 
 /// Does what was asked; `style` is for whoever reads the output.
 pub fn run(command: &Command, style: Style) -> Outcome {
-    match command {
+    let ended = match command {
         Command::Inject(args) => inject::run(args),
         Command::Uninject(args) => uninject::run(args),
         Command::Diff(args) => diff::run(args, style),
@@ -130,7 +132,25 @@ pub fn run(command: &Command, style: Style) -> Outcome {
         Command::Check(args) => check::run(args, style),
         Command::Verify(args) => verify::run(args, style),
         Command::Export(args) => export::run(args),
-    }
+    };
+    ended.unwrap_or_else(Outcome::from)
+}
+
+/// Why a command has nothing to show.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    #[error("{file}: {reason}")]
+    Review { file: String, reason: String },
+    #[error(transparent)]
+    Refused(#[from] Refused),
 }
 
 /// How a command ended.
@@ -141,7 +161,7 @@ pub enum Exit {
     Ok = 0,
     /// What was looked for was found: a difference, an error, a failed check, an unmeshed pod.
     Found = 1,
-    /// Only warnings were found.
+    /// Only warnings were found, or nothing, but something could not be looked at.
     Warned = 3,
     /// Input that cannot be read, or an API server that cannot be reached.
     Unreadable = 10,
@@ -165,10 +185,6 @@ impl Outcome {
         Self { output, notes: Vec::new(), exit }
     }
 
-    fn failed(exit: Exit, error: &impl ToString) -> Self {
-        Self { output: String::new(), notes: vec![format!("injector: {}", error.to_string())], exit }
-    }
-
     /// Writes output and notes. A reader that has seen enough (`| head`) is no error.
     pub fn write(&self, mut output: impl Write, mut notes: impl Write) -> std::io::Result<()> {
         for note in &self.notes {
@@ -182,15 +198,11 @@ impl Outcome {
     }
 }
 
-impl From<ManifestError> for Outcome {
-    fn from(error: ManifestError) -> Self {
-        Self::failed(Exit::Unreadable, &error)
+impl From<CommandError> for Outcome {
+    fn from(error: CommandError) -> Self {
+        let exit = if matches!(error, CommandError::Refused(_)) { Exit::Refused } else { Exit::Unreadable };
+        Self { output: String::new(), notes: vec![format!("injector: {error}")], exit }
     }
-}
-
-/// The webhook configuration as this version exports it.
-fn configuration(settings: &Settings) -> Value {
-    webhook_configuration(settings)
 }
 
 /// A pod that proves something by being created for show. Every level of Pod Security allows it, so that only what is added

@@ -17,6 +17,22 @@ pub struct OutputArgs {
     pub output: Format,
 }
 
+/// What a command found.
+pub(super) trait Findings: Serialize {
+    /// For people.
+    fn text(&self, style: Style) -> String;
+}
+
+impl OutputArgs {
+    /// What was found, in the form that was asked for.
+    pub(super) fn show(self, findings: &impl Findings, style: Style) -> String {
+        match self.output {
+            Format::Json => json(findings),
+            Format::Text => findings.text(style),
+        }
+    }
+}
+
 /// A form of output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Format {

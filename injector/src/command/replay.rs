@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::output::{self, Table, Tone, line};
-use super::{Exit, Outcome, SettingsArgs, Style};
+use super::{CommandError, Exit, Outcome, SettingsArgs, Style};
 use crate::inject::Matched;
 use crate::manifest;
 use crate::webhook;
@@ -56,28 +56,18 @@ pub enum Answer {
     Pod,
 }
 
-pub(super) fn run(args: &ReplayArgs, style: Style) -> Outcome {
-    let settings = match args.settings.load() {
-        Ok(settings) => settings,
-        Err(error) => return Outcome::failed(Exit::Unreadable, &error),
-    };
-    let body = match manifest::text(&args.file) {
-        Ok(body) => body,
-        Err(error) => return error.into(),
-    };
+pub(super) fn run(args: &ReplayArgs, style: Style) -> Result<Outcome, CommandError> {
+    let settings = args.settings.load()?;
+    let body = manifest::text(&args.file)?;
     let matched = match args.path {
         Path::Namespace => Matched::Namespace,
         Path::Object => Matched::Object,
     };
-    match webhook::replay(body.as_bytes(), matched, &settings)
+    let replayed = webhook::replay(body.as_bytes(), matched, &settings)
         .and_then(|answer| Replayed::new(&body, &answer))
-    {
-        Ok(replayed) => {
-            let exit = if replayed.allowed() { Exit::Ok } else { Exit::Refused };
-            Outcome::new(exit, replayed.print(args.output, style))
-        }
-        Err(reason) => Outcome::failed(Exit::Unreadable, &format!("{}: {reason}", args.file.display())),
-    }
+        .map_err(|reason| CommandError::Review { file: manifest::shown(&args.file), reason })?;
+    let exit = if replayed.allowed() { Exit::Ok } else { Exit::Refused };
+    Ok(Outcome::new(exit, replayed.print(args.output, style)))
 }
 
 /// A review with its answer.

@@ -4,10 +4,26 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::selection::{Entry, Labels, namespace_labels};
+use crate::export::webhook_configuration;
 use crate::inject::{
     self, Code, Decision, Matched, Namespace, NamespaceMetadata, Reason, Request, Settings, Verdict,
 };
 use crate::manifest::{Workload, metadata_of};
+
+/// By what a mesh goes.
+#[derive(Clone, Debug)]
+pub(super) struct Mesh {
+    pub(super) settings: Settings,
+    /// The webhook configuration that the API server has.
+    pub(super) webhook: Value,
+}
+
+impl Mesh {
+    /// One whose webhook configuration is as this version exports it.
+    pub(super) fn exported(settings: Settings) -> Self {
+        Self { webhook: webhook_configuration(&settings), settings }
+    }
+}
 
 /// What becomes of a pod.
 #[derive(Debug)]
@@ -27,19 +43,14 @@ pub(super) struct Sent {
     pub(super) matched: Matched,
 }
 
-/// Reviews the pod of a workload. `configuration` is the webhook configuration that the API server goes by.
-pub(super) fn review(
-    workload: &Workload<'_>,
-    namespace: Namespace<'_>,
-    configuration: &Value,
-    settings: &Settings,
-) -> Review {
-    let sent = match sent(&workload.pod, namespace, configuration, settings) {
+/// Reviews the pod of a workload.
+pub(super) fn review(workload: &Workload<'_>, namespace: Namespace<'_>, mesh: &Mesh) -> Review {
+    let sent = match sent(&workload.pod, namespace, mesh) {
         Ok(sent) => sent,
         Err(reasons) => return Review { sent: None, decision: skipped(reasons) },
     };
     let request = request(workload, namespace, sent.matched);
-    Review { decision: inject::decide(&request, settings), sent: Some(sent) }
+    Review { decision: inject::decide(&request, &mesh.settings), sent: Some(sent) }
 }
 
 /// What the webhook is asked about the pod of a workload.
@@ -57,17 +68,12 @@ fn skipped(reasons: Vec<Reason>) -> Decision {
 
 /// The entry by which the API server sends a new pod, or why it does not. Of a namespace that nobody could look at it is taken
 /// that its label turns injection on.
-pub(super) fn sent(
-    pod: &Value,
-    namespace: Namespace<'_>,
-    configuration: &Value,
-    settings: &Settings,
-) -> Result<Sent, Vec<Reason>> {
+pub(super) fn sent(pod: &Value, namespace: Namespace<'_>, mesh: &Mesh) -> Result<Sent, Vec<Reason>> {
     let metadata = namespace.metadata.cloned().unwrap_or_else(labelled);
     let namespace_labels = namespace_labels(namespace.name, &metadata.labels);
     let pod_labels: Labels = metadata_of(pod.get("metadata").unwrap_or(&Value::Null)).labels;
     let mut unmet = Vec::new();
-    for entry in Entry::all(configuration).filter(|entry| entry.sees_new_pods()) {
+    for entry in Entry::all(&mesh.webhook).filter(|entry| entry.sees_new_pods()) {
         match entry.unmet(&namespace_labels, &pod_labels) {
             None => {
                 let (entry, path) = (entry.name().to_owned(), entry.path().to_owned());
@@ -76,7 +82,7 @@ pub(super) fn sent(
             Some(why) => unmet.push(format!("entry {}: {why}", entry.name())),
         }
     }
-    let first = match inject::selected(pod, (namespace.name, &metadata), settings) {
+    let first = match inject::selected(pod, (namespace.name, &metadata), &mesh.settings) {
         Err(reason) => reason,
         Ok(_) => not_selected(
             "the webhook configuration in the cluster is not as this version exports it".to_owned(),

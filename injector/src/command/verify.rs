@@ -1,8 +1,8 @@
 //! `injector verify`: the pods of labelled namespaces that are not in the mesh although they should be, and those that an older
 //! version or other settings injected.
 //!
-//! What a pod should carry is learned from a dry run in its namespace, so that no copy of the installation's settings is
-//! needed. Pods that are to be left alone (their label, the host's network) and those that ended are none of its findings.
+//! What a pod should carry is learned from a dry run in its namespace. Where that is not injected, nothing is said to be up to
+//! date. Pods that are to be left alone (their label, the host's network) and those that ended are none of its findings.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::live::{LiveError, as_pod, look};
+use super::live::{LiveError, as_pod, look, name};
 use super::meshed::{Meshed, owner_remedy};
 use super::output::{self, Table, Tone, line};
-use super::review::review;
-use super::{Exit, Format, Outcome, OutputArgs, SettingsArgs, Style, probe_pod};
-use crate::cluster::{ClusterArgs, Survey};
-use crate::inject::{Namespace, NamespaceMetadata, Settings, Verdict};
+use super::review::{Mesh, review};
+use super::{CommandError, Exit, LiveArgs, Outcome, Style, probe_pod};
+use crate::cluster::Survey;
+use crate::inject::{Namespace, NamespaceMetadata, Verdict};
 use crate::manifest::{Workload, metadata_of};
 
 /// Options of `injector verify`.
@@ -28,15 +28,7 @@ pub struct VerifyArgs {
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub settings: SettingsArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub cluster: ClusterArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub output: OutputArgs,
+    pub live: LiveArgs,
 }
 
 #[derive(Default, Serialize)]
@@ -46,6 +38,8 @@ struct Findings {
     pods: usize,
     /// How many of them are in the mesh and up to date.
     current: usize,
+    /// How many are in the mesh, while what a pod is injected with now is not known.
+    unknown: usize,
     findings: Vec<Finding>,
     /// What would end all findings.
     remedies: BTreeSet<String>,
@@ -62,65 +56,50 @@ struct Finding {
     why: String,
 }
 
-pub(super) fn run(args: &VerifyArgs, style: Style) -> Outcome {
-    let settings = match args.settings.load() {
-        Ok(settings) => settings,
-        Err(error) => return Outcome::failed(Exit::Unreadable, &error),
+pub(super) fn run(args: &VerifyArgs, style: Style) -> Result<Outcome, CommandError> {
+    let LiveArgs { settings, cluster, output } = &args.live;
+    let only = args.namespace.as_deref();
+    let findings = look(cluster, settings, async |survey: &Survey, judging| {
+        let unseen = judging.doubt().into_iter().collect();
+        let mut findings = Findings { unseen, ..Findings::default() };
+        let mesh = Mesh::exported(judging.settings);
+        for namespace in namespaces(survey, only).await? {
+            findings.look(survey, &namespace, &mesh).await;
+        }
+        Ok(findings)
+    })?;
+    let exit = match (findings.findings.is_empty(), findings.unseen.is_empty()) {
+        (false, _) => Exit::Found,
+        (true, false) => Exit::Warned,
+        (true, true) => Exit::Ok,
     };
-    match look(&args.cluster, async |survey: &Survey| verify(survey, args, &settings).await) {
-        Ok(findings) => {
-            let exit = match (findings.findings.is_empty(), findings.unseen.is_empty()) {
-                (false, _) => Exit::Found,
-                (true, false) => Exit::Warned,
-                (true, true) => Exit::Ok,
-            };
-            let output = match args.output.output {
-                Format::Json => output::json(&findings),
-                Format::Text => findings.text(style),
-            };
-            Outcome::new(exit, output)
-        }
-        Err(error) => Outcome::failed(Exit::Unreadable, &error),
-    }
+    Ok(Outcome::new(exit, output.show(&findings, style)))
 }
 
-async fn verify(survey: &Survey, args: &VerifyArgs, settings: &Settings) -> Result<Findings, LiveError> {
-    let mut findings = Findings::default();
-    for namespace in namespaces(survey, args).await? {
-        let name = namespace.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let current = match survey.dry_run(name, &probe_pod(None)).await {
-            Ok(pod) => Meshed::of(&pod),
-            Err(error) => {
-                findings.unseen.push(format!("namespace {name}: what is outdated is not known: {error}"));
-                None
-            }
-        };
-        let metadata = metadata_of(namespace.get("metadata").unwrap_or(&Value::Null));
-        findings.namespaces.push(name.to_owned());
-        match survey.pods(name).await {
-            Ok(pods) => {
-                for pod in pods.into_iter().map(as_pod).filter(|pod| !has_ended(pod)) {
-                    findings.add(&pod, (name, &metadata), current.as_ref(), settings);
-                }
-            }
-            Err(error) => findings.unseen.push(format!("namespace {name}: {error}")),
-        }
-    }
-    Ok(findings)
-}
-
-async fn namespaces(survey: &Survey, args: &VerifyArgs) -> Result<Vec<Value>, LiveError> {
-    if let Some(name) = &args.namespace {
+async fn namespaces(survey: &Survey, only: Option<&str>) -> Result<Vec<Value>, LiveError> {
+    if let Some(name) = only {
         let found = survey.namespace(name).await?;
         let absent = || LiveError::Absent(format!("there is no namespace {name}"));
         return Ok(vec![found.ok_or_else(absent)?]);
     }
-    let labelled = |namespace: &Value| {
-        let labels = namespace.pointer("/metadata/labels");
-        let label = labels.and_then(|labels| labels.get(api::labels::NAMESPACE_INJECTION));
-        label.and_then(Value::as_str) == Some(api::labels::ENABLED)
-    };
-    Ok(survey.namespaces().await?.into_iter().filter(labelled).collect())
+    Ok(survey.namespaces().await?.into_iter().filter(is_labelled).collect())
+}
+
+fn is_labelled(namespace: &Value) -> bool {
+    let labels = namespace.pointer("/metadata/labels");
+    let label = labels.and_then(|labels| labels.get(api::labels::NAMESPACE_INJECTION));
+    label.and_then(Value::as_str) == Some(api::labels::ENABLED)
+}
+
+/// What a pod that is created now is injected with, or why that is not known.
+async fn current(survey: &Survey, namespace: &Value) -> Result<Meshed, String> {
+    // Where the namespace's label says nothing, pods are injected that ask for it.
+    let asks = (!is_labelled(namespace)).then_some("true");
+    match survey.dry_run(name(namespace), &probe_pod(asks)).await {
+        Ok(pod) => Meshed::of(&pod)
+            .ok_or_else(|| "a pod that is created now is not injected; injector check says why".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Whether a pod has ended or is about to.
@@ -130,32 +109,60 @@ fn has_ended(pod: &Value) -> bool {
 }
 
 impl Findings {
+    async fn look(&mut self, survey: &Survey, namespace: &Value, mesh: &Mesh) {
+        let name = name(namespace);
+        let current = current(survey, namespace).await;
+        let unknown = self.unknown;
+        self.namespaces.push(name.to_owned());
+        match survey.pods(name).await {
+            Ok(pods) => {
+                let metadata = metadata_of(namespace.get("metadata").unwrap_or(&Value::Null));
+                for pod in pods.into_iter().map(as_pod).filter(|pod| !has_ended(pod)) {
+                    self.add(&pod, (name, &metadata), current.as_ref().ok(), mesh);
+                }
+            }
+            Err(error) => self.unseen.push(format!("namespace {name}: {error}")),
+        }
+        // In a namespace without the label that matters only to pods that are in the mesh nevertheless.
+        if let Err(why) = current
+            && (is_labelled(namespace) || self.unknown > unknown)
+        {
+            self.unseen.push(format!("namespace {name}: what is outdated is not known: {why}"));
+        }
+    }
+
     fn add(
         &mut self,
         pod: &Value,
         (namespace, metadata): (&str, &NamespaceMetadata),
         current: Option<&Meshed>,
-        settings: &Settings,
+        mesh: &Mesh,
     ) {
         self.pods += 1;
-        let (state, why) = match Meshed::of(pod) {
-            Some(meshed) => match current.and_then(|current| meshed.differs(current)) {
+        let (state, why) = match (Meshed::of(pod), current) {
+            (Some(meshed), Some(current)) => match meshed.differs(current) {
                 Some(why) => ("outdated", why),
                 None => {
                     self.current += 1;
                     return;
                 }
             },
-            None => match should_be(pod, (namespace, metadata), settings) {
+            (Some(_), None) => {
+                self.unknown += 1;
+                return;
+            }
+            (None, _) => match should_be(pod, (namespace, metadata), mesh) {
                 Some(why) => ("unmeshed", why),
                 None => return,
             },
         };
-        let name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         self.remedies.insert(owner_remedy(pod, namespace));
-        self.findings.push(Finding { namespace: namespace.to_owned(), pod: name.to_owned(), state, why });
+        let (namespace, pod) = (namespace.to_owned(), name(pod).to_owned());
+        self.findings.push(Finding { namespace, pod, state, why });
     }
+}
 
+impl output::Findings for Findings {
     fn text(&self, style: Style) -> String {
         let mut text = String::new();
         if !self.findings.is_empty() {
@@ -180,28 +187,28 @@ impl Findings {
         for unseen in &self.unseen {
             line(&mut text, format_args!("{}", style.paint(Tone::Doubtful, unseen)));
         }
-        let (namespaces, pods, current) = (self.namespaces.len(), self.pods, self.current);
-        let left = pods - current - self.findings.len();
+        let (namespaces, to_mend) = (self.namespaces.len(), self.findings.len());
+        let Self { pods, current, unknown, .. } = self;
+        let left = pods - current - unknown - to_mend;
         let sum = format!(
-            "namespaces: {namespaces}, pods: {pods}, up to date: {current}, left alone on purpose: {left}, \
-             to be mended: {}",
-            self.findings.len()
+            "namespaces: {namespaces}, pods: {pods}, up to date: {current}, unknown: {unknown}, left alone on purpose: {left}, \
+             to be mended: {to_mend}"
         );
-        let tone = if self.findings.is_empty() { Tone::Good } else { Tone::Bad };
+        let tone = match (to_mend, self.unseen.len()) {
+            (0, 0) => Tone::Good,
+            (0, _) => Tone::Doubtful,
+            (_, _) => Tone::Bad,
+        };
         line(&mut text, format_args!("{}", style.paint(tone, &sum)));
         text
     }
 }
 
 /// Why a pod without an injection should have one; nothing where it is left alone on purpose.
-fn should_be(
-    pod: &Value,
-    (name, metadata): (&str, &NamespaceMetadata),
-    settings: &Settings,
-) -> Option<String> {
+fn should_be(pod: &Value, (name, metadata): (&str, &NamespaceMetadata), mesh: &Mesh) -> Option<String> {
     let workload = Workload::of(pod)?;
     let namespace = Namespace { name, metadata: Some(metadata) };
-    let decision = review(&workload, namespace, &super::configuration(settings), settings).decision;
+    let decision = review(&workload, namespace, mesh).decision;
     let reasons: Vec<_> = decision.reasons.iter().map(ToString::to_string).collect();
     match decision.verdict {
         Verdict::Inject | Verdict::Unchanged => {

@@ -79,15 +79,28 @@ pub fn check(text: &str) -> Result<Configuration, Problems> {
 impl ConfigurationArgs {
     /// Reads and checks the file where one is named, and lets the options win, for an installation in `own_namespace`.
     pub fn load(&self, own_namespace: &str) -> Result<Configuration, ConfigurationError> {
+        Ok(self.load_with_text(own_namespace)?.0)
+    }
+
+    /// The same with the text of the file.
+    pub fn load_with_text(
+        &self,
+        own_namespace: &str,
+    ) -> Result<(Configuration, Option<String>), ConfigurationError> {
         let Some(file) = &self.config else {
-            return Ok(self.complete(Configuration::default(), own_namespace));
+            return Ok((self.complete(Configuration::default(), own_namespace), None));
         };
-        let unreadable = |source| ConfigurationError::Unreadable { file: file.clone(), source };
-        let bytes = read(file).map_err(unreadable)?;
-        let checked = std::str::from_utf8(&bytes).map_err(|error| Problems::from(error.to_string()));
-        let checked = checked.and_then(check);
-        let checked = checked.map_err(|problems| ConfigurationError::Bad { file: file.clone(), problems })?;
-        Ok(self.complete(checked, own_namespace))
+        let bad = |problems| ConfigurationError::Bad { file: file.clone(), problems };
+        let bytes =
+            read(file).map_err(|source| ConfigurationError::Unreadable { file: file.clone(), source })?;
+        let text = String::from_utf8(bytes).map_err(|error| bad(Problems::from(error.to_string())))?;
+        let configuration = self.parse(&text, own_namespace).map_err(bad)?;
+        Ok((configuration, Some(text)))
+    }
+
+    /// Checks the text of a file, and lets the options win, for an installation in `own_namespace`.
+    pub fn parse(&self, text: &str, own_namespace: &str) -> Result<Configuration, Problems> {
+        Ok(self.complete(check(text)?, own_namespace))
     }
 
     fn complete(&self, configuration: Configuration, own_namespace: &str) -> Configuration {

@@ -22,14 +22,20 @@ pub(super) fn rbac(settings: &Settings) -> Vec<Value> {
 
 /// Whoever may tell by Events may do it in every namespace, so the right is there only where it is used.
 fn allow_events(role: &mut Value) {
-    let is_ours = role.get("kind").and_then(Value::as_str) == Some("ClusterRole");
+    let is_ours = is(role, "ClusterRole");
     if let Some(rules) = role.get_mut("rules").and_then(Value::as_array_mut).filter(|_| is_ours) {
         rules.push(json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]}));
     }
 }
 
-pub(super) fn without_webhook(settings: &Settings) -> Vec<Value> {
-    WITHOUT_WEBHOOK.iter().flat_map(|text| documents(text, settings)).collect()
+pub(super) fn without_webhook(settings: &Settings, configuration: Option<&str>) -> Vec<Value> {
+    let mut all: Vec<Value> = WITHOUT_WEBHOOK.iter().flat_map(|text| documents(text, settings)).collect();
+    // There is one ConfigMap, and it holds nothing else.
+    let data = all.iter_mut().filter(|object| is(object, "ConfigMap")).find_map(|map| map.get_mut("data"));
+    if let (Some(data), Some(text)) = (data, configuration) {
+        *data = json!({ api::control::CONFIGURATION_KEY: text });
+    }
+    all
 }
 
 fn documents(text: &str, settings: &Settings) -> Vec<Value> {
@@ -42,6 +48,10 @@ fn documents(text: &str, settings: &Settings) -> Vec<Value> {
         }
     }
     documents
+}
+
+fn is(object: &Value, kind: &str) -> bool {
+    object.get("kind").and_then(Value::as_str) == Some(kind)
 }
 
 /// Puts another name wherever our namespace is named.

@@ -26,12 +26,13 @@ pub enum Kind {
 }
 
 /// The objects, in the order in which they are to be applied: the webhook comes last, when everything that it leads to is there.
-pub fn render(kind: Kind, settings: &Settings) -> Vec<Value> {
+/// `configuration` is the text of the file that the settings are from, where there is one.
+pub fn render(kind: Kind, settings: &Settings, configuration: Option<&str>) -> Vec<Value> {
     match kind {
         Kind::Webhook => vec![webhook_configuration(settings)],
         Kind::Rbac => installation::rbac(settings),
         Kind::Manifests => {
-            let mut all = installation::without_webhook(settings);
+            let mut all = installation::without_webhook(settings, configuration);
             all.push(webhook_configuration(settings));
             all
         }

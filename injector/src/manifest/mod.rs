@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub use documents::{DocumentError, Form};
 pub use namespaces::{NamespaceArgs, Namespaces, Pairs, metadata_of};
-pub use workload::Workload;
+pub use workload::{Workload, unknown_workload};
 
 /// Files that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +93,8 @@ pub fn text(file: &Path) -> Result<String, ManifestError> {
     std::fs::read_to_string(file).map_err(located)
 }
 
-fn shown(file: &Path) -> String {
+/// What messages call a file.
+pub fn shown(file: &Path) -> String {
     if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }
 

@@ -74,6 +74,29 @@ fn pointer(object: &Value) -> Option<&'static str> {
     KINDS.iter().find(|(version, kind, _)| is("apiVersion", version) && is("kind", kind)).map(|known| known.2)
 }
 
+/// `Kind/name (apiVersion)` of an object that is none of the known kinds and has pods in it, such as a Rollout of Argo: a map
+/// somewhere with a `spec` that has `containers`, as a pod's template has.
+pub fn unknown_workload(object: &Value) -> Option<String> {
+    let (kind, version) = (text(object, "kind")?, text(object, "apiVersion")?);
+    if pointer(object).is_some() || !holds_template(object) {
+        return None;
+    }
+    let name = object.get("metadata").and_then(|metadata| text(metadata, "name")).unwrap_or("?");
+    Some(format!("{kind}/{name} ({version})"))
+}
+
+/// The value itself is no template: what has containers right under its own `spec` uses the word for something else.
+fn holds_template(value: &Value) -> bool {
+    let inner: Vec<&Value> = match value {
+        Value::Object(fields) => fields.values().collect(),
+        Value::Array(items) => items.iter().collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    };
+    inner
+        .into_iter()
+        .any(|value| value.pointer("/spec/containers").is_some_and(Value::is_array) || holds_template(value))
+}
+
 /// A template may leave its metadata out; a pod has them.
 fn fill(pod: &mut Value) {
     let Some(pod) = pod.as_object_mut() else { return };

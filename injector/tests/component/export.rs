@@ -28,12 +28,12 @@ fn printed(arguments: &[&str]) -> String {
 #[test]
 fn the_manifests_are_what_is_exported() {
     let settings = Settings::default();
-    assert_eq!(file("webhook.yaml"), render(Kind::Webhook, &settings));
-    assert_eq!(file("rbac.yaml"), render(Kind::Rbac, &settings));
+    assert_eq!(file("webhook.yaml"), render(Kind::Webhook, &settings, None));
+    assert_eq!(file("rbac.yaml"), render(Kind::Rbac, &settings, None));
     let kustomization = file("kustomization.yaml");
     let listed = kustomization[0]["resources"].as_array().unwrap().iter();
     let all: Vec<Value> = listed.flat_map(|name| file(name.as_str().unwrap())).collect();
-    assert_eq!(all, render(Kind::Manifests, &settings));
+    assert_eq!(all, render(Kind::Manifests, &settings, None));
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn what_is_printed_is_yaml_or_json_of_the_same() {
 /// Selection is configuration; its requirements and conditions are in the entries that it concerns.
 #[test]
 fn a_configuration_changes_the_webhook() {
-    let configuration = &render(Kind::Webhook, &settings())[0];
+    let configuration = &render(Kind::Webhook, &settings(), None)[0];
     let entries: Vec<_> = configuration["webhooks"].as_array().unwrap().iter().collect();
     let names: Vec<_> = entries.iter().map(|entry| entry["name"].as_str().unwrap()).collect();
     let suffix = api::control::WEBHOOK_ENTRY_SUFFIX;
@@ -66,6 +66,25 @@ fn another_namespace_is_named_everywhere() {
     let arguments = ["injector", "serve"];
     let Command::Serve(args) = Cli::try_parse_from(arguments).unwrap().command else { panic!("serve") };
     let settings = Settings::new(&args.configuration.inject, "mesh-system");
-    let all = serde_json::to_string(&render(Kind::Manifests, &settings)).unwrap();
+    let all = serde_json::to_string(&render(Kind::Manifests, &settings, None)).unwrap();
     assert!(all.contains("\"mesh-system\"") && !all.contains("\"remora-system\""), "{all}");
+}
+
+/// What is applied is what was given, comments included, and the webhook is made for it.
+#[test]
+fn a_given_configuration_is_the_one_that_is_installed() {
+    let text = "# ours\napiVersion: remora.dev/v1alpha1\nkind: InjectorConfiguration\n\
+                selection: {ignoredNamespaces: [legacy]}\n";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let flag = format!("--config={}", file.path().display());
+    let all: Vec<Value> =
+        serde_saphyr::from_multiple(&printed(&["manifests", "--control-namespace=mesh", &flag])).unwrap();
+    let of = |kind: &str| all.iter().find(|object| object["kind"] == kind).unwrap();
+    assert_eq!(of("ConfigMap")["data"], serde_json::json!({ api::control::CONFIGURATION_KEY: text }));
+    assert_eq!(of("ConfigMap")["metadata"]["namespace"], "mesh");
+    assert!(of("MutatingWebhookConfiguration").to_string().contains("\"legacy\""));
+    // The Deployment reads it where it is.
+    let arguments = of("Deployment")["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+    assert!(arguments.contains(&format!("/{}\"", api::control::CONFIGURATION_KEY)), "{arguments}");
 }

@@ -121,7 +121,7 @@ fn check() -> Result<(i32, Checks)> {
     let (code, output) = injector(&["check", "-o", "json"])?;
     let output: Value = serde_json::from_str(&output)?;
     let text = |row: &Value, field: &str| row[field].as_str().unwrap_or_default().to_owned();
-    let rank = |status: &str| ["ok", "warn", "fail"].iter().position(|one| *one == status);
+    let rank = |status: &str| ["ok", "warn", "unknown", "fail"].iter().position(|one| *one == status);
     let mut checks = Checks::new();
     for row in output["checks"].as_array().context("checks")? {
         let found = (text(row, "status"), text(row, "found"));

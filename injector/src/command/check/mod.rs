@@ -2,6 +2,7 @@
 //! afterwards, so that one thing that cannot be seen hides nothing else.
 
 mod certificates;
+mod configuration;
 mod namespaces;
 mod neighbours;
 mod reach;
@@ -9,35 +10,14 @@ mod seen;
 mod versions;
 mod webhook;
 
-use clap::Args;
 use serde::Serialize;
 
 use super::live::look;
 use super::output::{self, Table, Tone, line};
-use super::{Exit, Format, Outcome, OutputArgs, SettingsArgs, Style};
-use crate::cluster::{ClusterArgs, Survey, SurveyError};
-use crate::inject::Settings;
+use super::review::Mesh;
+use super::{CommandError, Exit, LiveArgs, Outcome, Style};
+use crate::cluster::{Survey, SurveyError};
 use seen::Seen;
-
-/// Options of `injector check`.
-#[derive(Args, Clone, Debug)]
-pub struct CheckArgs {
-    /// The namespace that the injector runs in
-    #[arg(long, short, default_value = api::control::NAMESPACE, value_name = "NAME")]
-    pub namespace: String,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub settings: SettingsArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub cluster: ClusterArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub output: OutputArgs,
-}
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -45,6 +25,8 @@ pub struct CheckArgs {
 enum Status {
     Ok,
     Warn,
+    /// It could not be looked at.
+    Unknown,
     Fail,
 }
 
@@ -72,8 +54,13 @@ impl Check {
         Self { status: Status::Fail, ..Self::warn(name, found, remedy) }
     }
 
+    fn unknown(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { status: Status::Unknown, ..Self::warn(name, found, remedy) }
+    }
+
+    /// What the error says has its remedy in it.
     fn unseen(name: &'static str, error: &SurveyError) -> Self {
-        Self { name, status: Status::Warn, found: error.to_string(), remedy: None }
+        Self { name, status: Status::Unknown, found: error.to_string(), remedy: None }
     }
 }
 
@@ -81,47 +68,46 @@ impl Check {
 struct Findings {
     checks: Vec<Check>,
     failed: usize,
+    unknown: usize,
     warned: usize,
 }
 
-pub(super) fn run(args: &CheckArgs, style: Style) -> Outcome {
-    let settings = match args.settings.load_in(&args.namespace) {
-        Ok(settings) => settings,
-        Err(error) => return Outcome::failed(Exit::Unreadable, &error),
+pub(super) fn run(args: &LiveArgs, style: Style) -> Result<Outcome, CommandError> {
+    let own = &args.settings.control_namespace;
+    let seen = look(&args.cluster, &args.settings, async |survey: &Survey, judging| {
+        Ok(Seen::look(survey, own, judging).await?)
+    })?;
+    let findings = judge(&seen);
+    let exit = match (findings.failed, findings.unknown) {
+        (1.., _) => Exit::Found,
+        (0, 1..) => Exit::Warned,
+        (0, 0) => Exit::Ok,
     };
-    let looked = look(&args.cluster, async |survey: &Survey| Ok(Seen::look(survey, &args.namespace).await?));
-    match looked {
-        Ok(seen) => {
-            let findings = judge(&seen, &settings);
-            let output = match args.output.output {
-                Format::Json => output::json(&findings),
-                Format::Text => findings.text(style),
-            };
-            Outcome::new(if findings.failed > 0 { Exit::Found } else { Exit::Ok }, output)
-        }
-        Err(error) => Outcome::failed(Exit::Unreadable, &error),
-    }
+    Ok(Outcome::new(exit, args.output.show(&findings, style)))
 }
 
-fn judge(seen: &Seen, settings: &Settings) -> Findings {
+fn judge(seen: &Seen) -> Findings {
+    let mesh = Mesh::exported(seen.judging.settings.clone());
     let mut checks = versions::checks(seen);
-    checks.extend(webhook::checks(seen, settings));
+    checks.push(configuration::check(seen));
+    checks.extend(webhook::checks(seen, &mesh.webhook));
     checks.extend(certificates::checks(seen));
     checks.extend(reach::checks(seen));
-    checks.extend(namespaces::checks(seen, settings));
+    checks.extend(namespaces::checks(seen, &mesh.settings));
     checks.extend(neighbours::checks(seen));
     let count = |status| checks.iter().filter(|check| check.status == status).count();
-    let (failed, warned) = (count(Status::Fail), count(Status::Warn));
-    Findings { checks, failed, warned }
+    let (failed, unknown, warned) = (count(Status::Fail), count(Status::Unknown), count(Status::Warn));
+    Findings { checks, failed, unknown, warned }
 }
 
-impl Findings {
+impl output::Findings for Findings {
     fn text(&self, style: Style) -> String {
         let mut table = Table::default();
         for check in &self.checks {
             let (tone, status) = match check.status {
                 Status::Ok => (Tone::Good, "ok"),
                 Status::Warn => (Tone::Doubtful, "warn"),
+                Status::Unknown => (Tone::Doubtful, "unknown"),
                 Status::Fail => (Tone::Bad, "FAIL"),
             };
             table.row([
@@ -139,9 +125,10 @@ impl Findings {
             }
         }
         let mut text = table.print(style);
-        let Self { checks, failed, warned } = self;
-        let sum = format!("checks: {}, failed: {failed}, warnings: {warned}", checks.len());
-        let tone = match (failed, warned) {
+        let Self { checks, failed, unknown, warned } = self;
+        let sum =
+            format!("checks: {}, failed: {failed}, unknown: {unknown}, warnings: {warned}", checks.len());
+        let tone = match (failed, unknown + warned) {
             (0, 0) => Tone::Good,
             (0, _) => Tone::Doubtful,
             (_, _) => Tone::Bad,

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::super::live::name;
 use super::super::selection::{Entry, namespace_labels};
 use super::Check;
-use super::seen::{Seen, name};
+use super::seen::Seen;
 use crate::inject::NamespaceMetadata;
 
 const OTHERS: &str = "other-webhooks";

@@ -87,7 +87,7 @@ fn refused(name: &'static str, namespace: &str, error: &crate::cluster::SurveyEr
             ),
         );
     }
-    Check::warn(
+    Check::unknown(
         name,
         format!("not proven: the cluster refuses the pod that was to prove it: {reason}"),
         "try again with another namespace labelled, or mend what it says",

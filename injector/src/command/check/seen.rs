@@ -4,7 +4,9 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use super::super::live::name;
 use super::super::probe_pod;
+use super::super::settings::Judging;
 use crate::cluster::{Survey, SurveyError};
 use crate::inject::NamespaceMetadata;
 use crate::manifest::metadata_of;
@@ -16,6 +18,7 @@ pub(super) struct Seen {
     pub(super) now: SystemTime,
     /// The namespace that the injector runs in.
     pub(super) own: String,
+    pub(super) judging: Judging,
     pub(super) version: Value,
     pub(super) nodes: Look<Vec<Value>>,
     pub(super) mutating: Look<Vec<Value>>,
@@ -42,7 +45,7 @@ pub(super) struct DryRun {
 
 impl Seen {
     /// Fails only where the API server does not answer at all.
-    pub(super) async fn look(survey: &Survey, own: &str) -> Look<Self> {
+    pub(super) async fn look(survey: &Survey, own: &str, judging: Judging) -> Look<Self> {
         let version = survey.version().await?;
         let namespaces =
             survey.namespaces().await.map(|all| all.iter().filter_map(SeenNamespace::of).collect());
@@ -51,6 +54,7 @@ impl Seen {
         Ok(Self {
             now: SystemTime::now(),
             own: own.to_owned(),
+            judging,
             version,
             nodes: survey.nodes().await,
             mutating: survey.mutating_webhooks().await,
@@ -120,9 +124,4 @@ async fn dry_runs(
     let labelled = best(&|namespace| namespace.is_labelled() && namespace.name != own);
     let silent = best(&|namespace| namespace.is_silent(own));
     (run(labelled, None).await, run(silent, Some("true")).await)
-}
-
-/// The name of an object.
-pub(super) fn name(object: &Value) -> &str {
-    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
 }

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::super::live::name;
 use super::Check;
-use super::seen::{Seen, name};
+use super::seen::Seen;
 
 /// From this minor version on, an init container may go on running (KEP-753, on by default).
 const NATIVE_SIDECARS: u32 = 29;

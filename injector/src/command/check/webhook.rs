@@ -5,17 +5,16 @@ use serde_json::Value;
 use super::super::selection::Entry;
 use super::Check;
 use super::seen::Seen;
-use crate::inject::Settings;
 
 const CONFIGURATION: &str = "webhook-configuration";
 const REPLICAS: &str = "replicas";
 const APPLY: &str = "injector export webhook | kubectl apply -f -";
 
-pub(super) fn checks(seen: &Seen, settings: &Settings) -> Vec<Check> {
-    vec![configuration(seen, settings), replicas(seen)]
+pub(super) fn checks(seen: &Seen, expected: &Value) -> Vec<Check> {
+    vec![configuration(seen, expected), replicas(seen)]
 }
 
-fn configuration(seen: &Seen, settings: &Settings) -> Check {
+fn configuration(seen: &Seen, expected: &Value) -> Check {
     let found = match seen.configuration() {
         Ok(Some(found)) => found,
         Ok(None) => {
@@ -28,8 +27,7 @@ fn configuration(seen: &Seen, settings: &Settings) -> Check {
         }
         Err(error) => return Check::unseen(CONFIGURATION, &error),
     };
-    let expected = super::super::configuration(settings);
-    let differences = differences(&expected, found);
+    let differences = differences(expected, found);
     if differences.is_empty() {
         let entries = Entry::all(found).count();
         return Check::ok(CONFIGURATION, format!("{entries} entries, as this version exports them"));
@@ -98,7 +96,7 @@ fn replicas(seen: &Seen) -> Check {
             return Check::fail(
                 REPLICAS,
                 format!("Deployment {}/{} does not exist", seen.own, api::control::INJECTOR),
-                "injector export manifests | kubectl apply -f -, or name the injector's namespace by --namespace",
+                "injector export manifests | kubectl apply -f -, or name the injector's namespace by --control-namespace",
             );
         }
         Err(error) => return Check::unseen(REPLICAS, error),

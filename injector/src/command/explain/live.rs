@@ -5,11 +5,13 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::live::{LiveError, as_pod, look};
+use super::super::live::{LiveError, as_pod, look, name};
 use super::super::meshed::{Meshed, owner_remedy};
+use super::super::review::Mesh;
+use super::super::settings::Judging;
 use super::{ExplainArgs, Explanation};
 use crate::cluster::Survey;
-use crate::inject::{self, Namespace, NamespaceMetadata, Settings};
+use crate::inject::{self, Namespace, NamespaceMetadata};
 use crate::manifest::{Workload, metadata_of};
 
 /// What is known of a pod that runs.
@@ -31,13 +33,10 @@ pub(super) fn pod_name(subject: &Path) -> Option<&str> {
     (["pod", "pods", "po"].contains(&kind) && is_name(name)).then_some(name)
 }
 
-pub(super) fn explain(
-    names: &[&str],
-    args: &ExplainArgs,
-    settings: &Settings,
-) -> Result<Vec<Explanation>, LiveError> {
-    let namespace = args.namespace.namespace.as_str();
-    look(&args.cluster, async |survey: &Survey| {
+pub(super) fn explain(names: &[&str], args: &ExplainArgs) -> Result<Vec<Explanation>, LiveError> {
+    let namespace = args.manifests.namespace.namespace.as_str();
+    look(&args.cluster, &args.manifests.settings, async |survey: &Survey, judging| {
+        let surroundings = Surroundings::look(survey, namespace, judging).await;
         let mut items = Vec::new();
         for name in names {
             let Some(pod) = survey.pod(namespace, name).await? else {
@@ -45,8 +44,7 @@ pub(super) fn explain(
                     "there is no pod {name} in namespace {namespace}; name another by --namespace"
                 )));
             };
-            let surroundings = Surroundings::look(survey, namespace).await;
-            items.push(surroundings.explain(&as_pod(pod), settings));
+            items.push(surroundings.explain(&as_pod(pod)));
         }
         Ok(items)
     })
@@ -56,51 +54,42 @@ pub(super) fn explain(
 struct Surroundings {
     namespace: String,
     object: Option<Value>,
-    configuration: Option<Value>,
+    mesh: Mesh,
     /// What could not be seen.
     unseen: Vec<String>,
 }
 
 impl Surroundings {
-    async fn look(survey: &Survey, namespace: &str) -> Self {
-        let mut unseen = Vec::new();
+    async fn look(survey: &Survey, namespace: &str, judging: Judging) -> Self {
+        let mut unseen: Vec<String> = judging.doubt().into_iter().collect();
         let object = survey.namespace(namespace).await.unwrap_or_else(|error| {
             unseen.push(format!("{error}; the namespace is taken to be labelled"));
             None
         });
-        let ours = |object: &Value| {
-            object.pointer("/metadata/name").and_then(Value::as_str)
-                == Some(api::control::WEBHOOK_CONFIGURATION)
-        };
-        let configuration = match survey.mutating_webhooks().await {
+        let mut mesh = Mesh::exported(judging.settings);
+        let ours = api::control::WEBHOOK_CONFIGURATION;
+        match survey.mutating_webhooks().await {
             Ok(all) => {
-                let found = all.into_iter().find(ours);
-                if found.is_none() {
+                mesh.webhook = all.into_iter().find(|object| name(object) == ours).unwrap_or_else(|| {
                     unseen.push(format!(
-                        "MutatingWebhookConfiguration {} does not exist, so no pod is injected; \
-                         injector export webhook | kubectl apply -f -",
-                        api::control::WEBHOOK_CONFIGURATION
+                        "MutatingWebhookConfiguration {ours} does not exist, so no pod is injected; \
+                         injector export webhook | kubectl apply -f -"
                     ));
-                }
-                found
+                    Value::Null
+                });
             }
-            Err(error) => {
-                unseen.push(format!("{error}; it is taken to be as this version exports it"));
-                None
-            }
-        };
-        Self { namespace: namespace.to_owned(), object, configuration, unseen }
+            Err(error) => unseen.push(format!("{error}; it is taken to be as this version exports it")),
+        }
+        Self { namespace: namespace.to_owned(), object, mesh, unseen }
     }
 
-    fn explain(&self, pod: &Value, settings: &Settings) -> Explanation {
+    fn explain(&self, pod: &Value) -> Explanation {
         let original = original(pod);
         let metadata: Option<NamespaceMetadata> =
             self.object.as_ref().map(|object| metadata_of(object.get("metadata").unwrap_or(&Value::Null)));
         let namespace = Namespace { name: &self.namespace, metadata: metadata.as_ref() };
-        let configuration =
-            self.configuration.clone().unwrap_or_else(|| super::super::configuration(settings));
         let mut explanation = match Workload::of(&original) {
-            Some(workload) => Explanation::new(&workload, namespace, &configuration, settings),
+            Some(workload) => Explanation::new(&workload, namespace, &self.mesh),
             None => Explanation::empty(&self.namespace),
         };
         explanation.running = Some(self.running(pod, explanation.verdict));
@@ -112,16 +101,29 @@ impl Surroundings {
         let created = text("/metadata/creationTimestamp").to_owned();
         let meshed = Meshed::of(pod);
         let mut findings = Vec::new();
-        match &meshed {
-            Some(meshed) => findings.push(meshed.to_string()),
-            None if now == "inject" => findings.extend(self.changed_since(&created)),
-            None => {
-                findings.push("neither was it injected when it was created, nor would it be now".to_owned())
+        let since = self.changed_since(&created);
+        match (&meshed, now) {
+            (Some(meshed), _) => findings.push(meshed.to_string()),
+            (None, "inject") if since.is_empty() => findings.push(
+                "it would be injected now; when it was created, the labels or the webhook configuration were others, or \
+                 another webhook took the injection out again"
+                    .to_owned(),
+            ),
+            (None, "inject" | "reject") => findings.extend(since),
+            (None, _) => {
+                findings.push("neither was it injected when it was created, nor would it be now".to_owned());
             }
         }
-        let stale = matches!((&meshed, now), (None, "inject") | (Some(_), "skip"));
+        if now == "reject" {
+            findings
+                .push("a pod like it is refused now: once this one is gone, none takes its place".to_owned());
+        }
         findings.extend(self.unseen.iter().cloned());
-        let remedy = stale.then(|| owner_remedy(pod, &self.namespace));
+        let remedy = match (&meshed, now) {
+            (_, "reject") => Some("mend what it is refused for, before anything replaces it".to_owned()),
+            (None, "inject") | (Some(_), "skip") => Some(owner_remedy(pod, &self.namespace)),
+            (_, _) => None,
+        };
         Running { injected: meshed.is_some(), created, findings, remedy }
     }
 
@@ -137,19 +139,9 @@ impl Surroundings {
                 "it was created before the namespace's label {label} was set ({time}, by {manager})"
             ));
         }
-        let configuration = self
-            .configuration
-            .as_ref()
-            .and_then(|object| object.pointer("/metadata/creationTimestamp").and_then(Value::as_str));
+        let configuration = self.mesh.webhook.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
         if let Some(time) = configuration.filter(|time| *time >= created) {
             found.push(format!("it was created before the webhook configuration was ({time})"));
-        }
-        if found.is_empty() {
-            found.push(
-                "it would be injected now; when it was created, the labels or the webhook configuration were others, or \
-                 another webhook took the injection out again"
-                    .to_owned(),
-            );
         }
         found
     }

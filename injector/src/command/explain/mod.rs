@@ -9,44 +9,35 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use serde_json::Value;
 
-use super::review::{Sent, Why, patched, request, sent, verdict};
-use super::{Exit, Format, Outcome, OutputArgs, SettingsArgs, Style, output, pod_security};
+use super::files::{PassedOver, Surroundings};
+use super::review::{Mesh, Sent, Why, patched, request, sent, verdict};
+use super::{CommandError, Exit, ManifestArgs, Outcome, Style, output, pod_security};
 use crate::cluster::ClusterArgs;
-use crate::inject::{
-    self, Matched, Namespace, RuleOutcome, RuleTrace, Settings, Source, ValueTrace, Verdict,
-};
-use crate::manifest::{self, Manifest, NamespaceArgs, Namespaces, Place, Workload};
+use crate::inject::{self, Matched, Namespace, RuleOutcome, RuleTrace, Source, ValueTrace, Verdict};
+use crate::manifest::{Manifest, Place, Workload};
 use effects::Effects;
 
 /// Options of `injector explain`.
 #[derive(Args, Clone, Debug)]
+#[command(mut_arg("files", |files| files
+    .value_name("FILE | pod/NAME")
+    .help("Manifests in YAML or JSON (`-` reads standard input), or `pod/NAME` for a pod of the cluster")))]
 pub struct ExplainArgs {
-    /// Manifests in YAML or JSON (`-` reads standard input), or `pod/NAME` for a pod of the cluster
-    #[arg(value_name = "FILE | pod/NAME", required = true)]
-    pub subjects: Vec<PathBuf>,
-
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub namespace: NamespaceArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub settings: SettingsArgs,
+    pub manifests: ManifestArgs,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
     pub cluster: ClusterArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub output: OutputArgs,
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Findings {
     items: Vec<Explanation>,
+    passed_over: Vec<PassedOver>,
 }
 
 /// All about one pod.
@@ -87,42 +78,29 @@ struct SourcedValue {
     key: Option<String>,
 }
 
-pub(super) fn run(args: &ExplainArgs, style: Style) -> Outcome {
-    let settings = match args.settings.load() {
-        Ok(settings) => settings,
-        Err(error) => return Outcome::failed(Exit::Unreadable, &error),
-    };
+pub(super) fn run(args: &ExplainArgs, style: Style) -> Result<Outcome, CommandError> {
+    let subjects = &args.manifests.input.files;
     let (pods, files): (Vec<_>, Vec<_>) =
-        args.subjects.iter().partition(|subject| live::pod_name(subject).is_some());
+        subjects.iter().partition(|subject| live::pod_name(subject).is_some());
     let files: Vec<PathBuf> = files.into_iter().cloned().collect();
-    let manifests = match manifest::read(&files) {
-        Ok(manifests) => manifests,
-        Err(error) => return error.into(),
-    };
-    let mut items = offline(&manifests, &Namespaces::new(&args.namespace, &manifests), &settings);
+    let (manifests, surroundings) = args.manifests.load_of(&files)?;
+    let mut items = offline(&manifests, &surroundings);
     let names: Vec<&str> = pods.iter().filter_map(|pod| live::pod_name(pod)).collect();
     if !names.is_empty() {
-        match live::explain(&names, args, &settings) {
-            Ok(running) => items.extend(running),
-            Err(error) => return Outcome::failed(Exit::Unreadable, &error),
-        }
+        items.extend(live::explain(&names, args)?);
     }
     let refused = items.iter().any(|item| item.verdict == verdict(Verdict::Reject));
-    let findings = Findings { items };
-    let output = match args.output.output {
-        Format::Json => output::json(&findings),
-        Format::Text => text::print(&findings.items, style),
-    };
-    Outcome::new(if refused { Exit::Refused } else { Exit::Ok }, output)
+    let findings = Findings { items, passed_over: PassedOver::of(&manifests) };
+    let output = args.manifests.input.output.show(&findings, style);
+    Ok(Outcome::new(if refused { Exit::Refused } else { Exit::Ok }, output))
 }
 
-fn offline(manifests: &[Manifest], namespaces: &Namespaces, settings: &Settings) -> Vec<Explanation> {
-    let configuration = super::configuration(settings);
+fn offline(manifests: &[Manifest], surroundings: &Surroundings) -> Vec<Explanation> {
     let mut items = Vec::new();
     for (place, object) in manifests.iter().flat_map(Manifest::objects) {
         if let Some(workload) = Workload::of(object) {
-            let namespace = namespaces.get(workload.namespace);
-            let mut item = Explanation::new(&workload, namespace, &configuration, settings);
+            let namespace = surroundings.namespace(&workload);
+            let mut item = Explanation::new(&workload, namespace, &surroundings.mesh);
             item.place = Some(place.clone());
             items.push(item);
         }
@@ -130,17 +108,20 @@ fn offline(manifests: &[Manifest], namespaces: &Namespaces, settings: &Settings)
     items
 }
 
+impl output::Findings for Findings {
+    fn text(&self, style: Style) -> String {
+        let mut text = text::print(&self.items, style);
+        PassedOver::print(&self.passed_over, &mut text, style);
+        text
+    }
+}
+
 impl Explanation {
-    fn new(
-        workload: &Workload<'_>,
-        namespace: Namespace<'_>,
-        configuration: &Value,
-        settings: &Settings,
-    ) -> Self {
-        let sent = sent(&workload.pod, namespace, configuration, settings);
+    fn new(workload: &Workload<'_>, namespace: Namespace<'_>, mesh: &Mesh) -> Self {
+        let sent = sent(&workload.pod, namespace, mesh);
         // What is not sent is traced nevertheless: there may be more than one reason.
         let matched = sent.as_ref().map_or(Matched::Object, |sent| sent.matched);
-        let traced = inject::explain(&request(workload, namespace, matched), settings);
+        let traced = inject::explain(&request(workload, namespace, matched), &mesh.settings);
         let (sent, mut verdict_, mut reasons) = match sent {
             Ok(sent) => (Some(sent), traced.decision.verdict, why(&traced.decision.reasons)),
             Err(reasons) => (None, Verdict::Skip, why(&reasons)),

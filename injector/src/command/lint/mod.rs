@@ -5,39 +5,25 @@ pub(super) mod namespaces;
 mod said;
 mod workloads;
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::files::{PassedOver, Surroundings};
 use super::output::{self, Tone, line};
-use super::{Exit, Format, Outcome, OutputArgs, SettingsArgs, Style};
-use crate::inject::Settings;
-use crate::manifest::{self, Manifest, NamespaceArgs, Namespaces, Place, Workload};
+use super::{CommandError, Exit, ManifestArgs, Outcome, Style};
+use crate::manifest::{self, Manifest, Place, Workload};
 
 /// Options of `injector lint`.
 #[derive(Args, Clone, Debug)]
 pub struct LintArgs {
-    /// Manifests in YAML or JSON, several documents and lists included; `-` reads standard input
-    #[arg(value_name = "FILE", required = true)]
-    pub files: Vec<PathBuf>,
-
     /// What is worth an exit code other than 0
     #[arg(long, value_enum, default_value = "warning", value_name = "SEVERITY")]
     pub fail_on: Severity,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub namespace: NamespaceArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub settings: SettingsArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "clap would take the text for the description of the subcommand")]
-    pub output: OutputArgs,
+    pub manifests: ManifestArgs,
 }
 
 /// How bad a finding is.
@@ -86,34 +72,25 @@ struct Located {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Findings {
     findings: Vec<Located>,
     errors: usize,
     warnings: usize,
     /// How many objects with pods, and namespaces, were looked at.
     objects: usize,
+    passed_over: Vec<PassedOver>,
 }
 
-pub(super) fn run(args: &LintArgs, style: Style) -> Outcome {
-    let settings = match args.settings.load() {
-        Ok(settings) => settings,
-        Err(error) => return Outcome::failed(Exit::Unreadable, &error),
-    };
-    let manifests = match manifest::read(&args.files) {
-        Ok(manifests) => manifests,
-        Err(error) => return error.into(),
-    };
-    let namespaces = Namespaces::new(&args.namespace, &manifests);
-    let findings = lint(&manifests, &namespaces, &settings);
-    let output = match args.output.output {
-        Format::Json => output::json(&findings),
-        Format::Text => findings.text(style),
-    };
-    Outcome::new(findings.exit(args.fail_on), output)
+pub(super) fn run(args: &LintArgs, style: Style) -> Result<Outcome, CommandError> {
+    let (manifests, surroundings) = args.manifests.load()?;
+    let findings = lint(&manifests, &surroundings);
+    let output = args.manifests.input.output.show(&findings, style);
+    Ok(Outcome::new(findings.exit(args.fail_on), output))
 }
 
-fn lint(manifests: &[Manifest], namespaces: &Namespaces, settings: &Settings) -> Findings {
-    let configuration = super::configuration(settings);
+fn lint(manifests: &[Manifest], surroundings: &Surroundings) -> Findings {
+    let mesh = &surroundings.mesh;
     let (mut found, mut objects) = (Vec::new(), 0);
     for (place, object) in manifests.iter().flat_map(Manifest::objects) {
         let (title, findings) = if is_namespace(object) {
@@ -121,11 +98,11 @@ fn lint(manifests: &[Manifest], namespaces: &Namespaces, settings: &Settings) ->
             let name = metadata.get("name").and_then(Value::as_str).unwrap_or("?");
             (
                 format!("Namespace/{name}"),
-                namespaces::findings(name, &manifest::metadata_of(metadata), settings),
+                namespaces::findings(name, &manifest::metadata_of(metadata), &mesh.settings),
             )
         } else if let Some(workload) = Workload::of(object) {
-            let namespace = namespaces.get(workload.namespace);
-            (workload.title(), workloads::findings(&workload, namespace, &configuration, settings))
+            let namespace = surroundings.namespace(&workload);
+            (workload.title(), workloads::findings(&workload, namespace, mesh))
         } else {
             continue;
         };
@@ -135,7 +112,7 @@ fn lint(manifests: &[Manifest], namespaces: &Namespaces, settings: &Settings) ->
     }
     let count = |severity| found.iter().filter(|located| located.finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    Findings { findings: found, errors, warnings, objects }
+    Findings { findings: found, errors, warnings, objects, passed_over: PassedOver::of(manifests) }
 }
 
 fn is_namespace(object: &Value) -> bool {
@@ -151,7 +128,9 @@ impl Findings {
             (0, _, _) => Exit::Ok,
         }
     }
+}
 
+impl output::Findings for Findings {
     fn text(&self, style: Style) -> String {
         let mut text = String::new();
         for Located { place, object, finding } in &self.findings {
@@ -166,6 +145,7 @@ impl Findings {
                 line(&mut text, format_args!("  {}", style.paint(Tone::Quiet, &format!("remedy: {remedy}"))));
             }
         }
+        PassedOver::print(&self.passed_over, &mut text, style);
         let Self { errors, warnings, objects, .. } = self;
         let sum =
             format!("objects with pods and namespaces: {objects}, errors: {errors}, warnings: {warnings}");

@@ -4,7 +4,7 @@ use api::labels::POD_INJECT;
 use serde_json::Value;
 
 use super::{Finding, said};
-use crate::command::review::{Review, request, review};
+use crate::command::review::{Mesh, Review, request, review};
 use crate::inject::{self, Code, Matched, Namespace, Settings, Verdict};
 use crate::manifest::{Workload, metadata_of};
 
@@ -18,18 +18,13 @@ const POD_FAMILIES: [&str; 5] = [
 ];
 
 /// All findings about one object.
-pub(super) fn findings(
-    workload: &Workload<'_>,
-    namespace: Namespace<'_>,
-    configuration: &Value,
-    settings: &Settings,
-) -> Vec<Finding> {
-    let reviewed = review(workload, namespace, configuration, settings);
+pub(super) fn findings(workload: &Workload<'_>, namespace: Namespace<'_>, mesh: &Mesh) -> Vec<Finding> {
+    let reviewed = review(workload, namespace, mesh);
     let mut found = Vec::new();
     found.extend(misplaced(workload));
     found.extend(inject_annotation(workload));
     found.extend(asked_in_vain(workload, &reviewed));
-    found.extend(said_by_the_webhook(workload, namespace, &reviewed, settings));
+    found.extend(said_by_the_webhook(workload, namespace, &reviewed, &mesh.settings));
     found
 }
 

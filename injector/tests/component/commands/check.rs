@@ -5,7 +5,7 @@ use injector::command::Exit;
 use serde_json::{Value, json};
 use tests::api_server;
 
-use super::cluster::{Cluster, LABELLED, authority, steady};
+use super::cluster::{CONFIG_MAP, Cluster, LABELLED, authority, steady};
 use crate::golden::same;
 use crate::running::configuration_path;
 
@@ -32,7 +32,7 @@ fn an_installation_that_works_is_all_green() {
 type Fault = fn(&Cluster);
 
 /// What is broken, and the row that says so: its name, its status and a part of what was found.
-const FAULTS: [(Fault, &str, &str, &str); 14] = [
+const FAULTS: [(Fault, &str, &str, &str); 18] = [
     (|c| c.api.remove(&configuration_path()), "webhook-configuration", "fail", "does not exist"),
     (
         |c| c.api.edit(&configuration_path(), |o| o["webhooks"][0]["failurePolicy"] = json!("Ignore")),
@@ -90,7 +90,21 @@ const FAULTS: [(Fault, &str, &str, &str); 14] = [
         "x509",
     ),
     (|c| c.api.admit(Box::new(|_, pod| Ok(pod))), "reach-by-pod", "fail", "without the sidecar"),
-    (|c| c.refuse(403, "exceeded quota: q"), "reach-by-namespace", "warn", "not proven"),
+    (|c| c.refuse(403, "exceeded quota: q"), "reach-by-namespace", "unknown", "not proven"),
+    (|c| c.configure("redirectBackends: nft\n"), "configuration", "fail", "did you mean redirectBackend?"),
+    (
+        |c| c.api.edit(CONFIG_MAP, |o| o["data"] = json!({"other": ""})),
+        "configuration",
+        "warn",
+        "key injector.yaml of ConfigMap remora-system/remora-injector does not exist",
+    ),
+    (|c| c.api.remove(CONFIG_MAP), "configuration", "warn", "the other checks go by the defaults"),
+    (
+        |c| c.configure("redirectBackend: nft\n"),
+        "configuration",
+        "warn",
+        "but pods are injected with settings",
+    ),
     (
         |c| c.namespace("typo", &[("istio-injection", "true")]),
         "namespaces",
@@ -120,7 +134,13 @@ fn each_fault_is_found_by_its_check() {
         let (exit, rows) = check(&cluster);
         let found = rows.iter().any(|row| row.0 == name && row.1 == status && row.2.contains(part));
         assert!(found, "{name} {status} {part} in {rows:#?}");
-        assert_eq!(exit == Exit::Found, rows.iter().any(|row| row.1 == "fail"), "{name}: {exit:?}");
+        let any = |status: &str| rows.iter().any(|row| row.1 == status);
+        let expected = match (any("fail"), any("unknown")) {
+            (true, _) => Exit::Found,
+            (false, true) => Exit::Warned,
+            (false, false) => Exit::Ok,
+        };
+        assert_eq!(exit, expected, "{name}");
     }
 }
 
@@ -149,13 +169,39 @@ fn what_may_not_be_seen_is_told() {
     let cluster = Cluster::new();
     cluster.api.forbid("GET /api/v1/nodes");
     cluster.api.forbid("GET /api/v1/namespaces/remora-system/secrets");
+    cluster.api.forbid("GET /api/v1/namespaces/remora-system/configmaps");
     let (exit, rows) = check(&cluster);
-    assert_eq!(exit, Exit::Ok);
-    for name in ["nodes", "authority"] {
+    assert_eq!(exit, Exit::Warned);
+    for name in ["nodes", "authority", "configuration"] {
         let row = rows.iter().find(|row| row.0 == name).unwrap();
-        assert!(row.1 == "warn" && row.2.starts_with("could not look at "), "{row:?}");
+        assert!(row.1 == "unknown" && row.2.starts_with("could not look at "), "{row:?}");
     }
     assert!(rows.iter().any(|row| row.0 == "reach-by-namespace" && row.1 == "ok"), "{rows:?}");
+}
+
+/// By the file that is named, else by what the installation has: here an entry of the webhook for a selector.
+#[test]
+fn it_is_judged_by_what_runs() {
+    let cluster = Cluster::new();
+    cluster.configure("selection: {alwaysInject: [{matchLabels: {team: mesh}}]}\n");
+    let configuration = |arguments: &[&str]| {
+        let outcome = cluster.run(&[&["check", "-ojson"], arguments].concat());
+        let found: Value = serde_json::from_str(&outcome.output).unwrap();
+        let rows = found["checks"].as_array().unwrap().clone();
+        let row = |name: &str| rows.iter().find(|row| row["name"] == name).unwrap()["found"].to_string();
+        (row("webhook-configuration"), row("configuration"))
+    };
+    let (webhook, from) = configuration(&[]);
+    assert!(webhook.contains("always-0.injector.remora.dev is missing"), "{webhook}");
+    assert!(from.contains("ConfigMap remora-system/remora-injector"), "{from}");
+    let file = cluster.directory.path().join("config.yaml");
+    std::fs::write(&file, "apiVersion: remora.dev/v1alpha1\nkind: InjectorConfiguration\n").unwrap();
+    let (webhook, from) = configuration(&[&format!("--config={}", file.display())]);
+    assert!(webhook.contains("as this version exports them"), "{webhook}");
+    assert!(
+        from.contains("config.yaml, settings") && from.contains("with which pods are injected"),
+        "{from}"
+    );
 }
 
 #[test]

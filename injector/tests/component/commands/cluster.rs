@@ -14,6 +14,8 @@ use crate::running::{configuration, configuration_path, secret_path};
 
 pub(super) const LABELLED: (&str, &str) = ("istio-injection", "enabled");
 
+pub(super) const CONFIG_MAP: &str = "/api/v1/namespaces/remora-system/configmaps/remora-injector";
+
 /// A new authority, valid for a quarter.
 pub(super) fn authority() -> Ca {
     Ca::generate(SystemTime::now(), Duration::from_secs(90 * 24 * 3600)).unwrap()
@@ -36,12 +38,19 @@ impl Cluster {
         let deployment = json!({"metadata": {"name": "remora-injector"}, "spec": {"replicas": 2}, "status": {"readyReplicas": 2}});
         api.put(&api_server::deployment_path(api::control::NAMESPACE, api::control::INJECTOR), deployment);
         let cluster = Self { api, directory: tempfile::tempdir().unwrap() };
+        cluster.configure("");
         cluster.certify(&authority());
         cluster.namespace("remora-system", &[("istio-injection", "disabled")]);
         cluster.namespace("default", &[]);
         cluster.namespace("shop", &[LABELLED]);
         cluster.admit();
         cluster
+    }
+
+    /// The installation's configuration says this besides what it is.
+    pub(super) fn configure(&self, text: &str) {
+        let text = format!("apiVersion: remora.dev/v1alpha1\nkind: InjectorConfiguration\n{text}");
+        self.api.put(CONFIG_MAP, json!({"data": { api::control::CONFIGURATION_KEY: text }}));
     }
 
     /// An authority in the Secret and in the webhook configuration.

@@ -87,6 +87,95 @@ fn what_is_outdated_is_not_guessed() {
         "{}",
         outcome.output
     );
+    assert!(outcome.output.contains("up to date: 0, unknown: 2,"), "{}", outcome.output);
+}
+
+/// Nobody says what a pod should carry, so that none is said to carry it.
+#[test]
+fn without_an_injector_nothing_is_up_to_date() {
+    let cluster = Cluster::new();
+    cluster.pod("shop", "meshed", |pod| injected(pod, None));
+    assert_eq!(cluster.run(&["verify"]).exit, Exit::Ok);
+    for (admission, part) in [
+        (None, "a pod that is created now is not injected; injector check says why"),
+        (Some("failed calling webhook \"namespace.injector.remora.dev\": no endpoints"), "no endpoints"),
+    ] {
+        match admission {
+            Some(refusal) => cluster.refuse(500, refusal),
+            None => cluster.api.admit(Box::new(|_, pod| Ok(pod))),
+        }
+        let outcome = cluster.run(&["verify"]);
+        assert_eq!(outcome.exit, Exit::Warned, "{}", outcome.output);
+        for part in ["namespace shop: what is outdated is not known: ", part, "up to date: 0, unknown: 1,"] {
+            assert!(outcome.output.contains(part), "{part} in {}", outcome.output);
+        }
+    }
+}
+
+/// In a namespace that says nothing the pods that ask for it are compared with one that asks for it, too.
+#[test]
+fn pods_that_asked_themselves_are_verified() {
+    let cluster = Cluster::new();
+    let asked = |pod: &mut Value, config: Option<&str>| {
+        pod["metadata"]["labels"] = json!({"sidecar.istio.io/inject": "true"});
+        injected(pod, config);
+    };
+    cluster.pod("default", "new", |pod| asked(pod, None));
+    cluster.pod("default", "old", |pod| asked(pod, Some("0123456789abcdef")));
+    let outcome = cluster.run(&["verify", "--namespace=default", "-o", "json"]);
+    let found: Value = serde_json::from_str(&outcome.output).unwrap();
+    assert_eq!((&found["current"], &found["findings"][0]["pod"]), (&json!(1), &json!("old")), "{found}");
+}
+
+/// The installation ignores the namespace, which this program does not know of itself.
+#[test]
+fn the_configuration_of_the_installation_decides() {
+    let cluster = with_pods();
+    cluster.configure("selection: {ignoredNamespaces: [shop]}\n");
+    let ours = || cluster.run(&["explain", "pod/web-6b7-a", "-n", "shop"]).output;
+    assert!(ours().contains("created now: skip  system-namespace"), "{}", ours());
+    cluster.api.forbid("GET /api/v1/namespaces/remora-system/configmaps");
+    assert!(ours().contains("created now: inject"), "{}", ours());
+    let outcome = cluster.run(&["verify"]);
+    for output in [ours(), outcome.output] {
+        assert!(output.contains("could not look at /api/v1/namespaces/remora-system/configmaps"), "{output}");
+        assert!(output.contains("the default configuration is taken to hold"), "{output}");
+    }
+}
+
+/// It runs, and the next one like it would not.
+#[test]
+fn a_pod_that_would_be_refused_now_is_told_so() {
+    let cluster = Cluster::new();
+    let lots = |pod: &mut Value| pod["metadata"]["annotations"]["sidecar.istio.io/proxyCPU"] = json!("lots");
+    cluster.pod("shop", "bare", lots);
+    cluster.pod("shop", "meshed", |pod| {
+        injected(pod, None);
+        lots(pod);
+    });
+    for (pod, state) in [("pod/bare", "not injected  "), ("pod/meshed", "injected  ")] {
+        let outcome = cluster.run(&["explain", pod, "-n", "shop"]);
+        assert_eq!(outcome.exit, Exit::Refused);
+        for part in [
+            state,
+            "once this one is gone, none takes its place",
+            "mend what it is refused for",
+            "created now: reject  invalid-annotation",
+        ] {
+            assert!(outcome.output.contains(part), "{part} in {}", outcome.output);
+        }
+    }
+}
+
+/// Nothing is sent to anybody.
+#[test]
+fn without_a_webhook_configuration_no_pod_is_injected() {
+    let cluster = with_pods();
+    cluster.api.remove(&configuration_path());
+    let outcome = cluster.run(&["explain", "pod/web-6b7-a", "-n", "shop"]);
+    for part in ["does not exist, so no pod is injected", "created now: skip"] {
+        assert!(outcome.output.contains(part), "{part} in {}", outcome.output);
+    }
 }
 
 #[test]
