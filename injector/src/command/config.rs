@@ -1,6 +1,6 @@
 //! `injector config check`: whether a configuration file would be put in force, and all that is wrong with it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -41,8 +41,8 @@ pub struct CheckFileArgs {
 }
 
 #[derive(Serialize)]
-struct Findings<'a> {
-    file: &'a Path,
+struct Findings {
+    file: String,
     ok: bool,
     problems: Vec<Problem>,
 }
@@ -60,17 +60,17 @@ pub(super) fn run(args: &ConfigArgs, style: Style) -> Result<Outcome, CommandErr
     let problems = configuration::check(&text).err().map(|problems| problems.0).unwrap_or_default();
     let problems: Vec<_> =
         problems.into_iter().map(|problem| Problem { line: problem.line, text: problem.text }).collect();
-    let findings = Findings { file: &args.file, ok: problems.is_empty(), problems };
+    let findings = Findings { file: manifest::shown(&args.file), ok: problems.is_empty(), problems };
     let exit = if findings.ok { Exit::Ok } else { Exit::Found };
     Ok(Outcome::new(exit, args.output.show(&findings, style)))
 }
 
-impl output::Findings for Findings<'_> {
+impl output::Findings for Findings {
     fn text(&self, style: Style) -> String {
         let mut text = String::new();
-        let file = self.file.display();
+        let file = &self.file;
         for problem in &self.problems {
-            let place = problem.line.map_or_else(|| file.to_string(), |line| format!("{file}:{line}"));
+            let place = problem.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"));
             let told = style.paint(Tone::Plain, &problem.text);
             line(&mut text, format_args!("{}: {told}", style.paint(Tone::Bad, &place)));
         }

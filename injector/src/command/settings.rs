@@ -11,6 +11,7 @@ use clap::Args;
 use crate::cluster::{Survey, SurveyError};
 use crate::configuration::{ConfigurationArgs, ConfigurationError, Problems};
 use crate::inject::Settings;
+use crate::manifest::namespace_name;
 
 /// Options about settings; flatten them into a subcommand's arguments.
 #[derive(Args, Clone, Debug)]
@@ -20,7 +21,7 @@ pub struct SettingsArgs {
     pub configuration: ConfigurationArgs,
 
     /// The namespace that the injector runs in
-    #[arg(long, env = "REMORA_CONTROL_NAMESPACE", default_value = api::control::NAMESPACE, value_name = "NAME")]
+    #[arg(long, env = "REMORA_CONTROL_NAMESPACE", default_value = api::control::NAMESPACE, value_name = "NAME", value_parser = namespace_name)]
     pub control_namespace: String,
 }
 

@@ -17,13 +17,13 @@ use super::review::{Mesh, review};
 use super::{CommandError, Exit, LiveArgs, Outcome, Style, probe_pod};
 use crate::cluster::Survey;
 use crate::inject::{Namespace, NamespaceMetadata, Verdict};
-use crate::manifest::{Workload, metadata_of};
+use crate::manifest::{Workload, metadata_of, namespace_name};
 
 /// Options of `injector verify`.
 #[derive(Args, Clone, Debug)]
 pub struct VerifyArgs {
     /// Only this namespace; without it all whose label turns injection on
-    #[arg(long, short, value_name = "NAME")]
+    #[arg(long, short, value_name = "NAME", value_parser = namespace_name)]
     pub namespace: Option<String>,
 
     #[command(flatten)]

@@ -32,7 +32,8 @@ const LONGEST: u64 = 2 * 1024 * 1024;
 /// Where the configuration comes from; flatten it into a subcommand's arguments.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ConfigurationArgs {
-    /// Configuration file (kind InjectorConfiguration), watched while the webhook runs; without one the defaults hold
+    /// Configuration file (kind InjectorConfiguration), watched while the webhook runs; without one the defaults hold, or for
+    /// a command that asks a cluster the configuration of its installation
     #[arg(long, env = "REMORA_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 

@@ -14,6 +14,9 @@ pub enum DocumentError {
     /// Not JSON, although it begins like it, and not YAML either.
     #[error("not JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// YAML, but neither an object nor empty.
+    #[error("this is no manifest: it must be an object, with apiVersion and kind")]
+    NoObject,
     /// The patched document could not be written.
     #[error("cannot be printed as YAML: {0}")]
     Print(String),
@@ -104,6 +107,7 @@ impl<'a> Document<'a> {
         // A flow mapping of YAML begins like JSON.
         let json = self.text.trim_start().starts_with('{').then(|| serde_json::from_str(self.text));
         let broken = match json {
+            // What begins with a brace is an object.
             Some(Ok(value)) => return Ok(Some((Form::Json, value))),
             Some(Err(error)) => Some(error),
             None => None,
@@ -116,8 +120,14 @@ impl<'a> Document<'a> {
             return Ok(None);
         }
         match serde_saphyr::from_str_with_options(self.text, options(self.text)) {
-            Ok(value) => Ok(Some((Form::Yaml, value))),
-            Err(error) => Err(broken.map_or_else(|| DocumentError::Yaml(error.to_string()), Into::into)),
+            Ok(Value::Null) => Ok(None),
+            Ok(value @ Value::Object(_)) => Ok(Some((Form::Yaml, value))),
+            Ok(_) => Err(DocumentError::NoObject),
+            Err(error) => {
+                // A few lines of the document would be a message of their own.
+                let yaml = || DocumentError::Yaml(error.without_snippet().to_string());
+                Err(broken.map_or_else(yaml, Into::into))
+            }
         }
     }
 }
@@ -186,7 +196,7 @@ mod tests {
 
     #[test]
     fn empty_documents_and_comments_hold_nothing() {
-        for text in ["", "---\n", "# only this\n", "--- # that\n# and this\n"] {
+        for text in ["", "---\n", "# only this\n", "--- # that\n# and this\n", "--- null\n", "~\n"] {
             assert!(split(text)[0].parse().unwrap().is_none(), "{text:?}");
         }
     }
@@ -198,6 +208,16 @@ mod tests {
         assert_eq!(parsed("{\"a\": 1}\n"), (Form::Json, json!({"a": 1})));
         let broken = split("{\"a\": \n")[0].parse().unwrap_err().to_string();
         assert!(broken.starts_with("not JSON"), "{broken}");
+    }
+
+    #[test]
+    fn other_text_is_no_manifest() {
+        for text in ["hello\n", "- a\n", "--- 1\n", "[{}]\n"] {
+            let told = split(text)[0].parse().unwrap_err().to_string();
+            assert!(told.contains("must be an object"), "{text:?}: {told}");
+        }
+        let told = split("a: [1\n")[0].parse().unwrap_err().to_string();
+        assert!(told.contains("line 1") && !told.contains('\n'), "{told:?}");
     }
 
     #[test]
@@ -213,7 +233,7 @@ mod tests {
         let doubled = (1..32).map(|i| format!("a{i}: &a{i} [*a{0}, *a{0}]\n", i - 1)).collect::<String>();
         assert!(split(&format!("a0: &a0 [x]\n{doubled}"))[0].parse().is_err());
         let deep = |depth: usize| format!("{}1{}\n", "[".repeat(depth), "]".repeat(depth));
-        assert!(split(&deep(60))[0].parse().is_ok());
+        assert!(split(&format!("a: {}", deep(60)))[0].parse().is_ok());
         assert!(split(&deep(100_000))[0].parse().is_err());
     }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use documents::{DocumentError, Form};
-pub use namespaces::{NamespaceArgs, Namespaces, Pairs, metadata_of};
+pub use namespaces::{NamespaceArgs, Namespaces, Pairs, metadata_of, namespace_name};
 pub use workload::{Workload, unknown_workload};
 
 /// Files that cannot be used.

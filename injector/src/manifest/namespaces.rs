@@ -9,13 +9,13 @@ use clap::Args;
 use serde_json::Value;
 
 use super::Manifest;
-use crate::inject::{Namespace, NamespaceMetadata};
+use crate::inject::{Namespace, NamespaceMetadata, NamespaceName, NamespaceNameError};
 
 /// Options about namespaces; flatten them into a subcommand's arguments.
 #[derive(Args, Clone, Debug)]
 pub struct NamespaceArgs {
     /// Namespace of objects that name none
-    #[arg(long, short, default_value = "default", value_name = "NAME")]
+    #[arg(long, short, default_value = "default", value_name = "NAME", value_parser = namespace_name)]
     pub namespace: String,
 
     /// Labels of every namespace that is not in the files: `istio-injection=enabled` unless given; empty for none
@@ -79,6 +79,11 @@ pub fn metadata_of(metadata: &Value) -> NamespaceMetadata {
         entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
     };
     NamespaceMetadata { labels: map("labels"), annotations: map("annotations") }
+}
+
+/// Reads the name of a namespace on the command line.
+pub fn namespace_name(text: &str) -> Result<String, NamespaceNameError> {
+    NamespaceName::try_from(text.to_owned()).map(String::from)
 }
 
 fn pairs(text: &str) -> Result<Pairs, String> {

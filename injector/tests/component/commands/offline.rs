@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
+use clap::Parser;
 use injector::command::{Exit, Outcome};
+use injector::config::Cli;
 use serde_json::{Value, json};
 
 use crate::common::{injected_pods, names, tool};
@@ -270,6 +272,63 @@ fn commands_go_by_the_configuration_file() {
         let outcome = tool(&[command, &flag], &[POD]);
         assert_eq!((outcome.exit, &*outcome.output), (Exit::Unreadable, ""), "{command}");
         assert!(outcome.notes[0].contains("ConfigMap"), "{:?}", outcome.notes);
+    }
+}
+
+/// Kinds of others with a pod template are left alone, and that is told; what merely has containers is no template.
+#[test]
+fn unknown_kinds_with_pods_are_told() {
+    let rollout = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{name: c}]}}}\n";
+    let prometheus =
+        "---\napiVersion: monitoring.coreos.com/v1\nkind: Prometheus\nspec: {containers: [{name: c}]}\n";
+    let text = format!("{rollout}{prometheus}");
+    let told = "1.yaml, document 1: Rollout/web (argoproj.io/v1alpha1): note: there are pods in it";
+    for command in ["diff", "explain", "lint"] {
+        let outcome = tool(&[command], &[&text]);
+        assert_eq!((outcome.exit, outcome.output.matches(told).count()), (Exit::Ok, 1), "{}", outcome.output);
+        let found = parsed(&tool(&[command, "-o", "json"], &[&text]));
+        let passed_over: Vec<_> =
+            found["passedOver"].as_array().unwrap().iter().map(|one| &one["object"]).collect();
+        assert_eq!(passed_over, ["Rollout/web (argoproj.io/v1alpha1)"], "{found}");
+    }
+    for command in ["inject", "uninject"] {
+        let outcome = tool(&[command], &[&text]);
+        assert_eq!((outcome.exit, &*outcome.output), (Exit::Ok, &*text));
+        assert!(outcome.notes.iter().any(|note| note.starts_with(told)), "{:?}", outcome.notes);
+    }
+    assert!(!tool(&["lint"], &[POD]).output.contains("note:"));
+}
+
+/// A name goes into paths of the API server, and into what is decided.
+#[test]
+fn namespaces_of_options_have_names() {
+    for line in [
+        &["lint", "--namespace=a/../b", "f"][..],
+        &["inject", "--namespace=", "f"],
+        &["verify", "--namespace=A"],
+        &["check", "--control-namespace=a.b"],
+    ] {
+        let error = Cli::try_parse_from(std::iter::once(&"injector").chain(line)).unwrap_err().to_string();
+        assert!(error.contains("is not the name of a namespace"), "{line:?}: {error}");
+    }
+}
+
+/// Whatever else is given by mistake.
+#[test]
+fn what_is_no_manifest_is_told() {
+    for command in ["inject", "uninject", "diff", "explain", "lint"] {
+        for (text, part) in [
+            ("hello\n", "must be an object"),
+            ("# Title\n\n- one\n", "must be an object"),
+            ("a: [1\n", "not YAML"),
+            ("{\"a\": \n", "not JSON"),
+        ] {
+            let outcome = tool(&[command], &[text]);
+            assert_eq!((outcome.exit, &*outcome.output, outcome.notes.len()), (Exit::Unreadable, "", 1));
+            let note = &outcome.notes[0];
+            assert!(note.starts_with("injector: 1.yaml, document 1: ") && note.contains(part), "{note}");
+        }
+        assert_eq!(tool(&[command], &[""]).exit, Exit::Ok, "{command}");
     }
 }
 
