@@ -104,6 +104,12 @@ impl Upstream for ToApplication<'_> {
         let edge = peer.as_ref().map_or(unknown, |peer| &peer.edge);
         session.sent_to(Cluster::Inbound(self.to.port()), edge);
         drop(peer);
-        parts.dialer.to_application(self.to).await.map_err(|error| tcp::not_connected(&error))
+        match parts.dialer.to_application(self.to).await {
+            Ok(server) => {
+                tcp::connected(session, &server, self.to);
+                Ok(server)
+            }
+            Err(error) => Err(tcp::not_connected(&error)),
+        }
     }
 }

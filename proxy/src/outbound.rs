@@ -11,6 +11,7 @@ use crate::balance::{self, Held};
 use crate::discovery::{Discovery, Endpoint, ServicePort, Target, Watch};
 use crate::inbound::{Inbound, Parts};
 use crate::net::accept::Accepted;
+use crate::net::dial::DialError;
 use crate::net::leg::Leg;
 use crate::net::original_dst::OriginalDst;
 use crate::tcp::{self, Upstream};
@@ -48,11 +49,15 @@ impl Outbound {
 
     /// To where the client wanted to go, or to this pod's own application.
     async fn connect(&self, session: &Session, to: OriginalDst) -> Result<Leg, Failed> {
-        if self.own.contains(&to.address().ip()) {
-            return self.inbound.call(session, to.address()).await.map_err(Failed::elsewhere);
-        }
-        let dialed = self.parts.dialer.to_destination(to).await;
-        dialed.map_err(|error| Failed { end: tcp::not_connected(&error), is_final: error.is_ours() })
+        let server = if self.own.contains(&to.address().ip()) {
+            self.inbound.call(session, to.address()).await.map_err(Failed::elsewhere)?
+        } else {
+            let failed =
+                |error: DialError| Failed { end: tcp::not_connected(&error), is_final: error.is_ours() };
+            self.parts.dialer.to_destination(to).await.map_err(failed)?
+        };
+        tcp::connected(session, &server, to);
+        Ok(server)
     }
 }
 

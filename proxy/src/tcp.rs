@@ -4,16 +4,24 @@
 
 use crate::net::dial::DialError;
 use crate::net::leg::Leg;
+use crate::net::original_dst::OriginalDst;
 use crate::net::relay::{Broken, Relay};
 use crate::telemetry::connections::{Side, Silence};
 use crate::telemetry::session::{End, Session};
 
 /// The way to the other end of a connection.
 pub(crate) trait Upstream {
-    /// Makes the upstream connection, and tells the account where it goes. What the way has to keep while the connection
-    /// lasts, it keeps in itself.
-    /// The error is how the connection ends then.
+    /// Makes the upstream connection, and tells the account where it goes and that it is [`connected`]. What the way has
+    /// to keep while the connection lasts, it keeps in itself. The error is how the connection ends then.
     fn dial(&mut self, session: &Session) -> impl Future<Output = Result<Leg, End>> + Send;
+}
+
+/// Tells the account of a connection that was made to `to`. The kernel need not be asked for that address; it knows the
+/// other one alone.
+pub(crate) fn connected(session: &Session, server: &Leg, to: OriginalDst) {
+    if let Ok(local) = server.stream().local_addr() {
+        session.connected(local, to.address());
+    }
 }
 
 /// Waits for the upstream connection and relays until both sides have ended.
@@ -30,9 +38,6 @@ pub(crate) async fn forward(client: Leg, upstream: &mut impl Upstream, session: 
         Ok(server) => server,
         Err(end) => return session.close(end),
     };
-    if let (Ok(local), Ok(host)) = (server.stream().local_addr(), server.stream().peer_addr()) {
-        session.connected(local, host);
-    }
     let end = tokio::select! {
         biased;
         ended = relay.carry(&client, &server, &session) => match ended {
