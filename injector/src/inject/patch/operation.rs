@@ -161,20 +161,11 @@ pub fn apply(pod: &mut Value, operations: &[Operation]) -> Result<(), String> {
 
 /// A pod after operations; what these remove of lists is not even copied.
 pub(in crate::inject) fn applied(pod: &Value, operations: &[Operation]) -> Result<Value, String> {
-    let mut pod = match pod {
-        Value::Object(fields) => Value::Object(
-            fields
-                .iter()
-                .map(|(name, value)| match value {
-                    Value::Object(spec) if name == "spec" => {
-                        (name.clone(), without_removed(spec, operations))
-                    }
-                    _ => (name.clone(), value.clone()),
-                })
-                .collect(),
-        ),
-        _ => pod.clone(),
+    let field = |(name, value): (&String, &Value)| {
+        let spec = value.as_object().filter(|_| name == "spec");
+        (name.clone(), spec.map_or_else(|| value.clone(), |spec| without_removed(spec, operations)))
     };
+    let mut pod = pod.as_object().map_or_else(|| pod.clone(), |fields| fields.iter().map(field).collect());
     apply(&mut pod, operations)?;
     Ok(pod)
 }
