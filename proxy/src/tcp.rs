@@ -112,7 +112,7 @@ mod tests {
             size_of_returned(|| forward(never(), never::<&mut ToApplication<'_>>(), never(), never())),
             size_of_returned(|| forward(never(), never::<&mut ToDestination<'_>>(), never(), never())),
         ] {
-            assert!(size <= 1280, "{size} bytes for each connection; mind what is held across an await");
+            assert!(size <= 960, "{size} bytes for each connection; mind what is held across an await");
         }
     }
 }

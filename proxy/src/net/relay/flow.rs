@@ -98,19 +98,20 @@ impl<'a, A: Account> Flow<'a, A> {
                 Ok(Step::Nothing) => {}
                 Ok(Step::Passed(bytes)) => turn += bytes,
                 Ok(Step::Held(held)) => {
+                    self.of.progress.stall();
                     if let Err(error) = self.flush(held).await {
-                        self.to().fail(&error).await
+                        self.fail(&error).await
                     }
                 }
                 Ok(Step::End) => {
                     if let Err(error) = self.to().end_writing() {
-                        self.to().fail(&error).await
+                        self.fail(&error).await
                     }
                     self.of.account.half_closed(self.side);
                     self.of.progress.end();
                     return Ok(());
                 }
-                Err(Failure::Write(error)) => self.to().fail(&error).await,
+                Err(Failure::Write(error)) => self.fail(&error).await,
                 Err(Failure::Read(error)) => return Err(Broken::of(self.side, error)),
             }
             // Tokio's own budget would let a fast source carry 128 chunks, some milliseconds, before another connection's turn.
@@ -119,6 +120,12 @@ impl<'a, A: Account> Flow<'a, A> {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// Writing has failed; what that means for the connection is seen by whoever waits for broken legs.
+    async fn fail(&self, error: &io::Error) -> ! {
+        self.of.progress.stall();
+        self.to().fail(error).await
     }
 
     async fn readable(&self, state: &mut State) -> io::Result<Reason> {

@@ -6,7 +6,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ const LOOKS: u32 = 8;
 pub(super) struct Progress {
     steps: AtomicU64,
     ended: AtomicU8,
+    stalled: AtomicBool,
 }
 
 impl Progress {
@@ -27,9 +28,20 @@ impl Progress {
         self.steps.store(self.steps.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
+    /// A leg is not being read, or writing to it has failed.
+    pub(super) fn stall(&self) {
+        self.stalled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that has ever been so.
+    pub(super) fn has_stalled(&self) -> bool {
+        self.stalled.load(Ordering::Relaxed)
+    }
+
     /// One direction has ended.
     pub(super) fn end(&self) {
         self.step();
+        self.stall();
         self.ended.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -16,7 +16,10 @@ mod second_look;
 #[cfg(test)]
 mod tests;
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::leg::Leg;
@@ -142,18 +145,29 @@ impl Relay {
             let flow = |side| Flow::new(&carried, side).run();
             tokio::try_join!(flow(Side::Client), flow(Side::Server)).map(drop)
         };
-        // A leg that is not being read, since its direction has ended or its bytes are not taken, can be reset unnoticed; so
-        // can one that is written to, while an answer waits in it. A leg that is being read says so itself, after its last
-        // byte; so the directions come first.
+        // A leg that is being read says itself that it is broken, after its last byte; so the directions come first.
         tokio::select! {
             biased;
             ended = both => ended,
-            error = client.broken() => Err(Broken::Client(error)),
-            error = server.broken() => Err(Broken::Server(error)),
+            error = broken(client, &carried.progress) => Err(Broken::Client(error)),
+            error = broken(server, &carried.progress) => Err(Broken::Server(error)),
             () = carried.progress.idle_for(self.half_closed_timeout) => {
                 self.telemetry.half_closed_reset.inc();
                 Err(Broken::HalfClosed(self.half_closed_timeout))
             }
         }
     }
+}
+
+/// Returns when the leg is broken. A leg that is not being read, since its direction has ended or its bytes are not taken, can
+/// be reset unnoticed; so can one that is written to, while an answer waits in it. Most connections never come to that, and
+/// keep no room for it.
+fn broken<'a>(leg: &'a Leg, progress: &'a Progress) -> impl Future<Output = io::Error> + Send + use<'a> {
+    let mut watch: Option<Pin<Box<dyn Future<Output = io::Error> + Send + 'a>>> = None;
+    poll_fn(move |cx| {
+        if !progress.has_stalled() {
+            return Poll::Pending;
+        }
+        watch.get_or_insert_with(|| Box::pin(leg.broken())).as_mut().poll(cx)
+    })
 }
