@@ -164,7 +164,12 @@ impl Program {
                     return;
                 }
                 Act::Quiet => {}
-                Act::End => stream.shutdown(Shutdown::Write).unwrap(),
+                Act::End => {
+                    // A reset that has just come ends it too; reading says so.
+                    if let Err(error) = stream.shutdown(Shutdown::Write) {
+                        assert_eq!(error.kind(), io::ErrorKind::NotConnected, "{error}");
+                    }
+                }
                 Act::Reset => {
                     SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
                     self.stream = None;
