@@ -7,11 +7,12 @@ use procfs::process::Process;
 use serde::Serialize;
 
 use crate::budget::Budget;
+use crate::telemetry::Relaying;
 use crate::telemetry::connections::Connections;
 
 /// The page.
-pub(crate) fn page(budget: Budget, connections: Connections) -> Router {
-    let answer = move || std::future::ready(Json(Memory::now(&budget, &connections)));
+pub(crate) fn page(budget: Budget, connections: Connections, relaying: Relaying) -> Router {
+    let answer = move || std::future::ready(Json(Memory::now(&budget, &connections, &relaying)));
     Router::new().route("/memory", get(answer))
 }
 
@@ -34,10 +35,14 @@ struct Memory {
     peak: Option<u64>,
     /// Connections that are carried.
     connections: usize,
+    /// What is held for slow readers, in memory and in pipes.
+    buffered: u64,
+    /// How many pipes there are.
+    pipes: i64,
 }
 
 impl Memory {
-    fn now(budget: &Budget, connections: &Connections) -> Self {
+    fn now(budget: &Budget, connections: &Connections, relaying: &Relaying) -> Self {
         let process = Process::myself().ok();
         let rollup = process.as_ref().and_then(|process| process.smaps_rollup().ok());
         let total = |key| {
@@ -55,20 +60,28 @@ impl Memory {
             anonymous: total("Anonymous"),
             peak,
             connections: connections.len(),
+            buffered: relaying.buffered(),
+            pipes: relaying.pipes.get(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Budget, Connections, Memory};
+    use super::{Budget, Connections, Memory, Relaying};
+    use crate::telemetry::metrics::Metrics;
 
     #[test]
     fn what_the_kernel_knows_is_shown() {
-        let memory = Memory::now(&Budget::new(Default::default()), &Connections::new(1));
+        let memory = Memory::now(
+            &Budget::new(Default::default()),
+            &Connections::new(1),
+            &Relaying::new(&Metrics::default()),
+        );
         let (resident, peak) = (memory.resident.unwrap(), memory.peak.unwrap());
         assert!(resident > 1 << 20 && peak >= resident / 2, "{resident} of {peak} bytes");
         assert!(memory.proportional.unwrap() <= resident && memory.anonymous.unwrap() <= resident);
         assert!(memory.used.is_some() && memory.connections == 0);
+        assert_eq!((memory.buffered, memory.pipes), (0, 0));
     }
 }

@@ -181,7 +181,7 @@ impl App {
             metrics: metrics_page(&config, registry, &metrics),
             administration: config_dump::page(surroundings.options, store.cloned())
                 .merge(admin::connections::page(connections.clone()))
-                .merge(admin::memory::page(budget.clone(), connections.clone()))
+                .merge(admin::memory::page(budget.clone(), connections.clone(), Relaying::new(&metrics)))
                 .merge(limits::page(limits)),
         };
         let mut background = JoinSet::new();

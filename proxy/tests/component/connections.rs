@@ -88,3 +88,18 @@ fn other_questions_are_refused_with_those_that_are_known() {
         );
     }
 }
+
+#[test]
+fn memory_is_shown_with_what_takes_it() {
+    let proxy = Proxy::start(&["--memory-limit", "1000000000000"]);
+    let _pair = proxy.pair(INBOUND);
+    let answer = proxy.get(&proxy.addresses.administration, "/memory");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+    let memory: Value = serde_json::from_str(body).expect("JSON");
+    assert!(memory["limit"].as_u64().unwrap() <= 1_000_000_000_000, "{memory}");
+    assert_eq!((&memory["connections"], &memory["short"]), (&1.into(), &false.into()));
+    for key in ["used", "resident", "proportional", "anonymous", "peak"] {
+        assert!(memory[key].as_u64().unwrap() > 0, "{key}: {memory}");
+    }
+}
