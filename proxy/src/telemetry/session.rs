@@ -52,7 +52,7 @@ impl Reporter {
             Direction::Inbound => Edge::from(None),
             Direction::Outbound => Edge::past_services(None),
         };
-        let labels = workload.tcp_labels(direction, &nobody);
+        let labels = nobody.tcp_labels(direction, workload);
         let unknown = Arc::new(Series::new(&books.metrics, labels.clone()));
         Self {
             direction,
@@ -84,7 +84,8 @@ impl Reporter {
     }
 
     fn series(&self, edge: &Edge) -> Arc<Series> {
-        let series = edge.series.get_or_init(|| self.look_up(self.workload.tcp_labels(self.direction, edge)));
+        let series =
+            edge.series.get_or_init(|| self.look_up(edge.tcp_labels(self.direction, &self.workload)));
         Arc::clone(series)
     }
 
