@@ -15,6 +15,7 @@ pub mod budget;
 pub mod config;
 pub mod config_dump;
 pub mod control_socket;
+pub mod detect;
 pub mod direction;
 pub mod discovery;
 pub mod drain;

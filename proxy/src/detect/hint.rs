@@ -1,0 +1,59 @@
+//! What a port is declared to speak, before anybody has said a word.
+
+use super::{Detected, Protocol, Reason};
+
+/// A declared protocol. It wins over what is seen: a client cannot talk, or wait, itself out of what applies to the port.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Hint {
+    /// Not to be looked at.
+    Opaque,
+    /// TLS.
+    Tls,
+    /// HTTP of either version.
+    Http,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+}
+
+impl Hint {
+    /// What a Service says of its port, in the words of Kubernetes' `appProtocol`, or of Istio's convention that a port's
+    /// name begins with its protocol. None where it says nothing that is known.
+    pub fn declared(app_protocol: Option<&str>, port_name: Option<&str>) -> Option<Self> {
+        let named = || {
+            // `grpc-web` is the one protocol with a dash in it.
+            let name = port_name?;
+            let is_grpc_web = name == "grpc-web" || name.starts_with("grpc-web-");
+            Self::of(if is_grpc_web { "grpc-web" } else { name.split('-').next().unwrap_or(name) })
+        };
+        app_protocol.and_then(Self::of).or_else(named)
+    }
+
+    fn of(protocol: &str) -> Option<Self> {
+        Some(match protocol.to_ascii_lowercase().as_str() {
+            "http" | "grpc-web" | "kubernetes.io/ws" => Self::Http,
+            "http2" | "grpc" | "kubernetes.io/h2c" => Self::Http2,
+            "https" | "tls" | "kubernetes.io/wss" => Self::Tls,
+            "tcp" | "mongo" | "mysql" | "redis" => Self::Opaque,
+            _ => return None,
+        })
+    }
+
+    /// What is taken to be spoken, after this was seen.
+    pub(crate) fn settle(self, seen: Detected) -> Detected {
+        match (self, seen.protocol) {
+            (Self::Tls, Protocol::Tls)
+            | (Self::Http, Protocol::Http1 | Protocol::Http2)
+            | (Self::Http2, Protocol::Http2) => seen,
+            _ => Detected { protocol: self.protocol(), reason: Reason::Hint, hello: None },
+        }
+    }
+
+    fn protocol(self) -> Protocol {
+        match self {
+            Self::Opaque => Protocol::Opaque,
+            Self::Tls => Protocol::Tls,
+            Self::Http => Protocol::Http1,
+            Self::Http2 => Protocol::Http2,
+        }
+    }
+}

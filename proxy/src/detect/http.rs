@@ -1,0 +1,89 @@
+//! The beginning of HTTP: the preface of HTTP/2, or the request line of HTTP/1.
+//!
+//! It reads no header and judges no request. The whole request line counts, since other protocols begin with a word and a
+//! space as well (`EHLO host`, `get key`).
+
+use super::Found;
+
+/// RFC 9113, section 3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Methods are words; the longest registered one has 17 letters.
+const LONGEST_METHOD: usize = 64;
+
+/// RFC 9112, section 2.3; the minor version is one digit.
+const VERSION: &[u8] = b"HTTP/1.";
+
+/// Reads the beginning of a stream.
+pub(super) fn read(bytes: &[u8]) -> Found {
+    match begins(bytes, PREFACE) {
+        Begins::Yes(_) => Found::Http2,
+        Begins::Perhaps => Found::Begun,
+        Begins::No => request_line(bytes),
+    }
+}
+
+/// RFC 9112, section 3: `method SP request-target SP HTTP-version CRLF`.
+fn request_line(bytes: &[u8]) -> Found {
+    // Section 2.2: a server should ignore an empty line before it, and may take a lone LF for an end of line.
+    let bytes = bytes.strip_prefix(b"\r\n").or_else(|| bytes.strip_prefix(b"\n")).unwrap_or(bytes);
+    if bytes == b"\r" {
+        return Found::Begun;
+    }
+    let method = bytes.iter().take_while(|byte| is_token(**byte)).count();
+    if method > LONGEST_METHOD {
+        return Found::Nothing;
+    }
+    match bytes.split_at(method) {
+        (_, []) => Found::Begun,
+        ([_, ..], [b' ', rest @ ..]) => target(rest),
+        _ => Found::Nothing,
+    }
+}
+
+fn target(bytes: &[u8]) -> Found {
+    // Bytes over 127 belong to no target, and servers take them.
+    let target = bytes.iter().take_while(|byte| **byte > b' ' && **byte != 0x7f).count();
+    match bytes.split_at(target) {
+        (_, []) => Found::Begun,
+        ([_, ..], [b' ', rest @ ..]) => version(rest),
+        _ => Found::Nothing,
+    }
+}
+
+fn version(bytes: &[u8]) -> Found {
+    let minor = match begins(bytes, VERSION) {
+        Begins::Yes(minor) => minor,
+        Begins::Perhaps => return Found::Begun,
+        Begins::No => return Found::Nothing,
+    };
+    match minor {
+        [] => Found::Begun,
+        [digit, end @ ..] if digit.is_ascii_digit() => match end {
+            [] | [b'\r'] => Found::Begun,
+            [b'\n', ..] | [b'\r', b'\n', ..] => Found::Http1,
+            _ => Found::Nothing,
+        },
+        _ => Found::Nothing,
+    }
+}
+
+/// Whether bytes begin with something: yes, and what follows; or as far as they go.
+enum Begins<'a> {
+    Yes(&'a [u8]),
+    Perhaps,
+    No,
+}
+
+fn begins<'a>(bytes: &'a [u8], with: &[u8]) -> Begins<'a> {
+    match bytes.strip_prefix(with) {
+        Some(rest) => Begins::Yes(rest),
+        None if with.starts_with(bytes) => Begins::Perhaps,
+        None => Begins::No,
+    }
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
