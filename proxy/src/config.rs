@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    admin, app_metrics, app_probes, application, budget, control_socket, discovery, drain, net, telemetry,
+    admin, app_metrics, app_probes, application, budget, control_socket, detect, discovery, drain, net,
+    telemetry,
 };
 
 /// Options of `proxy run`; all have defaults.
@@ -29,6 +30,8 @@ pub struct Args {
     discovery: discovery::file::Settings,
     #[command(flatten)]
     relay: net::relay::Settings,
+    #[command(flatten)]
+    detection: detect::Settings,
     #[command(flatten)]
     drain: drain::Settings,
     #[command(flatten)]
@@ -68,6 +71,8 @@ pub struct Config {
     pub discovery: discovery::file::Settings,
     /// How bytes are carried.
     pub relay: net::relay::Settings,
+    /// What connections speak.
+    pub detection: detect::Settings,
     /// How the proxy ends.
     pub drain: drain::Settings,
     /// Access log.
@@ -117,6 +122,7 @@ impl TryFrom<Args> for Config {
             capacity,
             memory,
             dial,
+            detection,
             dead_peers,
             discovery,
             relay,
@@ -134,6 +140,7 @@ impl TryFrom<Args> for Config {
             capacity,
             memory,
             dial,
+            detection,
             dead_peers,
             discovery,
             relay,
@@ -219,6 +226,8 @@ mod tests {
             ["--drain-delay", "25h"],
             ["--drain-deadline", "500000000000y"],
             ["--connect-timeout", "0s"],
+            ["--detection-timeout", "0s"],
+            ["--opaque-ports", "smtp"],
             ["--dead-peer-timeout", "5ms"],
             ["--connect-attempts", "0"],
             ["--discovery-interval", "0s"],

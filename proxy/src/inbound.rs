@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::detect::{self, Hint};
 use crate::discovery::Discovery;
 use crate::net::accept::{Accepted, Gate};
 use crate::net::dial::Dialer;
@@ -27,6 +28,8 @@ pub struct Parts {
     pub reporter: Arc<Reporter>,
     /// Knows which destinations are refused.
     pub gate: Gate,
+    /// How long a client may take to say what it speaks, and where nobody asks.
+    pub detection: detect::Settings,
     /// Knows what addresses are; nobody does where there is none.
     pub discovery: Option<Arc<dyn Discovery>>,
 }
@@ -56,7 +59,8 @@ impl Inbound {
                 None => self.probes.answer(client, pair.remote),
                 Some(session) => {
                     let mut way = ToApplication { inbound: &self, to: original_dst };
-                    tcp::forward(client, &mut way, session, &self.parts.relay).await;
+                    let Parts { relay, detection, .. } = &self.parts;
+                    tcp::forward(client, &mut way, session, relay, detection.detection_timeout).await;
                 }
             }
         }
@@ -98,6 +102,10 @@ pub(crate) struct ToApplication<'a> {
 }
 
 impl Upstream for ToApplication<'_> {
+    fn hint(&self) -> Option<Hint> {
+        self.inbound.parts.detection.opaque_ports.contain(self.to.port()).then_some(Hint::Opaque)
+    }
+
     async fn dial(&mut self, session: &Session) -> Result<Leg, End> {
         let Inbound { parts, unknown, .. } = self.inbound;
         let peer = parts.discovery.as_ref().and_then(|known| known.peer(session.client().remote.ip()));

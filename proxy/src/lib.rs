@@ -1,7 +1,7 @@
 //! The sidecar: carries the pod's captured TCP connections.
 //!
 //! Read the two stories first, [`outbound`] and [`inbound`]; each is one connection from top to bottom. Then [`tcp`], which
-//! both end in, and the parts below it: [`net`] (sockets) and [`telemetry`] (what is told about them). [`app`] wires
+//! both end in, and the parts below it: [`detect`] (what is spoken), [`net`] (sockets) and [`telemetry`] (what is told about them). [`app`] wires
 //! everything, [`drain`] decides when it ends. [`app_probes`] and [`app_metrics`] speak to the application on behalf of the
 //! kubelet and of scrapers.
 
@@ -19,6 +19,7 @@ pub mod detect;
 pub mod direction;
 pub mod discovery;
 pub mod drain;
+mod first_speaker;
 pub mod inbound;
 pub mod limits;
 pub mod net;

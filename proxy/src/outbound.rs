@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::balance::{self, Held};
+use crate::detect::Hint;
 use crate::discovery::{Discovery, Endpoint, ServicePort, Target, Watch};
 use crate::inbound::{Inbound, Parts};
 use crate::net::accept::Accepted;
@@ -42,8 +43,9 @@ impl Outbound {
         let Accepted { client, pair, original_dst } = accepted;
         let session = self.parts.reporter.open(pair, original_dst.address());
         async move {
-            let mut way = ToDestination { outbound: &self, to: original_dst, held: None };
-            tcp::forward(client, &mut way, session, &self.parts.relay).await;
+            let mut way = ToDestination { outbound: &self, to: original_dst, held: None, hint: None };
+            let Parts { relay, detection, .. } = &self.parts;
+            tcp::forward(client, &mut way, session, relay, detection.detection_timeout).await;
         }
     }
 
@@ -80,9 +82,15 @@ pub(crate) struct ToDestination<'a> {
     to: OriginalDst,
     /// The endpoint's count of connections has this one as long as it lasts.
     held: Option<Held>,
+    /// How the port is declared, once that was looked up.
+    hint: Option<Hint>,
 }
 
 impl Upstream for ToDestination<'_> {
+    fn hint(&self) -> Option<Hint> {
+        self.hint
+    }
+
     async fn dial(&mut self, session: &Session) -> Result<Leg, End> {
         match &self.outbound.parts.discovery {
             None => {
@@ -98,6 +106,10 @@ impl ToDestination<'_> {
     async fn as_known(&mut self, session: &Session, discovery: Arc<dyn Discovery>) -> Result<Leg, End> {
         let Outbound { parts, passthrough, nowhere, .. } = self.outbound;
         let mut watch = discovery.lookup(self.to.address()).await;
+        self.hint = watch
+            .current()
+            .hint()
+            .and_then(|hint| Hint::declared(hint.app_protocol.as_deref(), hint.port_name.as_deref()));
         match watch.current().clone() {
             Target::Service(service) => return self.reach_service(session, watch, service).await,
             Target::Workload(host) | Target::External(host) => {

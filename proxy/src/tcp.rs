@@ -1,7 +1,11 @@
-//! Carrying one connection as TCP: dial, relay, account. Both stories end here.
+//! Carrying one connection as TCP: dial, detect, relay, account. Both stories end here.
 //!
 //! It does not know where a connection goes or why; that was decided by the story.
 
+use std::time::Duration;
+
+use crate::detect::Hint;
+use crate::first_speaker::FirstSpeaker;
 use crate::net::dial::DialError;
 use crate::net::leg::Leg;
 use crate::net::original_dst::OriginalDst;
@@ -11,6 +15,9 @@ use crate::telemetry::session::{End, Session};
 
 /// The way to the other end of a connection.
 pub(crate) trait Upstream {
+    /// How the port is declared, as far as that is known: all of it when [`dial`](Self::dial) has returned.
+    fn hint(&self) -> Option<Hint>;
+
     /// Makes the upstream connection, and tells the account where it goes and that it is [`connected`]. What the way has
     /// to keep while the connection lasts, it keeps in itself. The error is how the connection ends then.
     fn dial(&mut self, session: &Session) -> impl Future<Output = Result<Leg, End>> + Send;
@@ -24,27 +31,29 @@ pub(crate) fn connected(session: &Session, server: &Leg, to: OriginalDst) {
     }
 }
 
-/// Waits for the upstream connection and relays until both sides have ended.
+/// Makes the upstream connection while the client is listened to, and relays until both sides have ended. What they speak
+/// is told to the account, and changes nothing else: all protocols are relayed. `detection_timeout` as
+/// [`FirstSpeaker::client`] wants it.
 ///
 /// The client's handshake is over already, so a failed dial can only be shown as a reset: at once, and without a byte,
 /// which is how a refused connection looks to most programs.
-pub(crate) async fn forward(client: Leg, upstream: &mut impl Upstream, session: Session, relay: &Relay) {
-    let dialed = tokio::select! {
-        // Boxed, since a connection would keep the room of its dial as long as it lasts.
-        dialed = Box::pin(upstream.dial(&session)) => dialed,
-        error = client.broken() => return session.close(client_broken(&error)),
-    };
-    let server = match dialed {
-        Ok(server) => server,
+pub(crate) async fn forward(
+    client: Leg,
+    upstream: &mut impl Upstream,
+    session: Session,
+    relay: &Relay,
+    detection_timeout: Duration,
+) {
+    // Boxed, since a connection would keep the room for it as long as it lasts.
+    let (client, server) = match Box::pin(establish(client, upstream, &session, detection_timeout)).await {
+        Ok(legs) => legs,
         Err(end) => return session.close(end),
     };
     let end = tokio::select! {
         biased;
         ended = relay.carry(&client, &server, &session) => match ended {
             Ok(()) => End::COMPLETE,
-            Err(Broken::Client(error)) => client_broken(&error),
-            Err(Broken::Server(error)) => server_broken(&error),
-            Err(idle @ Broken::HalfClosed(_)) => half_closed(&idle),
+            Err(error) => broken(&error),
         },
         silence = session.given_up() => given_up(&silence),
     };
@@ -53,6 +62,33 @@ pub(crate) async fn forward(client: Leg, upstream: &mut impl Upstream, session: 
         server.finish();
     }
     session.close(end);
+}
+
+/// Both legs, once it is known what is spoken; or how the connection ends.
+async fn establish(
+    client: Leg,
+    upstream: &mut impl Upstream,
+    session: &Session,
+    detection_timeout: Duration,
+) -> Result<(Leg, Leg), End> {
+    let mut first = FirstSpeaker::new(session.original_dst(), upstream.hint());
+    let dialed = tokio::select! {
+        biased;
+        dialed = upstream.dial(session) => dialed,
+        // Nothing could be done before the dial with what the client says, so there is no hurry.
+        Err(error) = first.client(&client, None) => Err(client_broken(&error)),
+        error = client.broken() => Err(client_broken(&error)),
+    };
+    let server = dialed?;
+    first.expect(upstream.hint());
+    let heard = tokio::select! {
+        biased;
+        heard = first.either(client, &server, detection_timeout) => heard,
+        silence = session.given_up() => return Err(given_up(&silence)),
+    };
+    let (client, detected) = heard.map_err(|error| broken(&error))?;
+    session.detected(&detected);
+    Ok((client, server))
 }
 
 /// The peer is no longer there, which the kernel alone would say a quarter of an hour later.
@@ -69,6 +105,14 @@ fn given_up(silence: &Silence) -> End {
 /// Envoy's `SI`: stream idle timeout.
 fn half_closed(idle: &Broken) -> End {
     End { flags: "SI", details: Some(idle.to_string().into()), failure: None }
+}
+
+fn broken(broken: &Broken) -> End {
+    match broken {
+        Broken::Client(error) => client_broken(error),
+        Broken::Server(error) => server_broken(error),
+        idle @ Broken::HalfClosed(_) => half_closed(idle),
+    }
 }
 
 /// Envoy's `DC`: downstream connection termination.
@@ -109,8 +153,12 @@ mod tests {
             panic!("only the type is looked at")
         }
         for size in [
-            size_of_returned(|| forward(never(), never::<&mut ToApplication<'_>>(), never(), never())),
-            size_of_returned(|| forward(never(), never::<&mut ToDestination<'_>>(), never(), never())),
+            size_of_returned(|| {
+                forward(never(), never::<&mut ToApplication<'_>>(), never(), never(), never())
+            }),
+            size_of_returned(|| {
+                forward(never(), never::<&mut ToDestination<'_>>(), never(), never(), never())
+            }),
         ] {
             assert!(size <= 960, "{size} bytes for each connection; mind what is held across an await");
         }

@@ -133,7 +133,7 @@ impl Row {
             upstream_local_address: server.map(|server| server.local),
             bytes_received,
             bytes_sent,
-            detected_protocol: connection.protocol().map(|protocol| protocol.name()),
+            detected_protocol: connection.detected().map(|detected| detected.protocol.name()),
             relay: connection.relay_mode().map(|mode| mode.name()),
         }
     }

@@ -292,6 +292,7 @@ impl Wiring<'_> {
             relay: Arc::clone(&relay),
             reporter: Arc::new(Reporter::new(direction, &self.workload, self.books.clone())),
             gate: self.gate(direction),
+            detection: self.config.detection.clone(),
             discovery: self.discovery.clone(),
         };
         let inbound = Arc::new(Inbound::new(parts(Direction::Inbound), probes));

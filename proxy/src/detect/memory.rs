@@ -42,11 +42,11 @@ impl<K: Copy + Eq + Hash> Memory<K> {
         Some(Detected::opaque(Reason::Memory))
     }
 
-    /// This was found by a look. Only what tells something about the destination is remembered: not that a client stopped
-    /// or left.
+    /// This was found by a look. A beginning that took too long counts: where clients say something short that could become
+    /// HTTP, every connection would wait. That a side has left tells nothing of the destination.
     pub fn learn(&mut self, destination: K, found: &Detected) {
         match found.reason {
-            Reason::ServerFirst | Reason::Unrecognized => {
+            Reason::ServerFirst | Reason::Unrecognized | Reason::Incomplete => {
                 let trust = self.get(destination).map_or(1, |entry| (entry.trust * 2 + 1).min(MOST_TRUST));
                 self.put(destination, Entry { trust, left: trust });
             }
@@ -54,7 +54,7 @@ impl<K: Copy + Eq + Hash> Memory<K> {
                 self.young.remove(&destination);
                 self.old.remove(&destination);
             }
-            Reason::TooLong | Reason::Incomplete | Reason::Ended | Reason::Hint | Reason::Memory => {}
+            Reason::TooLong | Reason::Ended | Reason::Hint | Reason::Memory => {}
         }
     }
 

@@ -11,6 +11,7 @@ mod memory;
 mod ports;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use client_hello::ClientHello;
@@ -92,7 +93,7 @@ pub struct Detected {
     /// Why that is believed.
     pub reason: Reason,
     /// What the client asked for, where it is TLS.
-    pub hello: Option<Box<ClientHello>>,
+    pub hello: Option<Arc<ClientHello>>,
 }
 
 impl Detected {
@@ -134,7 +135,7 @@ pub fn detect(bytes: &[u8]) -> Option<Detected> {
         Found::Hello(hello) => Some(Detected {
             protocol: Protocol::Tls,
             reason: Reason::FirstBytes,
-            hello: Some(Box::new(hello)),
+            hello: Some(Arc::new(hello)),
         }),
         Found::Http1 => Some(Detected::by_first_bytes(Protocol::Http1)),
         Found::Http2 => Some(Detected::by_first_bytes(Protocol::Http2)),

@@ -38,6 +38,13 @@ impl Leg {
         Self { stream, failed: AtomicI32::new(0) }
     }
 
+    /// Of an ordinary stream.
+    #[cfg(test)]
+    pub(crate) fn of(stream: TcpStream) -> io::Result<Self> {
+        configure(&stream)?;
+        Ok(Self::new(stream))
+    }
+
     /// The stream, for reading and writing by readiness.
     pub fn stream(&self) -> &TcpStream {
         &self.stream
@@ -67,6 +74,17 @@ impl Leg {
     /// Reads once, whether or not something was said to be there.
     pub(crate) fn read_unasked(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(recv(self.stream.as_raw_fd(), buffer, MsgFlags::empty())?)
+    }
+
+    /// Returns when there is something to read, and whether nothing more will come: the peer has ended its stream, or reset it.
+    pub(crate) async fn readable_or_ended(&self) -> io::Result<bool> {
+        Ok(self.stream.ready(Interest::READABLE).await?.is_read_closed())
+    }
+
+    /// The same leg, told anew by the kernel what there is to be read, as every socket is that is new to epoll.
+    pub(crate) fn registered_anew(self) -> io::Result<Self> {
+        let Self { stream, failed } = self;
+        Ok(Self { stream: TcpStream::from_std(stream.into_std()?)?, failed })
     }
 
     /// Returns when something can be written.

@@ -11,4 +11,5 @@ pub mod dial;
 pub mod leg;
 pub mod listen;
 pub mod original_dst;
+pub(crate) mod peek;
 pub mod relay;

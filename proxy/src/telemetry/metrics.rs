@@ -11,6 +11,7 @@ use runtime::metrics::registry::Registry;
 use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
 use super::connections::Side;
+use super::detections::{Detected, Detections};
 use super::process::ProcessCollector;
 use super::scrape::ScrapeResult;
 use super::workload::Labels;
@@ -35,6 +36,7 @@ pub struct Metrics {
     accept_errors: Family<StaticLabels, Counter>,
     application_scrapes: Family<StaticLabels, Counter>,
     unnamed_edges: Family<StaticLabels, Counter>,
+    detected: Detected,
     dead_peers: Family<StaticLabels, Counter>,
     sweeps: Family<StaticLabels, Counter>,
     relay_bytes: Family<StaticLabels, Counter>,
@@ -61,6 +63,7 @@ impl Metrics {
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&Build { component: "proxy", tag: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register(|to| {
+            self.detected.register(to);
             to.register_collector(Box::new(ProcessCollector));
             to.register("istio_tcp_connections_opened", "Connections opened", self.opened.clone());
             to.register("istio_tcp_connections_closed", "Connections closed", self.closed.clone());
@@ -173,6 +176,10 @@ impl Metrics {
 
     pub(super) fn open_gauge(&self, direction: Direction) -> Gauge {
         self.open.get_or_create_owned(&vec![("direction", direction.name())])
+    }
+
+    pub(super) fn detections(&self, direction: Direction) -> Detections {
+        self.detected.of(direction)
     }
 
     /// The limit of connections carried at once.

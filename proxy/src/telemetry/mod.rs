@@ -8,6 +8,7 @@
 mod acceptance;
 pub mod access_log;
 pub mod connections;
+mod detections;
 pub mod edge;
 pub mod metrics;
 mod process;

@@ -11,10 +11,12 @@ use tokio::sync::Notify;
 use runtime::metrics::types::gauge::Gauge;
 
 use super::access_log::{AccessLog, Line};
-use super::connections::{Connection, Connections, Pair, Protocol, RelayMode, Side, Silence};
+use super::connections::{Connection, Connections, Pair, RelayMode, Side, Silence};
+use super::detections::Detections;
 use super::edge::{Cluster, Edge};
 use super::metrics::{Metrics, NO_FLAGS, Series};
 use super::workload::{Labels, Workload};
+use crate::detect::Detected;
 use crate::direction::Direction;
 
 /// Where accounts are kept; clones are the same place.
@@ -38,6 +40,7 @@ pub struct Reporter {
     direction: Direction,
     workload: Workload,
     open: Gauge,
+    detections: Detections,
     /// Of connections that ended before it was known where they go.
     unknown: Arc<Series>,
     /// What edges have; several of them may have the same labels, and a new configuration brings new edges.
@@ -58,6 +61,7 @@ impl Reporter {
             direction,
             workload: workload.clone(),
             open: books.metrics.open_gauge(direction),
+            detections: books.metrics.detections(direction),
             series: Mutex::new(HashMap::from([(labels, Arc::clone(&unknown))])),
             unknown,
             books,
@@ -153,6 +157,11 @@ impl Session {
         self.0.connection.client
     }
 
+    /// Where the client wanted to go.
+    pub(crate) fn original_dst(&self) -> SocketAddr {
+        self.0.connection.original_dst
+    }
+
     /// The connection has come back to this pod, which has `inbound` as another account of it.
     pub(crate) fn comes_back(&self, inbound: Session) {
         self.0.inbound.get_or_init(|| inbound);
@@ -173,9 +182,11 @@ impl Session {
     }
 
     /// What is spoken has become known.
-    #[expect(dead_code, reason = "detection tells it, which comes next")]
-    pub(crate) fn detected(&self, protocol: Protocol) {
-        self.accounts().for_each(|account| account.0.connection.detected(protocol));
+    pub(crate) fn detected(&self, detected: &Detected) {
+        for account in self.accounts() {
+            account.0.reporter.detections.count(detected);
+            account.0.connection.speaks(detected.clone());
+        }
     }
 
     /// From now on bytes are carried this way.
@@ -257,6 +268,7 @@ impl Drop for Account {
                 cluster: connection.cluster().cloned(),
                 upstream_local: connection.server().map(|server| server.local),
                 upstream_host: connection.server().map(|server| server.remote),
+                detected: connection.detected().cloned(),
                 bytes_received,
                 bytes_sent,
                 flags: self.end.flags,

@@ -22,6 +22,8 @@ mod control;
 #[cfg(test)]
 mod conversation;
 #[cfg(test)]
+mod detection;
+#[cfg(test)]
 mod discovery;
 #[cfg(test)]
 mod lifecycle;

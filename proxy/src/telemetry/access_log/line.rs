@@ -1,7 +1,8 @@
 //! One line of the access log: what is recorded, and its JSON form.
 //!
 //! Keys are Istio's, in Istio's JSON format: what is absent is `null`, `response_flags` is `-` when there are none, and
-//! `response_code` of a TCP connection is 0. `original_destination` and `reporter` are ours.
+//! `response_code` of a TCP connection is 0. `protocol` is what an HTTP request was read as, so it is null where bytes are relayed as
+//! TCP. `original_destination`, `reporter` and what begins with `detected` are ours.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use crate::detect::{ClientHello, Detected};
 use crate::direction::Direction;
 use crate::telemetry::edge::Cluster;
 
@@ -22,6 +24,7 @@ pub(in crate::telemetry) struct Line {
     pub(in crate::telemetry) cluster: Option<Cluster>,
     pub(in crate::telemetry) upstream_local: Option<SocketAddr>,
     pub(in crate::telemetry) upstream_host: Option<SocketAddr>,
+    pub(in crate::telemetry) detected: Option<Detected>,
     pub(in crate::telemetry) bytes_received: u64,
     pub(in crate::telemetry) bytes_sent: u64,
     pub(in crate::telemetry) flags: &'static str,
@@ -35,6 +38,9 @@ struct Json<'a> {
     start_time: String,
     reporter: &'static str,
     original_destination: SocketAddr,
+    detected_protocol: Option<&'static str>,
+    detected_by: Option<&'static str>,
+    detected_alpn: Option<Vec<Cow<'a, str>>>,
     method: Option<&'a str>,
     path: Option<&'a str>,
     protocol: Option<&'a str>,
@@ -68,10 +74,15 @@ impl Line {
     }
 
     fn json(&self) -> Json<'_> {
+        let detected = self.detected.as_ref();
+        let hello = detected.and_then(|detected| detected.hello.as_deref());
         Json {
             start_time: humantime::format_rfc3339_millis(self.started).to_string(),
             reporter: self.direction.reporter(),
             original_destination: self.original_dst,
+            detected_protocol: detected.map(|detected| detected.protocol.name()),
+            detected_by: detected.map(|detected| detected.reason.name()),
+            detected_alpn: hello.map(offers),
             method: None,
             path: None,
             protocol: None,
@@ -94,8 +105,13 @@ impl Line {
             // Envoy shows the restored address here, not the listener's.
             downstream_local_address: self.original_dst,
             downstream_remote_address: self.downstream_remote,
-            requested_server_name: None,
+            requested_server_name: hello.and_then(|hello| hello.server_name.as_deref()),
             route_name: None,
         }
     }
+}
+
+/// Names of protocols are bytes, and most of them are text.
+fn offers(hello: &ClientHello) -> Vec<Cow<'_, str>> {
+    hello.alpn.iter().map(|name| String::from_utf8_lossy(name)).collect()
 }

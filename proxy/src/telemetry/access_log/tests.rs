@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::{AccessLog, Format, Line, QUEUE, Settings};
+use crate::detect::{ClientHello, Detected, Protocol, Reason};
 use crate::direction::Direction;
 use crate::telemetry::edge::Cluster;
 use crate::telemetry::metrics::Metrics;
@@ -22,12 +23,19 @@ fn line(port: u16) -> Box<Line> {
         cluster: Some(Cluster::Inbound(port)),
         upstream_local: Some("127.0.0.6:50000".parse().unwrap()),
         upstream_host: None,
+        detected: Some(detected()),
         bytes_received: 3,
         bytes_sent: u64::MAX,
         flags: "UF,URX",
         termination_details: None,
         transport_failure: Some("with \"quotes\"\nand a newline".to_owned()),
     })
+}
+
+fn detected() -> Detected {
+    let hello =
+        ClientHello { server_name: Some("web.example".into()), alpn: vec![b"h2"[..].into(), [0xfa].into()] };
+    Detected { protocol: Protocol::Tls, reason: Reason::FirstBytes, hello: Some(Arc::new(hello)) }
 }
 
 fn json() -> Settings {
@@ -96,6 +104,7 @@ fn a_line_has_istios_keys_and_ours() {
     let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
     let expected = serde_json::json!({
         "start_time": "2020-09-13T12:26:40.123Z", "reporter": "destination", "original_destination": "192.0.2.1:8080",
+        "detected_protocol": "tls", "detected_by": "first_bytes", "detected_alpn": ["h2", "\u{fffd}"],
         "method": null, "path": null, "protocol": null, "response_code": 0, "response_flags": "UF,URX",
         "response_code_details": null, "connection_termination_details": null,
         "upstream_transport_failure_reason": "with \"quotes\"\nand a newline",
@@ -103,7 +112,7 @@ fn a_line_has_istios_keys_and_ours() {
         "x_forwarded_for": null, "user_agent": null, "request_id": null, "authority": null, "upstream_host": null,
         "upstream_cluster": "inbound|8080||", "upstream_local_address": "127.0.0.6:50000",
         "downstream_local_address": "192.0.2.1:8080", "downstream_remote_address": "192.0.2.7:40000",
-        "requested_server_name": null, "route_name": null,
+        "requested_server_name": "web.example", "route_name": null,
     });
     assert_eq!(value, expected);
 }

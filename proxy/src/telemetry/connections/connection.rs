@@ -11,6 +11,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Place;
+use crate::detect::Detected;
 use crate::direction::Direction;
 use crate::telemetry::edge::Cluster;
 
@@ -38,31 +39,6 @@ impl Side {
         match self {
             Self::Client => "client",
             Self::Server => "server",
-        }
-    }
-}
-
-/// What is spoken on a connection, as far as its first bytes tell.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Protocol {
-    /// TLS, whatever is inside.
-    Tls,
-    /// HTTP/1.0 or 1.1.
-    Http1,
-    /// HTTP/2 with prior knowledge.
-    Http2,
-    /// Anything else.
-    Opaque,
-}
-
-impl Protocol {
-    /// As logs and labels name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tls => "tls",
-            Self::Http1 => "http1",
-            Self::Http2 => "http2",
-            Self::Opaque => "opaque",
         }
     }
 }
@@ -118,7 +94,7 @@ pub struct Connection {
     received: AtomicU64,
     sent: AtomicU64,
     progress: AtomicU8,
-    protocol: OnceLock<Protocol>,
+    detected: OnceLock<Detected>,
     given_up: AtomicBool,
     ending: Mutex<Ending>,
 }
@@ -142,7 +118,7 @@ impl Connection {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             progress: AtomicU8::new(0),
-            protocol: OnceLock::new(),
+            detected: OnceLock::new(),
             given_up: AtomicBool::new(false),
             ending: Mutex::default(),
         }
@@ -169,8 +145,8 @@ impl Connection {
     }
 
     /// What is spoken, once that is known.
-    pub fn protocol(&self) -> Option<Protocol> {
-        self.protocol.get().copied()
+    pub fn detected(&self) -> Option<&Detected> {
+        self.detected.get()
     }
 
     /// How its bytes were carried last, once there were any.
@@ -219,9 +195,9 @@ impl Connection {
         self.progress.fetch_or(bit, Ordering::Relaxed);
     }
 
-    pub(in crate::telemetry) fn detected(&self, protocol: Protocol) {
+    pub(in crate::telemetry) fn speaks(&self, detected: Detected) {
         // The first word is the last: bytes of a protocol do not become another's.
-        let _ = self.protocol.set(protocol);
+        let _ = self.detected.set(detected);
     }
 
     pub(in crate::telemetry) fn relayed(&self, mode: RelayMode) {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::direction::Direction;
-pub use connection::{Connection, Pair, Protocol, RelayMode, Side, Silence};
+pub use connection::{Connection, Pair, RelayMode, Side, Silence};
 
 /// Entries that a reader takes while it keeps a worker waiting: a few microseconds.
 const STRIDE: usize = 256;

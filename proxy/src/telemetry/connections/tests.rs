@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Connection, Connections, Direction, Pair, Protocol, RelayMode, STRIDE, Side, Silence};
+use crate::detect::{Detected, Reason};
+
+use super::{Connection, Connections, Direction, Pair, RelayMode, STRIDE, Side, Silence};
 
 fn address(port: u16) -> SocketAddr {
     ([192, 0, 2, 1], port).into()
@@ -57,15 +59,15 @@ fn it_is_told_how_far_a_connection_is() {
     let table = Connections::new(1);
     let entry = enter(&table, Direction::Inbound);
     let seen = || table.all().next().unwrap();
-    assert_eq!((seen().state(), seen().server(), seen().protocol()), ("connecting", None, None));
+    assert_eq!((seen().state(), seen().server(), seen().detected()), ("connecting", None, None));
     let server = Pair { local: address(50000), remote: address(80) };
     entry.connected(server);
     assert_eq!((seen().state(), seen().server(), seen().relay_mode()), ("open", Some(server), None));
-    entry.detected(Protocol::Http1);
-    entry.detected(Protocol::Opaque);
+    entry.speaks(Detected::opaque(Reason::ServerFirst));
+    entry.speaks(Detected::opaque(Reason::Ended));
     entry.add_received(3);
     entry.add_sent(4);
-    assert_eq!((seen().protocol(), seen().bytes()), (Some(Protocol::Http1), (3, 4)));
+    assert_eq!((seen().detected(), seen().bytes()), (Some(&Detected::opaque(Reason::ServerFirst)), (3, 4)));
     for mode in [RelayMode::Copy, RelayMode::Splice, RelayMode::Copy] {
         entry.relayed(mode);
         assert_eq!(seen().relay_mode(), Some(mode));

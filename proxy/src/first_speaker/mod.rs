@@ -1,0 +1,145 @@
+//! Who speaks first on a connection, and what: `detect` on a pair of legs.
+//!
+//! Nothing is read and nothing is carried here. Invariant: nobody waits for this. The upstream connection is made meanwhile;
+//! a server that speaks ends the matter, and so does a client's beginning that does not come to its end in time; and
+//! where both are silent there is nothing that could be carried.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::detect::{Detected, Hint, Memory, Reason, detect};
+use crate::net::leg::Leg;
+use crate::net::peek::peek;
+use crate::net::relay::Broken;
+
+/// Half of the destinations that a worker remembers; about 100 KiB for all of them.
+const REMEMBERED: usize = 1024;
+
+thread_local! {
+    static MEMORY: RefCell<Memory<SocketAddr>> = RefCell::new(Memory::new(REMEMBERED));
+}
+
+/// What has been heard of one connection.
+#[derive(Debug)]
+pub(crate) struct FirstSpeaker {
+    destination: SocketAddr,
+    hint: Option<Hint>,
+    detected: Option<Detected>,
+    /// How much of what the client has sent was looked at.
+    seen: usize,
+    /// Since when that is something, and not enough.
+    since: Option<Instant>,
+    /// Whether tokio takes the client's leg for empty, which it is not.
+    is_hidden: bool,
+}
+
+impl FirstSpeaker {
+    /// On a connection to `destination`, whose port is declared so.
+    pub(crate) fn new(destination: SocketAddr, hint: Option<Hint>) -> Self {
+        let detected = match hint {
+            None => MEMORY.with_borrow_mut(|memory| memory.recall(destination)),
+            Some(_) => None,
+        };
+        let mut new = Self { destination, hint: None, detected, seen: 0, since: None, is_hidden: false };
+        new.expect(hint);
+        new
+    }
+
+    /// It has become known how the port is declared.
+    pub(crate) fn expect(&mut self, hint: Option<Hint>) {
+        self.hint = hint.or(self.hint);
+        match self.hint {
+            Some(Hint::Opaque) => self.detected = Some(Detected::opaque(Reason::Hint)),
+            Some(Hint::Tls | Hint::Http | Hint::Http2) => {
+                self.detected.take_if(|detected| detected.reason == Reason::Memory);
+            }
+            None => {}
+        }
+    }
+
+    /// Returns when the client has said enough, or has ended. What has been heard stays heard when this is given up.
+    ///
+    /// A beginning may take as long as `limit` from its first byte to its last, where there is a limit.
+    pub(crate) async fn client(&mut self, client: &Leg, limit: Option<Duration>) -> io::Result<()> {
+        while self.detected.is_none() {
+            let has_ended = match self.since.zip(limit) {
+                None => client.readable_or_ended().await?,
+                Some((since, limit)) => match timeout_at(since + limit, client.readable_or_ended()).await {
+                    Ok(has_ended) => has_ended?,
+                    Err(_) => {
+                        self.detected = Some(Detected::opaque(Reason::Incomplete));
+                        break;
+                    }
+                },
+            };
+            self.look(client, has_ended)?;
+        }
+        Ok(())
+    }
+
+    /// Returns when it is known what is spoken, with both legs there, and gives the client's back, from which the relay can
+    /// read.
+    pub(crate) async fn either(
+        mut self,
+        client: Leg,
+        server: &Leg,
+        limit: Duration,
+    ) -> Result<(Leg, Detected), Broken> {
+        let by_server = tokio::select! {
+            biased;
+            heard = self.client(&client, Some(limit)) => heard.map(|()| None).map_err(Broken::Client)?,
+            heard = by_server(server) => heard.map(Some).map_err(Broken::Server)?,
+        };
+        let detected = match (self.detected, by_server) {
+            (Some(detected), _) => detected,
+            (None, reason) => Detected::opaque(reason.unwrap_or(Reason::Ended)),
+        };
+        let client = if self.is_hidden { client.registered_anew().map_err(Broken::Client)? } else { client };
+        if let Some(hint) = self.hint {
+            return Ok((client, hint.settle(detected)));
+        }
+        MEMORY.with_borrow_mut(|memory| memory.learn(self.destination, &detected));
+        Ok((client, detected))
+    }
+
+    fn look(&mut self, client: &Leg, has_ended: bool) -> io::Result<()> {
+        match peek(client, self.seen, |bytes| (bytes.len(), detect(bytes))) {
+            Ok((0, _)) => self.detected = Some(Detected::opaque(Reason::Ended)),
+            Ok((length, detected)) => {
+                self.is_hidden = false;
+                self.seen = length;
+                if detected.is_none() {
+                    self.since.get_or_insert_with(Instant::now);
+                }
+                self.detected = detected;
+            }
+            // Tokio keeps a leg that has ended readable for ever.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && has_ended => {
+                self.detected = Some(Detected::opaque(Reason::Ended));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_hidden = self.seen > 0,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// What it means that the server has said something, or has ended.
+async fn by_server(server: &Leg) -> io::Result<Reason> {
+    loop {
+        server.readable_or_ended().await?;
+        match peek(server, 0, <[u8]>::len) {
+            Ok(0) => return Ok(Reason::Ended),
+            Ok(_) => return Ok(Reason::ServerFirst),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
