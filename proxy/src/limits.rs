@@ -153,6 +153,7 @@ pub fn in_use(basis: &Basis<'_>) -> Vec<Limit> {
             "--outbound-connect-timeout",
         ),
         set_by("connect_attempts", count(dial.connect_attempts.into()), "endpoints", "--connect-attempts"),
+        set_by("detection", time(config.detection.detection_timeout), "seconds", "--detection-timeout"),
         set_by("discovery", time(config.discovery.discovery_interval), "seconds", "--discovery-interval"),
         set_by("dead_peer", time(config.dead_peers.dead_peer_timeout), "seconds", "--dead-peer-timeout"),
         set_by("half_closed", time(config.relay.half_closed_timeout), "seconds", "--half-closed-timeout"),
