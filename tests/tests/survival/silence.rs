@@ -45,12 +45,13 @@ fn read_to_nowhere(mut stream: TcpStream) {
     let _ = std::io::copy(&mut stream, &mut std::io::sink());
 }
 
-/// The connections that are being carried.
+/// The one connection that is being carried.
 fn shown(meshed: &Meshed) -> Value {
     let target = (Ipv4Addr::LOCALHOST, api::ports::ADMIN).into();
     let answer = meshed.node.netns.run(|| peer::http_get(target, "/connections", PATIENCE));
     let (_, page) = answer.expect("the namespace").expect("an answer");
-    serde_json::from_str::<Value>(&page).expect("JSON")["connections"].take()
+    let page: Value = serde_json::from_str(&page).expect("JSON");
+    page.pointer("/connections/0").cloned().expect("a connection")
 }
 
 /// The application on `sender`'s side sees a reset in time, and `meshed` says why.
@@ -64,8 +65,9 @@ fn assert_noticed(
     let sending = std::thread::spawn(move || write_until_reset(sender));
     // It flows.
     let moved = || {
-        let row = &shown(meshed)[0];
-        row["bytes_received"].as_u64().expect("bytes") + row["bytes_sent"].as_u64().expect("bytes")
+        let row = shown(meshed);
+        let bytes = |key: &str| row.get(key).and_then(Value::as_u64).expect("bytes");
+        bytes("bytes_received") + bytes("bytes_sent")
     };
     let before = moved();
     while moved() < before + (1 << 20) {}
@@ -75,9 +77,10 @@ fn assert_noticed(
     assert!([ErrorKind::ConnectionReset, ErrorKind::BrokenPipe].contains(&error), "{side}: {error:?}");
     let taken = noticed.saturating_duration_since(cut);
     assert!(taken > LIMIT / 2 && taken < 5 * LIMIT, "{side}: noticed after {taken:?}");
-    let line = &meshed.log(to, 1)[0];
-    let details = line["connection_termination_details"].as_str().unwrap_or_default();
-    assert_eq!(line["response_flags"], flags, "{line}");
+    let line = meshed.log(to, 1).remove(0);
+    let text = |key: &str| line.get(key).and_then(Value::as_str).unwrap_or_default();
+    let details = text("connection_termination_details");
+    assert_eq!(text("response_flags"), flags, "{line}");
     assert!(details.starts_with(&format!("{side}: silent for ")), "{line}");
     assert_eq!(meshed.metric(&["remora_dead_peers_total{", &format!("side=\"{side}\"")]), 1);
 }

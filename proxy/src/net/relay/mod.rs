@@ -4,8 +4,8 @@
 //! and anything else as an error that names the leg, upon which the caller drops both, which resets them.
 //!
 //! An idle connection holds no buffer and no pipe. Bytes go through what the worker has for all of its connections
-//! ([`buffer`], and [`pipe`] for long transfers, as [`pace`] decides); a direction has memory of its own only for what its
-//! reader did not take at once, at most [`CHUNK`], and is not read further before that is gone. Read [`flow`] first.
+//! (`buffer`, and `pipe` for long transfers, as `pace` decides); a direction has memory of its own only for what its
+//! reader did not take at once, at most `CHUNK`, and is not read further before that is gone. Read `flow` first.
 
 mod buffer;
 mod flow;

@@ -2,7 +2,7 @@
 //!
 //! It is no account, and nothing is decided here. Invariant: workers do not wait for each other or for a reader. A connection is
 //! entered once and taken out once, by its own thread, into a part of the table that other workers do not use; a reader
-//! holds a part for no more than [`STRIDE`] entries.
+//! holds a part for no more than `STRIDE` entries.
 
 mod connection;
 
