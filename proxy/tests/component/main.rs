@@ -26,6 +26,8 @@ mod detection;
 #[cfg(test)]
 mod discovery;
 #[cfg(test)]
+mod fuzzing;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod limits;
@@ -33,6 +35,8 @@ mod limits;
 mod relay;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod targets;
 #[cfg(test)]
 mod telemetry;
 #[cfg(test)]
