@@ -92,7 +92,7 @@ pub(super) const KEYS: &[Key] = &[
         also: &[],
         class: Class::Workload,
         form: forms::PORTS,
-        effect: "told to the proxy, which carries every port as TCP",
+        effect: "inbound ports on which the proxy looks for no protocol",
         set: |draft, text| draft.put(|o| &mut o.opaque_ports, Ports::parse(text)?),
     },
     Key {
