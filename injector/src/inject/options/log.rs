@@ -48,6 +48,7 @@ pub(super) const COMPONENTS: &[&str] = &[
     "config",
     "config_dump",
     "control_socket",
+    "detect",
     "direction",
     "discovery",
     "drain",
