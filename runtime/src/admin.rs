@@ -31,7 +31,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Connections of one listener at once. Kubelet, scrapers and people need a handful; more would take the program's
 /// descriptors.
-const MOST: usize = 128;
+const MOST: usize = 32;
+
+/// The longest head of a request. Whoever reaches the port could otherwise have 400 KiB a connection.
+const MOST_HEAD: usize = 16 * 1024;
 
 /// Answers `/healthz/live` always, and `/healthz/ready` by the conditions.
 pub fn health(readiness: Readiness) -> Router {
@@ -77,7 +80,7 @@ async fn serve_patiently(
     patience: Duration,
 ) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(patience);
+    http.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(MOST_HEAD);
     let open = GracefulShutdown::new();
     let mut by_age = ByAge::default();
     loop {
