@@ -113,17 +113,27 @@ impl Leg {
     }
 
     /// Returns when the leg is broken (reset by the peer, declared dead by keep-alive, or writing has failed); a FIN does
-    /// not break it. Whoever polls a reader of the leg first gets everything that can still be read before.
+    /// not break it. A reader that is polled first has had another turn by then.
     pub(crate) async fn broken(&self) -> io::Error {
+        self.until_broken().await;
+        // A reader may not be at the error yet, since its budget was spent or tokio has not yet heard from the kernel; now
+        // both are renewed, and it gets there first.
+        tokio::task::yield_now().await;
+        self.break_error()
+    }
+
+    /// Returns when the leg is broken; what came before may still be unread.
+    pub(crate) async fn until_broken(&self) {
         let mut error = pin!(self.stream.ready(Interest::ERROR));
         poll_fn(|cx| match self.failed.load(Ordering::Relaxed) {
             0 => error.as_mut().poll(cx).map(drop),
             _ => Poll::Ready(()),
         })
         .await;
-        // A reader may not be at the error yet, since its budget was spent or tokio has not yet heard from the kernel; now
-        // both are renewed, and it gets there first.
-        tokio::task::yield_now().await;
+    }
+
+    /// What has broken it. The kernel tells that once, and a reader that comes later takes it for an end.
+    pub(crate) fn break_error(&self) -> io::Error {
         self.failure().unwrap_or_else(|| match self.stream.take_error() {
             Ok(Some(error)) | Err(error) => error,
             // Another reader of SO_ERROR was faster; what is known is that the kernel reported an error.

@@ -24,7 +24,7 @@ pub(super) fn with<T>(step: impl FnOnce(&mut [u8]) -> T) -> T {
 pub(super) struct Rest<'a> {
     bytes: Box<[u8]>,
     written: usize,
-    /// How many bytes are held by all.
+    /// How much memory is held by all.
     buffered: &'a Gauge,
 }
 
@@ -42,7 +42,6 @@ impl<'a> Rest<'a> {
     pub(super) fn write(&mut self, to: &Leg) -> io::Result<usize> {
         let written = to.stream().try_write(self.left())?;
         self.written += written;
-        subtract(self.buffered, written);
         Ok(written)
     }
 
@@ -53,7 +52,8 @@ impl<'a> Rest<'a> {
 
 impl Drop for Rest<'_> {
     fn drop(&mut self) {
-        subtract(self.buffered, self.left().len());
+        // All of it is there until the last byte is taken.
+        subtract(self.buffered, self.bytes.len());
     }
 }
 

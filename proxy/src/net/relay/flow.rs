@@ -102,6 +102,8 @@ impl<'a, A: Account> Flow<'a, A> {
                     if let Err(error) = self.flush(held).await {
                         self.fail(&error).await
                     }
+                    // It was up to a chunk, and may have been taken without a wait.
+                    turn = CHUNK;
                 }
                 Ok(Step::End) => {
                     if let Err(error) = self.to().end_writing() {

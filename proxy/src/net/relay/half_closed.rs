@@ -45,6 +45,19 @@ impl Progress {
         self.ended.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Returns when the directions had a turn in which nothing was moved. It has to be polled after them.
+    pub(super) async fn at_rest(&self) {
+        let mut before = None;
+        loop {
+            let steps = self.steps.load(Ordering::Relaxed);
+            if before == Some(steps) {
+                return;
+            }
+            before = Some(steps);
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Returns when one direction has ended and nothing was moved for `limit`. It has to be polled after the directions.
     pub(super) fn idle_for(&self, limit: Duration) -> impl Future<Output = ()> + Send + use<'_> {
         let mut watch: Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = None;
@@ -96,6 +109,25 @@ mod tests {
             }
         }
         assert!(idleness.meets_limit(999));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn rest_is_waited_for_as_long_as_turns_move_something() {
+        const TURNS: u32 = 20;
+        let progress = Progress::default();
+        let moving = async {
+            for _ in 0..TURNS {
+                progress.step();
+                tokio::task::yield_now().await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            () = moving => {}
+            () = progress.at_rest() => {}
+        }
+        assert_eq!(progress.steps.into_inner(), u64::from(TURNS));
     }
 
     #[tokio::test(flavor = "current_thread")]

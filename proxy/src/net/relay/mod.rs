@@ -160,14 +160,22 @@ impl Relay {
 }
 
 /// Returns when the leg is broken. A leg that is not being read, since its direction has ended or its bytes are not taken, can
-/// be reset unnoticed; so can one that is written to, while an answer waits in it. Most connections never come to that, and
-/// keep no room for it.
+/// be reset unnoticed; so can one that is written to, while an answer waits in it. What the kernel still has of it is passed
+/// on before, which ends, since a broken leg gets nothing more, unless nobody takes it. Most connections never come to
+/// that, and keep no room for it.
 fn broken<'a>(leg: &'a Leg, progress: &'a Progress) -> impl Future<Output = io::Error> + Send + use<'a> {
     let mut watch: Option<Pin<Box<dyn Future<Output = io::Error> + Send + 'a>>> = None;
     poll_fn(move |cx| {
         if !progress.has_stalled() {
             return Poll::Pending;
         }
-        watch.get_or_insert_with(|| Box::pin(leg.broken())).as_mut().poll(cx)
+        let breaks = || {
+            Box::pin(async {
+                leg.until_broken().await;
+                progress.at_rest().await;
+                leg.break_error()
+            }) as Pin<Box<dyn Future<Output = io::Error> + Send>>
+        };
+        watch.get_or_insert_with(breaks).as_mut().poll(cx)
     })
 }
