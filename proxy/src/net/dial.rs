@@ -132,7 +132,12 @@ impl Dialer {
         }
         // The destination is one of the pod's own addresses, and that is what the kernel takes as source then; never
         // 127.0.0.1 or ::1, since those are refused as destinations.
-        connect(None, to).await
+        let leg = connect(None, to).await?;
+        // The kernel may have taken the destination's port too, and joins a socket to itself then: nobody listens there.
+        if leg.stream().local_addr()? == to {
+            return Err(Errno::ECONNREFUSED.into());
+        }
+        Ok(leg)
     }
 }
 
