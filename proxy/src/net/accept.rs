@@ -94,7 +94,15 @@ impl Acceptor {
         // It is the same socket, which would go on listening.
         drop(spare);
         let Ok(listener) = listener.into_std() else { return Vec::new() };
-        let backlog = std::iter::from_fn(|| listener.accept().ok()).take(BACKLOG);
+        let next = || match listener.accept() {
+            Ok(accepted) => Some(Some(accepted)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(error) => {
+                gate.telemetry.accept_failed(&error);
+                concerns_one_connection(&error).then_some(None)
+            }
+        };
+        let backlog = std::iter::from_fn(next).take(BACKLOG).flatten();
         backlog.filter_map(|(client, peer)| gate.admit_std(client, peer)).collect()
     }
 
