@@ -153,10 +153,16 @@ fn protocols(mut extension: Reader<'_>) -> Option<Vec<Box<[u8]>>> {
         if name.0.is_empty() {
             return None;
         }
-        protocols.push(name.0.into());
+        if protocols.len() < MOST_PROTOCOLS {
+            protocols.push(name.0.into());
+        }
     }
     extension.0.is_empty().then_some(protocols)
 }
+
+/// Names of protocols that are kept, of the first ones; each has 255 bytes at most. A hello may hold thousands, and would
+/// cost twenty times its size for as long as the connection lasts.
+const MOST_PROTOCOLS: usize = 8;
 
 /// What is left to be read.
 struct Reader<'a>(&'a [u8]);
