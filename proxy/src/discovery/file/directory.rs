@@ -45,7 +45,8 @@ pub(super) fn read(directory: &Path) -> Result<Vec<Text>, DirectoryError> {
 fn is_ours(path: &Path) -> bool {
     let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    yaml && !hidden && path.is_file()
+    // What cannot be looked at is not left out, but told of when it is read.
+    yaml && !hidden && fs::metadata(path).map_or(true, |found| found.is_file())
 }
 
 fn read_file(path: &Path, left: &mut u64) -> io::Result<String> {

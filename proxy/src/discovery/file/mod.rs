@@ -72,6 +72,9 @@ pub struct Problems(Vec<Problem>);
 /// Problems that are told at once; the others are told when these are mended.
 const TOLD: usize = 10;
 
+/// What part of the interval a new state has to last before it counts.
+const SETTLES: u32 = 4;
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().take(TOLD).enumerate() {
@@ -124,6 +127,8 @@ struct Watcher {
     metrics: DiscoveryMetrics,
     /// The hash of what was looked at last, in force or not; none if it could not be read.
     seen: Option<String>,
+    /// The hash of another state that was seen at the last look alone.
+    pending: Option<String>,
     failure: Option<String>,
 }
 
@@ -147,14 +152,17 @@ impl Watcher {
             store: Arc::clone(&store),
             metrics: ours,
             seen: Some(hash),
+            pending: None,
             failure: None,
         };
         Ok((watcher, store))
     }
 
     fn watch(mut self, interval: Duration, end: &Receiver<()>) {
-        while end.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+        let mut wait = interval;
+        while end.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
             self.look();
+            wait = if self.pending.is_some() { interval / SETTLES } else { interval };
         }
     }
 
@@ -169,20 +177,24 @@ impl Watcher {
         };
         let hash = directory::hash(&texts);
         if self.seen.as_ref() == Some(&hash) {
+            self.pending = None;
             return;
         }
+        // Somebody may be writing just now, and a file that is half there may be a good one.
+        if self.pending.as_ref() != Some(&hash) {
+            self.pending = Some(hash);
+            return;
+        }
+        self.pending = None;
         self.seen = Some(hash.clone());
         match parse(&texts, hash, &self.own, Some(&self.store.snapshot())) {
             Err(error) => self.failed(&error),
             Ok(next) => {
                 self.failure = None;
                 self.metrics.applied(&next);
-                tracing::info!(
-                    hash = next.hash(),
-                    generation = next.generation(),
-                    "discovery from files in force"
-                );
+                let (hash, generation) = (next.hash().to_owned(), next.generation());
                 self.store.replace(next);
+                tracing::info!(hash, generation, "discovery from files in force");
             }
         }
     }

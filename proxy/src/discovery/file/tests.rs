@@ -257,6 +257,12 @@ fn what_cannot_be_read_is_told_with_its_path() {
     assert!(error.contains("binary.yaml") && error.contains("longer than"), "{error}");
 }
 
+/// A change counts when it is seen again.
+fn look_twice(watcher: &mut Watcher) {
+    watcher.look();
+    watcher.look();
+}
+
 #[test]
 fn a_good_change_is_in_force_and_a_bad_one_keeps_the_last_good() {
     let directory = tempfile::tempdir().unwrap();
@@ -272,12 +278,14 @@ fn a_good_change_is_in_force_and_a_bad_one_keeps_the_last_good() {
     assert!(store.snapshot().generation() == 1 && known("192.0.2.1"), "nothing has changed");
     fs::write(&file, service("a", "192.0.2.2")).unwrap();
     watcher.look();
+    assert!(store.snapshot().generation() == 1, "it may be half written");
+    watcher.look();
     assert!(store.snapshot().generation() == 2 && known("192.0.2.2") && !known("192.0.2.1"));
     let second = store.snapshot().hash().to_owned();
     assert_ne!(first, second);
     for bad in ["kind: [", "kind: Service\n", &service("A", "192.0.2.1")] {
         fs::write(&file, bad).unwrap();
-        watcher.look();
+        look_twice(&mut watcher);
         watcher.look();
         assert!(known("192.0.2.2"), "{bad}");
     }
@@ -299,7 +307,7 @@ fn a_good_change_is_in_force_and_a_bad_one_keeps_the_last_good() {
     // What was in force before comes back.
     fs::create_dir(directory.path()).unwrap();
     fs::write(&file, service("a", "192.0.2.2")).unwrap();
-    watcher.look();
+    look_twice(&mut watcher);
     assert!(known("192.0.2.2") && metrics.text().contains("remora_discovery_good 1"));
     assert_eq!(serde_json::to_value(store.dump()).unwrap()["failure"], serde_json::Value::Null);
     assert_eq!(store.snapshot().hash(), second);
@@ -319,7 +327,7 @@ fn a_renamed_symlink_is_a_change_of_all_files_at_once() {
     let (mut watcher, store) = start(directory.path(), &Metrics::default()).unwrap();
     std::os::unix::fs::symlink("..two", at("..data_tmp")).unwrap();
     fs::rename(at("..data_tmp"), at("..data")).unwrap();
-    watcher.look();
+    look_twice(&mut watcher);
     assert!(matches!(store.snapshot().find("192.0.2.2:80".parse().unwrap()), Target::Service(_)));
     assert_eq!(store.snapshot().generation(), 2);
 }
@@ -340,7 +348,7 @@ async fn who_watches_a_destination_is_told_of_a_change() {
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     fs::write(&file, service("a", "192.0.2.2")).unwrap();
-    watcher.look();
+    look_twice(&mut watcher);
     assert!(waiting.await.unwrap());
     assert!(matches!(watch.current(), Target::Service(_)), "whoever looks sees it without having waited");
 }
