@@ -22,6 +22,9 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Looks within the limit, at least: a suspicion has to be confirmed by a later look.
 const LOOKS: u32 = 4;
 
+/// Unanswered questions about a closed window that are no accident.
+const PROBES: u8 = 3;
+
 /// When a peer counts as dead.
 #[derive(clap::Args, Clone, Copy, Debug)]
 #[group(skip)]
@@ -130,9 +133,11 @@ impl Suspects {
     ///
     /// It was asked after it had last been heard: either data was sent since, or the timer that sends again (which also
     /// covers a FIN) must have fired since. Only then does silence mean something, since the kernel asks ever more rarely.
+    /// Behind a closed window nothing is unacknowledged, and probes ask; a single one may be lost.
     fn is_suspicious(&self, sighting: &Sighting) -> bool {
-        let Sighting { unacked, last_ack, last_sent, rto, .. } = *sighting;
-        unacked > 0 && (last_sent < last_ack || rto < last_ack) && last_ack >= self.interval()
+        let Sighting { unacked, probes, last_ack, last_sent, rto, .. } = *sighting;
+        let owes_data = unacked > 0 && (last_sent < last_ack || rto < last_ack);
+        (owes_data || probes >= PROBES) && last_ack >= self.interval()
     }
 
     /// Which of the suspicious sockets that were seen `now` have a dead peer, and for how long it has been silent.

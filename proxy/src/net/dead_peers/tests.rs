@@ -45,6 +45,7 @@ impl Flight {
         Sighting {
             pair: pair(),
             unacked: 1,
+            probes: 0,
             last_sent: ago(if self.is_fin { 0 } else { asked }),
             last_ack: ago(heard),
             rto: Duration::from_millis(rto),
@@ -92,10 +93,15 @@ fn a_usual_dead_peer_is_found_within_25_seconds() {
 #[test]
 fn nothing_on_the_way_is_no_question() {
     let suspects = Suspects::new(LIMIT);
-    // A reader that pauses: its window is shut, everything before was acknowledged, and probes are not counted.
-    let waiting =
-        Sighting { unacked: 0, ..Flight { rto: 200, answers_after: None, is_fin: false }.at(60_000) };
-    assert!(!suspects.is_suspicious(&waiting));
+    // A reader that pauses: its window is shut, and everything before was acknowledged. A probe may have been lost.
+    let waiting = |probes| Sighting {
+        unacked: 0,
+        probes,
+        ..Flight { rto: 200, answers_after: None, is_fin: false }.at(60_000)
+    };
+    for (probes, suspicious) in [(0, false), (1, false), (2, false), (3, true), (200, true)] {
+        assert_eq!(suspects.is_suspicious(&waiting(probes)), suspicious, "{probes} unanswered probes");
+    }
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub(crate) struct Sighting {
     pub(crate) last_sent: Duration,
     /// How long ago the peer was last heard.
     pub(crate) last_ack: Duration,
+    /// Questions since the peer was last heard, where it takes no data now: probes of a closed window, or keep-alive.
+    pub(crate) probes: u8,
     /// How long the kernel now waits before it sends again.
     pub(crate) rto: Duration,
 }
@@ -140,6 +142,7 @@ fn info(tcp_info: &[u8], pair: Pair) -> Option<Sighting> {
     let milliseconds = |at| u32_at(tcp_info, at).map(|value| Duration::from_millis(value.into()));
     Some(Sighting {
         pair,
+        probes: *tcp_info.get(3)?,
         rto: Duration::from_micros(u32_at(tcp_info, 8)?.into()),
         unacked: u32_at(tcp_info, 24)?,
         last_sent: milliseconds(44)?,
@@ -186,6 +189,7 @@ mod tests {
         // An attribute of another kind, whose length is no multiple of four, and then the wanted one.
         body.extend([&5_u16.to_ne_bytes()[..], &8_u16.to_ne_bytes(), &[0; 4]].concat());
         let mut info = [0; 60];
+        info[3] = 2;
         for (at, value) in [(8, 400_000_u32), (24, 3), (44, 25), (56, 21_000)] {
             info[at..at + 4].copy_from_slice(&value.to_ne_bytes());
         }
@@ -206,6 +210,7 @@ mod tests {
             message(NLMSG_DONE, 7, &[0; 4]),
         ];
         let sighting = Sighting {
+            probes: 2,
             pair: Pair {
                 local: "192.0.2.1:15006".parse().unwrap(),
                 remote: "198.51.100.2:40000".parse().unwrap(),
