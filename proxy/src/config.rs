@@ -11,9 +11,9 @@ use crate::{
 /// Options of `proxy run`; all have defaults.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Threads that carry traffic; the injector sets the variable to the CPU limit
+    /// Threads that carry traffic, at most 128; the injector sets the variable to the CPU limit
     #[arg(long, env = api::env::CPU_LIMIT, default_value_t = 1, value_name = "NUMBER",
-          value_parser = clap::value_parser!(u16).range(1..=128))]
+          value_parser = clap::value_parser!(u16).range(1..))]
     workers: u16,
 
     #[command(flatten)]
@@ -51,6 +51,9 @@ pub struct Args {
     #[command(flatten)]
     pub log: runtime::log::LogArgs,
 }
+
+/// More threads than that serve nobody, whatever the machine has.
+const MOST_WORKERS: u16 = 128;
 
 /// Checked settings.
 #[derive(Clone, Debug)]
@@ -135,7 +138,7 @@ impl TryFrom<Args> for Config {
         } = args;
         let Args { application, app_probes, app_metrics, .. } = args;
         let config = Self {
-            workers: workers.into(),
+            workers: workers.min(MOST_WORKERS).into(),
             listen,
             capacity,
             memory,

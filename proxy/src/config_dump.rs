@@ -9,7 +9,6 @@ use axum::{Json, Router, routing::get};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as _, Command};
 use serde::Serialize;
-use serde_json::json;
 
 use crate::config::Args;
 use crate::discovery::Store;
@@ -18,9 +17,17 @@ use crate::discovery::Store;
 pub(crate) fn page(options: Vec<Effective>, discovery: Option<Arc<Store>>) -> Router {
     let dump = move || {
         let discovery = discovery.as_ref().map(|store| store.dump());
-        json!({"version": env!("CARGO_PKG_VERSION"), "options": options, "discovery": discovery})
+        Dump { version: env!("CARGO_PKG_VERSION"), options: options.clone(), discovery }
     };
     Router::new().route("/config_dump", get(move || std::future::ready(Json(dump()))))
+}
+
+/// The page's content; it is written as it is, since discovery may have much to tell.
+#[derive(Serialize)]
+struct Dump<D> {
+    version: &'static str,
+    options: Vec<Effective>,
+    discovery: Option<D>,
 }
 
 /// One option.

@@ -82,7 +82,6 @@ impl fmt::Display for Value {
                 Some((size, unit)) => write!(f, "{:.1} {unit}", bytes as f64 / size as f64),
                 None => write!(f, "{bytes} B"),
             },
-            Self::Time(time) if time.is_zero() => f.write_str("off"),
             Self::Time(time) => write!(f, "{}", humantime::format_duration(time)),
             Self::None => f.write_str("none"),
         }
@@ -125,6 +124,8 @@ pub fn in_use(basis: &Basis<'_>) -> Vec<Limit> {
     let bytes = |bytes: Option<u64>| bytes.map_or(Value::None, Value::Bytes);
     let [inbound, outbound] = Direction::BOTH.map(|direction| count(capacity.of(direction)));
     let dial = &config.dial;
+    let dead_peer = config.dead_peers.dead_peer_timeout;
+    let dead_peer = if dead_peer.is_zero() { Value::None } else { time(dead_peer) };
     let or_common = |timeout: Option<Duration>| time(timeout.unwrap_or(dial.connect_timeout));
     vec![
         set_by("workers", count(config.workers as u64), "threads", "--workers"),
@@ -155,7 +156,7 @@ pub fn in_use(basis: &Basis<'_>) -> Vec<Limit> {
         set_by("connect_attempts", count(dial.connect_attempts.into()), "endpoints", "--connect-attempts"),
         set_by("detection", time(config.detection.detection_timeout), "seconds", "--detection-timeout"),
         set_by("discovery", time(config.discovery.discovery_interval), "seconds", "--discovery-interval"),
-        set_by("dead_peer", time(config.dead_peers.dead_peer_timeout), "seconds", "--dead-peer-timeout"),
+        set_by("dead_peer", dead_peer, "seconds", "--dead-peer-timeout"),
         set_by("half_closed", time(config.relay.half_closed_timeout), "seconds", "--half-closed-timeout"),
         set_by("splice_pipes", count(config.relay.splice_pipes.into()), "pipes", "--splice-pipes"),
         set_by("drain_delay", time(config.drain.drain_delay), "seconds", "--drain-delay"),
@@ -319,7 +320,7 @@ mod tests {
             ["dead_peer ", "outbound_connect "].map(|name| table.lines().find(|line| line.starts_with(name)))
         {
             let words: Vec<_> = line.unwrap().split_whitespace().collect();
-            assert!(["off", "500ms"].contains(&words[1]) && words[3].starts_with("REMORA_"), "{line:?}");
+            assert!(["none", "500ms"].contains(&words[1]) && words[3].starts_with("REMORA_"), "{line:?}");
         }
         let json: serde_json::Value = serde_json::from_str(&written(&limits, Output::Json)).unwrap();
         assert_eq!(json.as_array().unwrap().len(), limits.len());

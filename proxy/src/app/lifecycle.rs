@@ -129,6 +129,7 @@ impl Lifecycle {
             (Direction::Inbound, &self.closing.inbound, doors.inbound),
             (Direction::Outbound, &self.closing.outbound, doors.outbound),
         ] {
+            self.metrics.draining(direction, !open);
             if !open && !door.closing.is_requested() {
                 door.trigger.request();
                 tracing::info!(%direction, "listeners close");

@@ -2,7 +2,7 @@
 //!
 //! It is derived from the control group's limit, so that the kernel has no reason to kill: half is for connections, which
 //! bounds their number; a quarter for bytes whose reader is slow, which bounds what is read ahead; and beyond nine tenths of
-//! the limit, whatever took it, nobody new is let in until a tenth is free again. Where nothing is limited, nothing of this
+//! the limit, whatever took it, nobody new is let in until a fifth is free again. Where nothing is limited, nothing of this
 //! happens. Invariant: a shortage never cuts what is being carried, and never silences the kubelet's probes.
 
 mod cgroup;
@@ -108,7 +108,7 @@ impl Budget {
                 tracing::warn!(
                     used,
                     limit,
-                    "short of memory: new connections are refused until a tenth is free again"
+                    "short of memory: new connections are refused until a fifth is free again"
                 );
             } else if was_short && !short {
                 tracing::info!(used, limit, "memory suffices again");

@@ -34,6 +34,7 @@ pub struct Metrics {
     limits: Family<StaticLabels, Gauge<f64, AtomicU64>>,
     refused: Family<StaticLabels, Counter>,
     accept_errors: Family<StaticLabels, Counter>,
+    draining: Family<StaticLabels, Gauge>,
     application_scrapes: Family<StaticLabels, Counter>,
     unnamed_edges: Family<StaticLabels, Counter>,
     detected: Detected,
@@ -102,6 +103,11 @@ impl Metrics {
             "remora_refused_connections",
             "Connections reset instead of carried",
             self.refused.clone(),
+        );
+        to.register(
+            "remora_draining",
+            "Whether new connections are no longer accepted, since the proxy drains",
+            self.draining.clone(),
         );
         to.register("remora_accept_errors", "Failures of accept(2)", self.accept_errors.clone());
         to.register(
@@ -195,6 +201,12 @@ impl Metrics {
 
     pub(super) fn refused(&self, direction: Direction, reason: &'static str) {
         self.refused.get_or_create(&vec![("direction", direction.name()), ("reason", reason)]).inc();
+    }
+
+    /// Whether the listeners of a direction are closed.
+    pub(crate) fn draining(&self, direction: Direction, closed: bool) {
+        let gauge = self.draining.get_or_create_owned(&vec![("direction", direction.name())]);
+        gauge.set(closed.into());
     }
 
     pub(super) fn accept_failed(&self, direction: Direction) {

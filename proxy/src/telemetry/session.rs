@@ -32,8 +32,8 @@ pub struct Books {
     pub ended: Arc<Notify>,
 }
 
-/// Edges of one direction that have series of their own; four families of about a kilobyte each.
-const MOST_EDGES: usize = 2000;
+/// Edges of one direction that have series of their own: about 15 KiB each, in four families.
+const MOST_EDGES: usize = 500;
 
 /// Opens the accounts of one direction.
 pub struct Reporter {
@@ -163,7 +163,9 @@ impl Session {
     }
 
     /// The connection has come back to this pod, which has `inbound` as another account of it.
-    pub(crate) fn comes_back(&self, inbound: Session) {
+    pub(crate) fn comes_back(&self, mut inbound: Session) {
+        // The two end together from now on.
+        inbound.presume(End::CUT);
         self.0.inbound.get_or_init(|| inbound);
     }
 
