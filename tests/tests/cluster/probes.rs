@@ -54,10 +54,14 @@ fn probes_of_a_closed_port_fail() -> Result<()> {
             let ours = |event: &&Value| event["involvedObject"]["fieldPath"] == "spec.containers{fortio}";
             Ok(events.iter().find(ours).map(|event| println!("{name}: {}", event["message"])))
         })?;
-        let pod = Pod::named(&mesh, name)?;
-        let statuses = pod.object["status"]["containerStatuses"].as_array().context("statuses")?;
-        let status = statuses.iter().find(|status| status["name"] == "fortio").context("fortio's status")?;
-        ensure!(status["ready"] == false && status["started"] == true, "{name}: {status}");
+        // The kubelet tells of a probe before it tells of the pod's state.
+        let status = eventually("the container's start", Duration::from_secs(60), || {
+            let pod = Pod::named(&mesh, name)?;
+            let statuses = pod.object["status"]["containerStatuses"].as_array().context("statuses")?;
+            let started = |status: &&Value| status["name"] == "fortio" && status["started"] == true;
+            Ok(statuses.iter().find(started).cloned())
+        })?;
+        ensure!(status["ready"] == false, "{name}: {status}");
     }
     Ok(())
 }
