@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::settings::SettingsArgs;
 use super::{CommandError, Exit, Outcome};
-use crate::export::{self, Kind};
+use crate::export::{self, Kind, Origin};
 use crate::manifest::Form;
 
 /// Options of `injector export`.
@@ -35,7 +35,9 @@ pub enum ExportFormat {
 pub(super) fn run(args: &ExportArgs) -> Result<Outcome, CommandError> {
     let SettingsArgs { configuration, control_namespace } = &args.settings;
     let (configuration, text) = configuration.load_with_text(control_namespace)?;
-    let objects = export::render(args.kind, &configuration.settings, text.as_deref());
+    let arguments = args.settings.configuration.inject.arguments();
+    let origin = Origin { configuration: text.as_deref(), arguments: &arguments };
+    let objects = export::render(args.kind, &configuration.settings, origin);
     let output = match args.output {
         ExportFormat::Json => {
             Form::Json.print(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects}))?

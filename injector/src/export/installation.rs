@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::Origin;
 use crate::inject::Settings;
 
 const RBAC: &str = include_str!("../../../manifests/rbac.yaml");
@@ -16,6 +17,9 @@ const WITHOUT_WEBHOOK: [&str; 5] = [
     include_str!("../../../manifests/deployment.yaml"),
 ];
 
+/// The injector's command line in its Deployment.
+const ARGUMENTS: &str = "/spec/template/spec/containers/0/args";
+
 pub(super) fn rbac(settings: &Settings) -> Vec<Value> {
     documents(RBAC, settings)
 }
@@ -28,12 +32,20 @@ fn allow_events(role: &mut Value) {
     }
 }
 
-pub(super) fn without_webhook(settings: &Settings, configuration: Option<&str>) -> Vec<Value> {
+pub(super) fn without_webhook(settings: &Settings, origin: Origin<'_>) -> Vec<Value> {
     let mut all: Vec<Value> = WITHOUT_WEBHOOK.iter().flat_map(|text| documents(text, settings)).collect();
-    // There is one ConfigMap, and it holds nothing else.
-    let data = all.iter_mut().filter(|object| is(object, "ConfigMap")).find_map(|map| map.get_mut("data"));
-    if let (Some(data), Some(text)) = (data, configuration) {
-        *data = json!({ api::control::CONFIGURATION_KEY: text });
+    // There is one ConfigMap, and it holds nothing else; and one Deployment, of one container.
+    for object in &mut all {
+        if let Some(text) = origin.configuration
+            && is(object, "ConfigMap")
+        {
+            object["data"] = json!({ api::control::CONFIGURATION_KEY: text });
+        }
+        if is(object, "Deployment")
+            && let Some(Value::Array(arguments)) = object.pointer_mut(ARGUMENTS)
+        {
+            arguments.extend(origin.arguments.iter().cloned().map(Value::String));
+        }
     }
     all
 }

@@ -25,14 +25,22 @@ pub enum Kind {
     Manifests,
 }
 
+/// What settings are from, so that an installation goes by the same.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin<'a> {
+    /// The text of the configuration file, where there is one.
+    pub configuration: Option<&'a str>,
+    /// Arguments of the injector that win over it.
+    pub arguments: &'a [String],
+}
+
 /// The objects, in the order in which they are to be applied: the webhook comes last, when everything that it leads to is there.
-/// `configuration` is the text of the file that the settings are from, where there is one.
-pub fn render(kind: Kind, settings: &Settings, configuration: Option<&str>) -> Vec<Value> {
+pub fn render(kind: Kind, settings: &Settings, origin: Origin<'_>) -> Vec<Value> {
     match kind {
         Kind::Webhook => vec![webhook_configuration(settings)],
         Kind::Rbac => installation::rbac(settings),
         Kind::Manifests => {
-            let mut all = installation::without_webhook(settings, configuration);
+            let mut all = installation::without_webhook(settings, origin);
             all.push(webhook_configuration(settings));
             all
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValue};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -30,6 +30,22 @@ pub struct InjectArgs {
     /// images is taken
     #[arg(long, env = api::env::REDIRECT_BACKEND, value_enum, value_name = "BACKEND")]
     pub redirect_backend: Option<RedirectBackend>,
+}
+
+impl InjectArgs {
+    /// The same as a command line.
+    pub fn arguments(&self) -> Vec<String> {
+        let backend = self.redirect_backend.and_then(|backend| backend.to_possible_value());
+        [
+            ("--proxy-image", self.proxy_image.as_deref()),
+            ("--init-image", self.init_image.as_deref()),
+            ("--init-iptables-image", self.init_iptables_image.as_deref()),
+            ("--redirect-backend", backend.as_ref().map(PossibleValue::get_name)),
+        ]
+        .into_iter()
+        .filter_map(|(flag, value)| Some(format!("{flag}={}", value?)))
+        .collect()
+    }
 }
 
 /// How the init container installs the redirect rules.

@@ -196,7 +196,7 @@ fn configuration_file(said: &Value) -> String {
 async fn grant(control_plane: &ControlPlane, settings: &Settings) {
     let mut client = control_plane.client().expect("a client");
     let ours = format!("namespaces/{}", api::control::NAMESPACE);
-    for document in render(Kind::Rbac, settings, None) {
+    for document in render(Kind::Rbac, settings, Origin::default()) {
         let rbac = "/apis/rbac.authorization.k8s.io/v1";
         let collection = match document["kind"].as_str().expect("a kind") {
             "ServiceAccount" => format!("/api/v1/{ours}/serviceaccounts"),

@@ -1,6 +1,6 @@
 //! Events on the owners of pods: only where the configuration wants them, never of a dry run, never in a review's way.
 
-use injector::export::{Kind, render};
+use injector::export::{Kind, Origin, render};
 use injector::inject::Settings;
 use serde_json::{Value, json};
 use tests::webhook::{Connection, admission_review};
@@ -70,11 +70,11 @@ fn the_right_and_the_side_effect_are_exported_where_there_are_events() {
     for (events, effects) in [(false, "None"), (true, "NoneOnDryRun")] {
         let mut settings = Settings::default();
         settings.events = events;
-        let webhook = render(Kind::Webhook, &settings, None).remove(0);
+        let webhook = render(Kind::Webhook, &settings, Origin::default()).remove(0);
         for entry in webhook["webhooks"].as_array().unwrap() {
             assert_eq!(entry["sideEffects"], effects, "{}", entry["name"]);
         }
-        let rules: Vec<Value> = render(Kind::Rbac, &settings, None)
+        let rules: Vec<Value> = render(Kind::Rbac, &settings, Origin::default())
             .iter()
             .filter(|object| object["kind"] == "ClusterRole")
             .flat_map(|role| role["rules"].as_array().unwrap().clone())

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Parser;
 use injector::command::{Outcome, Style, run};
 use injector::config::{Cli, Command};
-use injector::export::{Kind, render};
+use injector::export::{Kind, Origin, render};
 use injector::inject::Settings;
 use serde_json::Value;
 
@@ -28,12 +28,12 @@ fn printed(arguments: &[&str]) -> String {
 #[test]
 fn the_manifests_are_what_is_exported() {
     let settings = Settings::default();
-    assert_eq!(file("webhook.yaml"), render(Kind::Webhook, &settings, None));
-    assert_eq!(file("rbac.yaml"), render(Kind::Rbac, &settings, None));
+    assert_eq!(file("webhook.yaml"), render(Kind::Webhook, &settings, Origin::default()));
+    assert_eq!(file("rbac.yaml"), render(Kind::Rbac, &settings, Origin::default()));
     let kustomization = file("kustomization.yaml");
     let listed = kustomization[0]["resources"].as_array().unwrap().iter();
     let all: Vec<Value> = listed.flat_map(|name| file(name.as_str().unwrap())).collect();
-    assert_eq!(all, render(Kind::Manifests, &settings, None));
+    assert_eq!(all, render(Kind::Manifests, &settings, Origin::default()));
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn what_is_printed_is_yaml_or_json_of_the_same() {
 /// Selection is configuration; its requirements and conditions are in the entries that it concerns.
 #[test]
 fn a_configuration_changes_the_webhook() {
-    let configuration = &render(Kind::Webhook, &settings(), None)[0];
+    let configuration = &render(Kind::Webhook, &settings(), Origin::default())[0];
     let entries: Vec<_> = configuration["webhooks"].as_array().unwrap().iter().collect();
     let names: Vec<_> = entries.iter().map(|entry| entry["name"].as_str().unwrap()).collect();
     let suffix = api::control::WEBHOOK_ENTRY_SUFFIX;
@@ -66,7 +66,7 @@ fn another_namespace_is_named_everywhere() {
     let arguments = ["injector", "serve"];
     let Command::Serve(args) = Cli::try_parse_from(arguments).unwrap().command else { panic!("serve") };
     let settings = Settings::new(&args.configuration.inject, "mesh-system");
-    let all = serde_json::to_string(&render(Kind::Manifests, &settings, None)).unwrap();
+    let all = serde_json::to_string(&render(Kind::Manifests, &settings, Origin::default())).unwrap();
     assert!(all.contains("\"mesh-system\"") && !all.contains("\"remora-system\""), "{all}");
 }
 
@@ -87,4 +87,18 @@ fn a_given_configuration_is_the_one_that_is_installed() {
     // The Deployment reads it where it is.
     let arguments = of("Deployment")["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
     assert!(arguments.contains(&format!("/{}\"", api::control::CONFIGURATION_KEY)), "{arguments}");
+}
+
+#[test]
+fn given_options_are_those_of_the_installed_injector() {
+    let given = ["--proxy-image=registry.example.com/proxy:2", "--redirect-backend=iptables-nft"];
+    let all: Vec<Value> =
+        serde_saphyr::from_multiple(&printed(&[&["manifests"], &given[..]].concat())).unwrap();
+    let deployment = all.iter().find(|object| object["kind"] == "Deployment").unwrap();
+    let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+    let line: Vec<&str> = arguments.iter().map(|argument| argument.as_str().unwrap()).collect();
+    assert!(line.ends_with(&given), "{line:?}");
+    let parsed = Cli::try_parse_from(["injector"].iter().chain(&line)).unwrap();
+    let Command::Serve(args) = parsed.command else { panic!("serve") };
+    assert_eq!(args.configuration.inject.arguments(), given);
 }
