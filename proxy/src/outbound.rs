@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::balance::{self, Held};
+use crate::balance::Held;
 use crate::detect::Hint;
 use crate::discovery::{Discovery, Endpoint, ServicePort, Target, Watch};
 use crate::inbound::{Inbound, Parts};
@@ -138,7 +138,7 @@ impl ToDestination<'_> {
     ) -> Result<Leg, End> {
         let mut tried: Vec<SocketAddr> = Vec::new();
         let mut failed = None;
-        while let Some(endpoint) = service.choose(&tried, balance::below) {
+        while let Some(endpoint) = service.choose(&tried, |bound| fastrand::usize(..bound)) {
             if !tried.is_empty() {
                 self.outbound.parts.reporter.retried();
             }

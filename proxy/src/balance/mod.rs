@@ -6,10 +6,8 @@
 //! chance takes part, the proxies of a mesh do not all run to the endpoint that looks idle.
 
 mod load;
-mod random;
 
 pub use load::{Held, Load};
-pub use random::below;
 
 /// Chooses one of `candidates`. `random` gives a number below its argument, each with the same probability; of equal loads
 /// the first named wins.

@@ -143,7 +143,7 @@ impl Acceptor {
     }
 }
 
-/// Why one that may be carried is not, for now.
+/// Why one that may be carried is turned away, as long as it lasts.
 #[derive(Debug, thiserror::Error)]
 enum Shortage {
     #[error("more than {0} connections at once")]

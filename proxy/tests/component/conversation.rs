@@ -6,37 +6,16 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 
+use fastrand::Rng;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::SockRef;
 
 use crate::support::PATIENCE;
 
-/// A source of numbers, from a seed.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        // Neighbouring seeds must not begin alike.
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        // xorshift64
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit as u64).expect("below a usize")
-    }
-
-    /// From 1 on; each order of magnitude as often as another.
-    fn size(&mut self, most_bits: usize) -> usize {
-        let bits = self.below(most_bits + 1);
-        1 + self.below(1 << bits)
-    }
+/// From 1 on; each order of magnitude as often as another.
+fn size(random: &mut Rng, most_bits: u32) -> usize {
+    let bits = random.u32(..=most_bits);
+    1 + random.usize(..1 << bits)
 }
 
 /// What a program does next, besides reading.
@@ -75,26 +54,26 @@ pub(crate) struct Program {
 }
 
 /// 2 MiB, at which splicing begins, is passed by many.
-const LARGEST_BITS: usize = 22;
+const LARGEST_BITS: u32 = 22;
 
 impl Program {
     /// With a script of its own; `may_reset` says whether it may end by RST.
-    pub(crate) fn new(stream: TcpStream, random: &mut Random, may_reset: bool) -> Self {
+    pub(crate) fn new(stream: TcpStream, random: &mut Rng, may_reset: bool) -> Self {
         stream.set_nonblocking(true).unwrap();
         let mut acts = VecDeque::new();
-        for _ in 0..random.below(8) {
-            acts.push_back(Act::Send(random.size(LARGEST_BITS)));
-            if random.below(3) == 0 {
+        for _ in 0..random.u8(..8) {
+            acts.push_back(Act::Send(size(random, LARGEST_BITS)));
+            if random.u8(..3) == 0 {
                 acts.push_back(Act::Quiet);
             }
         }
-        acts.push_back(if may_reset && random.below(2) == 0 { Act::Reset } else { Act::End });
+        acts.push_back(if may_reset && random.bool() { Act::Reset } else { Act::End });
         // No multiple of any buffer.
-        let period = (0..100_003).map(|_| random.next() as u8).collect();
+        let period = (0..100_003).map(|_| random.u8(..)).collect();
         Self {
             stream: Some(stream),
             acts,
-            piece: 1024 + random.size(18),
+            piece: 1024 + size(random, 18),
             period,
             sent: 0,
             received: 0,

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use proxy::app::Event;
 use serde_json::Value;
 
-use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, THIS_POD, accept, eventually, next};
+use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, THIS_POD, accept, eventually, next, scale};
 
 const HEAD: &str = "apiVersion: remora.dev/v1alpha1\n";
 
@@ -343,12 +343,11 @@ fn inbounds_rules_hold_for_a_call_to_itself() {
 #[test]
 fn a_thousand_changes_close_none_of_the_open_streams() {
     const CHANGES: usize = 1000;
-    const STREAMS: usize = 100;
-    println!("{CHANGES} changes with {STREAMS} open streams; the whole number is 1,000 streams");
+    let open = scale("open streams", 1000, 100);
     let listeners = listeners(4);
     let all = endpoints(&listeners);
     let mesh = Mesh::start(&web(&all));
-    let mut streams: Vec<_> = (0..STREAMS)
+    let mut streams: Vec<_> = (0..open)
         .map(|_| {
             let mut client = mesh.connect(WEB);
             let (_, server) = exchange(&mut client, &listeners);
@@ -368,7 +367,7 @@ fn a_thousand_changes_close_none_of_the_open_streams() {
         server.write_all(b"!").unwrap();
         assert_eq!(next(client), Seen::Byte(b'!'));
     }
-    assert_eq!(mesh.proxy.metric(&["remora_open_connections{", "outbound"]), STREAMS as u64);
+    assert_eq!(mesh.proxy.metric(&["remora_open_connections{", "outbound"]), open as u64);
     assert!(mesh.proxy.log.lines().is_empty(), "a closed stream has a line");
 }
 

@@ -1,24 +1,16 @@
 //! The fuzz targets without a fuzzer, with every run. A failure prints the round's seed; `FUZZ_SEED` begins with it.
 
+use crate::support::scale;
 use crate::targets;
-
-const MILLION: u64 = 1_000_000;
-
-/// A million in a soak, else a fifth of it, which is said.
-fn rounds() -> u64 {
-    let whole = std::env::var_os("REMORA_SOAK").is_some_and(|value| value == "1");
-    let rounds = if whole { MILLION } else { MILLION / 5 };
-    println!("beginnings: {rounds}; REMORA_SOAK=1 runs {MILLION}");
-    rounds
-}
 
 #[test]
 fn beginnings_by_the_million() {
     let seeds: Vec<_> = targets::detection_seeds().collect();
     seeds.iter().for_each(|seed| targets::detection(seed));
     let given = std::env::var("FUZZ_SEED").ok().map(|text| text.parse().expect("a number"));
-    let start = given.unwrap_or_else(|| fastrand::u64(..u64::MAX - MILLION));
-    for round in start..start + rounds() {
+    let start = given.unwrap_or_else(|| fastrand::u64(..u64::MAX / 2));
+    let rounds = scale("beginnings", 1_000_000, 200_000) as u64;
+    for round in start..start + rounds {
         let mut random = fastrand::Rng::with_seed(round);
         let bytes = mutated(&seeds, &mut random);
         if let Err(panic) = std::panic::catch_unwind(|| targets::detection(&bytes)) {

@@ -19,6 +19,14 @@ use tokio::sync::{mpsc, oneshot};
 /// No event is waited for longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How much of a test that takes long is run: all of it with `REMORA_SOAK=1`, else a part.
+pub(crate) fn scale(what: &str, whole: usize, part: usize) -> usize {
+    let is_soak = std::env::var_os("REMORA_SOAK").is_some_and(|value| value == "1");
+    let scale = if is_soak { whole } else { part };
+    println!("{what}: {scale} of {whole}; REMORA_SOAK=1 runs the whole");
+    scale
+}
+
 /// The log of this process, which all its proxies share; silent, unless a test asks for more.
 static LOG: LazyLock<LogHandle> = LazyLock::new(|| {
     runtime::log::init(&LogArgs { filter: "off".to_owned(), format: LogFormat::Text }, &[]).unwrap()

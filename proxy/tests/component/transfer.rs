@@ -2,34 +2,22 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use fastrand::Rng;
 use sha2::{Digest, Sha256};
 use socket2::SockRef;
 
-use crate::conversation::{Ended, Program, Random, talk};
-use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, eventually, next};
+use crate::conversation::{Ended, Program, talk};
+use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, eventually, next, scale};
 
 const MEGABYTE: usize = 1 << 20;
-
-/// How much of a test that takes long is run: all of it with `REMORA_SOAK=1`, else a part.
-fn scale(what: &str, whole: usize, part: usize) -> usize {
-    let is_soak = std::env::var_os("REMORA_SOAK").is_some_and(|value| value == "1");
-    let scale = if is_soak { whole } else { part };
-    println!("{what}: {scale} of {whole}; REMORA_SOAK=1 runs the whole");
-    scale
-}
-
-fn seed() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into()
-}
 
 /// Two programs that follow scripts of `seed`.
 fn conversation(proxy: &Proxy, way: Way, seed: u64) {
     println!("seed {seed}, {way:?}");
-    let mut random = Random::new(seed);
+    let mut random = Rng::with_seed(seed);
     let (client, server) = proxy.pair(way);
-    let may_reset = random.next().is_multiple_of(4);
+    let may_reset = random.u8(..4) == 0;
     let mut client = Program::new(client, &mut random, may_reset);
     let mut server = Program::new(server, &mut random, may_reset);
     talk(&mut client, &mut server);
@@ -50,7 +38,7 @@ fn conversation(proxy: &Proxy, way: Way, seed: u64) {
 #[test]
 fn every_conversation_is_carried_byte_for_byte() {
     let proxy = Proxy::start(&[]);
-    let first = seed();
+    let first = fastrand::u64(..u64::MAX / 2);
     for round in 0..scale("conversations", 2000, 30) as u64 {
         for way in [OUTBOUND, INBOUND] {
             conversation(&proxy, way, first + round);
@@ -69,7 +57,7 @@ fn every_conversation_is_carried_byte_for_byte() {
 #[test]
 fn without_pipes_every_conversation_is_carried_too() {
     let proxy = Proxy::start(&["--splice-pipes", "0"]);
-    let first = seed();
+    let first = fastrand::u64(..u64::MAX / 2);
     for round in 0..scale("conversations", 500, 20) as u64 {
         conversation(&proxy, OUTBOUND, first + round);
     }
@@ -96,8 +84,8 @@ fn long_transfers_until(proxy: &Proxy, seen: impl Fn() -> bool) {
 /// Sends so many megabytes and FIN; returns their SHA-256.
 fn send(mut stream: TcpStream, megabytes: usize, seed: u64) -> std::thread::JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
-        let (mut random, mut digest) = (Random::new(seed), Sha256::new());
-        let mut block: Vec<u8> = (0..MEGABYTE).map(|_| random.next() as u8).collect();
+        let (mut random, mut digest) = (Rng::with_seed(seed), Sha256::new());
+        let mut block: Vec<u8> = (0..MEGABYTE).map(|_| random.u8(..)).collect();
         for _ in 0..megabytes {
             // No block is like another.
             block.rotate_left(4099);
@@ -132,7 +120,7 @@ fn after_a_half_close_much_follows_the_other_way() {
         let (first, mut second) = if client_ends_first { (client, server) } else { (server, client) };
         first.shutdown(Shutdown::Write).unwrap();
         assert_eq!(next(&second), Seen::End);
-        let sender = send(second.try_clone().unwrap(), megabytes, seed());
+        let sender = send(second.try_clone().unwrap(), megabytes, fastrand::u64(..));
         let (digest, total) = receive(&mut first.try_clone().unwrap());
         assert_eq!((digest, total), (sender.join().unwrap(), megabytes * MEGABYTE));
         assert_eq!(second.read(&mut [0]).unwrap(), 0);
