@@ -104,7 +104,7 @@ impl Meshed {
 
     /// Runs a subcommand of the proxy in its container.
     pub fn runs(&self, arguments: &[&str]) -> Process {
-        let spec = as_proxy(Place::Join { pid: self.proxy.pid() }, arguments);
+        let spec = as_proxy(Place::Join { pid: self.proxy.pid() }, with_program(arguments));
         exec::start("proxy", &spec).expect("the program starts")
     }
 
@@ -142,8 +142,7 @@ fn start(node: &Node, directory: &TempDir, options: &[String], cgroups: Vec<Path
             mount(directory.path().join("state"), api::pod::STATE_PATH, false),
         ],
     };
-    let options: Vec<_> = options.iter().map(String::as_str).collect();
-    let mut spec = as_proxy(Place::New(container), &options);
+    let mut spec = as_proxy(Place::New(container), with_program(options));
     spec.environment = vec![(api::env::WORKLOAD_NAME.to_owned(), node.netns.name().to_owned())];
     let proxy = exec::start("proxy", &spec).expect("the proxy starts");
     proxy
@@ -152,9 +151,13 @@ fn start(node: &Node, directory: &TempDir, options: &[String], cgroups: Vec<Path
     proxy
 }
 
-/// The proxy's program, as the injector lets it run.
-fn as_proxy(place: Place, arguments: &[&str]) -> Spec {
-    let program = [api::pod::PROXY_BINARY];
+fn with_program(arguments: &[impl ToString]) -> Vec<String> {
+    let program = api::pod::PROXY_BINARY.to_owned();
+    std::iter::once(program).chain(arguments.iter().map(ToString::to_string)).collect()
+}
+
+/// A program as the injector lets the proxy run: whom the rules leave alone, and without capabilities.
+pub fn as_proxy(place: Place, arguments: Vec<String>) -> Spec {
     Spec {
         parent: nix::unistd::getpid().as_raw(),
         place,
@@ -164,7 +167,7 @@ fn as_proxy(place: Place, arguments: &[&str]) -> Spec {
         capabilities: Vec::new(),
         no_new_privileges: true,
         environment: Vec::new(),
-        arguments: program.iter().chain(arguments).map(ToString::to_string).collect(),
+        arguments,
     }
 }
 

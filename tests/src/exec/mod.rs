@@ -5,6 +5,7 @@
 
 mod enter;
 mod process;
+mod supervise;
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -19,6 +20,7 @@ use crate::binaries;
 
 pub use enter::enter;
 pub use process::{Process, Progress, interrupt};
+pub use supervise::{INTERRUPTED, supervise};
 
 /// What a container's process is to become; the only argument of `pod-exec`, as JSON.
 #[derive(Clone, Debug, Deserialize, Serialize)]

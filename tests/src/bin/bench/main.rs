@@ -24,15 +24,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use tests::exec;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::measures::Measure;
 use crate::rounds::Outcome;
 
 /// Somebody of those to compare with could not be measured.
 const INCOMPLETE: u8 = 3;
-/// The shell's code for a program that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
 
 /// What carrying traffic costs, beside Envoy, HAProxy and no proxy at all
 #[derive(Clone, Debug, Parser)]
@@ -72,7 +69,7 @@ enum Format {
 }
 
 fn main() -> ExitCode {
-    match supervise(Options::parse()) {
+    match measure(Options::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("bench: {error:#}");
@@ -81,38 +78,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures on a thread of its own. A signal kills what runs; then the measuring fails, and its values clean up as they do
-/// whenever it ends.
-fn supervise(options: Options) -> Result<ExitCode> {
+fn measure(options: Options) -> Result<ExitCode> {
     let _prepared = machine::prepare()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut terminate, mut interrupt) = runtime
-        .block_on(async {
-            Ok::<_, std::io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
-        })
-        .context("cannot handle signals")?;
-    let (end, ended) = tokio::sync::oneshot::channel();
     let given = options.clone();
-    let measuring = std::thread::spawn(move || {
-        let result = rounds::measure(&given);
-        let _ = end.send(());
-        result
-    });
-    let interrupted = runtime.block_on(async {
-        tokio::select! {
-            _ = ended => false,
-            _ = terminate.recv() => true,
-            _ = interrupt.recv() => true,
-        }
-    });
-    if interrupted {
-        exec::interrupt();
+    match exec::supervise(move || rounds::measure(&given))? {
+        None => Ok(ExitCode::from(exec::INTERRUPTED)),
+        Some(outcome) => write(&options, &outcome?),
     }
-    let result = measuring.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    if interrupted {
-        return Ok(ExitCode::from(INTERRUPTED));
-    }
-    write(&options, &result?)
 }
 
 fn write(options: &Options, outcome: &Outcome) -> Result<ExitCode> {

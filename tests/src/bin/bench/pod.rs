@@ -7,7 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use tests::exec::{self, Container, Mount, Place, Process, Spec};
+use tests::exec::{self, Container, Mount, Place, Process};
+use tests::meshed::as_proxy;
 use tests::netns::{End, Netns, connect};
 use tests::{binaries, leftovers};
 
@@ -74,18 +75,8 @@ impl Pod {
     pub(crate) fn start(&mut self) -> Result<()> {
         // First, since the ports are taken until it has ended.
         self.proxy = None;
-        let place = Place::New(self.container());
-        let spec = Spec {
-            parent: nix::unistd::getpid().as_raw(),
-            place,
-            uid: api::pod::PROXY_UID,
-            gid: api::pod::PROXY_GID,
-            groups: Vec::new(),
-            capabilities: Vec::new(),
-            no_new_privileges: true,
-            environment: vec![(api::env::WORKLOAD_NAME.to_owned(), "bench".to_owned())],
-            arguments: self.program.arguments.clone(),
-        };
+        let mut spec = as_proxy(Place::New(self.container()), self.program.arguments.clone());
+        spec.environment = vec![(api::env::WORKLOAD_NAME.to_owned(), "bench".to_owned())];
         self.proxy = Some(exec::start(self.program.name, &spec)?);
         Ok(())
     }
