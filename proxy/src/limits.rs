@@ -216,19 +216,19 @@ const TABLE: &str = "format=text";
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// Nobody answers, or no proxy does.
-    #[error("port {port}: {source}; is the proxy running, and with the same --admin-port?")]
+    #[error("port {port}: {error}; is the proxy running, and with the same --admin-port?")]
     Unreachable {
         /// Where it was asked.
         port: u16,
         /// Why not.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
 /// What the proxy says that has its port for administration here.
 pub fn of_running(port: u16, output: Output) -> Result<String, AskError> {
     let addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), (Ipv6Addr::LOCALHOST, port).into()];
-    ask(&addresses, output).map_err(|source| AskError::Unreachable { port, source })
+    ask(&addresses, output).map_err(|error| AskError::Unreachable { port, error })
 }
 
 fn ask(addresses: &[SocketAddr], output: Output) -> io::Result<String> {

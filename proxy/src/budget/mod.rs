@@ -31,8 +31,12 @@ const LEAST_READ: u64 = 1024;
 #[group(skip)]
 pub struct Settings {
     /// Memory that the proxy may take, in bytes; by default what its control group allows, and never more
-    #[arg(long, env = api::env::MEMORY_LIMIT, value_name = "BYTES")]
+    #[arg(long, env = api::env::MEMORY_LIMIT, value_name = "BYTES", value_parser = parse_bytes)]
     pub memory_limit: Option<NonZeroU64>,
+}
+
+fn parse_bytes(text: &str) -> Result<NonZeroU64, String> {
+    text.parse().map_err(|_| "write a number of bytes, for example 67108864 for 64 MiB".to_owned())
 }
 
 /// The budget in use; clones are the same one.

@@ -32,6 +32,7 @@ fn bad_options_are_named() {
         (&["--admin-port", "15020"], "--admin-port"),
         (&["--log", "proxy=loud"], "proxy=loud"),
         (&["drain", "--inbound-port", "1"], "--inbound-port"),
+        (&["run", "--memory-limit", "64Mi"], "write a number of bytes"),
         (&["explode"], "explode"),
     ] {
         let message = failure(arguments);
@@ -77,6 +78,28 @@ fn drain_without_a_proxy_says_how_to_reach_one() {
         message.contains("/nonexistent/proxy.sock") && message.contains("is the proxy running"),
         "{message}"
     );
+}
+
+#[test]
+fn a_cause_is_told_once() {
+    let port = unused_port().to_string();
+    for arguments in [
+        &["limits", "--running", "--admin-port", &port][..],
+        &[
+            "--discovery-directory",
+            "/nonexistent",
+            "--inbound-port=0",
+            "--outbound-port=0",
+            "--metrics-port=0",
+            "--readiness-port=0",
+            "--admin-port=0",
+        ],
+        &["drain", "--control-socket", "/nonexistent/proxy.sock"],
+    ] {
+        let message = failure(arguments);
+        let last = message.lines().last().unwrap_or_default();
+        assert_eq!(last.matches("os error").count(), 1, "{last}");
+    }
 }
 
 #[test]

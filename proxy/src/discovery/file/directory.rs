@@ -26,7 +26,7 @@ pub(super) fn read(directory: &Path) -> Result<Vec<Text>, DirectoryError> {
     let data = fs::canonicalize(directory.join("..data")).unwrap_or_else(|_| directory.to_owned());
     let unreadable = |path: &Path| {
         let path = path.to_owned();
-        move |source| DirectoryError::Unreadable { path, source }
+        move |error| DirectoryError::Unreadable { path, error }
     };
     let entries = fs::read_dir(&data).map_err(unreadable(directory))?;
     let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();

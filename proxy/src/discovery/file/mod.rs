@@ -50,12 +50,12 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// It, or one of its files, cannot be read.
-    #[error("discovery: {path}: {source}; give --discovery-directory a directory whose files can be read")]
+    #[error("discovery: {path}: {error}; give --discovery-directory a directory whose files can be read")]
     Unreadable {
         /// Directory or file.
         path: PathBuf,
         /// What the kernel said.
-        source: io::Error,
+        error: io::Error,
     },
     /// Its files say what cannot be meant.
     #[error("discovery: {0}")]
