@@ -59,6 +59,8 @@ lint: ## formatting, clippy, documentation, layers and sizes, licences, shell sc
 	@tests/packages $(LINT_PACKAGES)
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p injector --test admission -- -D warnings
+	cargo clippy -p tests --test cluster --test cluster_down --test control_plane --test images -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	cargo test -p tests --test tidy
 	cargo deny --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-deny@0.20.2
