@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use injector::app::{App, AppError};
 use injector::config::{Cli, Command};
-use injector::export::{Kind, render, webhook_configuration};
+use injector::export::{Kind, Origin, render, webhook_configuration};
 use injector::inject::Settings;
 use runtime::shutdown::{self, Trigger};
 use serde_json::{Value, json};
