@@ -45,10 +45,10 @@ async fn the_api_server_takes_every_injected_pod() {
     let mut client = control_plane.client().unwrap();
     let (mut taken, mut unknown) = (0, Vec::new());
     for pod in pods() {
-        let Some(refused) = refusal(&mut client, &pod, "Strict").await else {
-            let decision = decision(&pod);
+        let Some(refused) = refusal(&mut client, pod, "Strict").await else {
+            let decision = decision(pod);
             if decision.verdict == Verdict::Inject {
-                let refused = refusal(&mut client, &patched(&pod, &decision), "Strict").await;
+                let refused = refusal(&mut client, &patched(pod, &decision), "Strict").await;
                 assert_eq!(refused, None, "{}", pod["metadata"]);
                 taken += 1;
             }
