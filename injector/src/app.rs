@@ -144,9 +144,10 @@ impl App {
     /// on serving for those who have not heard of it yet; health and metrics are there to the end.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), AppError> {
         let (admin_stop, admin_shutdown) = shutdown::channel();
+        let admin = runtime::admin::Server::new(runtime::admin::Settings::default(), &self.metrics);
         let admin_router = runtime::admin::health(self.readiness)
             .merge(runtime::admin::metrics(self.metrics, &["/metrics"]));
-        let admin = runtime::admin::serve(self.admin, admin_router, admin_shutdown);
+        let admin = admin.serve(self.admin, admin_router, admin_shutdown);
         let mut stopping = shutdown.clone();
         let unready = async {
             stopping.requested().await;

@@ -239,6 +239,8 @@ mod tests {
             ["--max-inbound-connections", "0"],
             ["--max-outbound-connections", "many"],
             ["--memory-limit", "0"],
+            ["--max-admin-connections", "0"],
+            ["--admin-timeout", "0s"],
             ["--access-log", "xml"],
             ["--sidecar-mode", "both"],
         ] {

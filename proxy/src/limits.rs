@@ -159,6 +159,13 @@ pub fn in_use(basis: &Basis<'_>) -> Vec<Limit> {
         set_by("dead_peer", dead_peer, "seconds", "--dead-peer-timeout"),
         set_by("half_closed", time(config.relay.half_closed_timeout), "seconds", "--half-closed-timeout"),
         set_by("splice_pipes", count(config.relay.splice_pipes.into()), "pipes", "--splice-pipes"),
+        set_by(
+            "admin_connections",
+            count(config.admin.clients.max_admin_connections.into()),
+            "connections",
+            "--max-admin-connections",
+        ),
+        set_by("admin_client", time(config.admin.clients.admin_timeout), "seconds", "--admin-timeout"),
         set_by("drain_delay", time(config.drain.drain_delay), "seconds", "--drain-delay"),
         set_by("drain_deadline", time(config.drain.drain_deadline), "seconds", "--drain-deadline"),
     ]

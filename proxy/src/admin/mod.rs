@@ -16,6 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use runtime::admin::Server;
 use runtime::listen::{Listen, ListenError, Scope};
 use runtime::readiness::Readiness;
 use runtime::shutdown::Shutdown;
@@ -45,6 +46,10 @@ pub struct Settings {
     /// Report of init-redirect, which /redirect on the administration port shows
     #[arg(long, env = "REMORA_REDIRECT_REPORT", default_value = api::pod::REDIRECT_REPORT, value_name = "FILE")]
     pub redirect_report: PathBuf,
+
+    /// What clients of these ports may take
+    #[command(flatten)]
+    pub clients: runtime::admin::Settings,
 }
 
 /// The bound ports.
@@ -59,8 +64,10 @@ pub struct Admin {
     redirect_report: PathBuf,
 }
 
-/// What the ports answer besides health.
+/// What the ports answer besides health, and by what limits.
 pub struct Pages {
+    /// Serves them.
+    pub server: Server,
     /// All that the port for metrics answers.
     pub metrics: Router,
     /// What the port for administration answers besides health and the report of init-redirect.
@@ -88,16 +95,16 @@ impl Admin {
         shutdown: Shutdown,
     ) -> std::io::Result<()> {
         let health = runtime::admin::health(readiness);
-        let Pages { metrics, administration } = pages;
+        let Pages { server, metrics, administration } = pages;
         let administration = administration.merge(health.clone()).merge(redirect(self.redirect_report));
         let mut servers = JoinSet::new();
         for (listeners, router) in
             [(self.readiness, health.clone()), (self.metrics, metrics), (self.administration, administration)]
         {
-            servers.spawn(runtime::admin::serve(listeners, router, shutdown.clone()));
+            servers.spawn(server.clone().serve(listeners, router, shutdown.clone()));
         }
         servers.spawn(async move {
-            runtime::admin::serve_one(probes, health, shutdown).await;
+            server.serve_one(probes, health, shutdown).await;
             Ok(())
         });
         while let Some(ended) = servers.join_next().await {

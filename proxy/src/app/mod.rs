@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime::admin::Server;
 use runtime::listen::ListenError;
 use runtime::log::LogHandle;
 use runtime::readiness::Readiness;
@@ -178,6 +179,7 @@ impl App {
         accepting.holds();
 
         let pages = Pages {
+            server: Server::new(config.admin.clients, &registry),
             metrics: metrics_page(&config, registry, &metrics),
             administration: config_dump::page(surroundings.options, store.cloned())
                 .merge(admin::connections::page(connections.clone()))
