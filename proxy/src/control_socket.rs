@@ -17,13 +17,13 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// No request is longer.
-const LONGEST_REQUEST: u64 = 1024;
+pub(crate) const LONGEST_REQUEST: u64 = 1024;
 
 /// How long the server pauses after a failure.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the server waits for a client, which has said all that it has to say in one line.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a client waits, perhaps for another one that the server is patient with.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(10);

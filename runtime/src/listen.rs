@@ -6,6 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+/// Connections that wait to be accepted, where `net.core.somaxconn` allows so many.
+pub const QUEUE: u16 = 4096;
+
 /// Where to listen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scope {
@@ -121,7 +124,7 @@ impl Listen {
         prepare(&socket)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        socket.listen(4096)?;
+        socket.listen(QUEUE.into())?;
         Ok(socket.into())
     }
 }

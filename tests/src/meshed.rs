@@ -92,14 +92,15 @@ impl Meshed {
         lines
     }
 
-    /// The value of a series, 0 if there is none.
+    /// The sum of the series whose name and labels contain all of `parts`.
     pub fn metric(&self, parts: &[&str]) -> u64 {
         let target = (Ipv4Addr::LOCALHOST, api::ports::METRICS).into();
         let answer =
             self.node.netns.run(|| peer::http_get(target, "/metrics", PATIENCE)).expect("the namespace");
         let (_, text) = answer.expect("metrics");
-        let line = text.lines().find(|line| parts.iter().all(|part| line.contains(part)));
-        line.and_then(|line| line.rsplit(' ').next()).map_or(0, |value| value.parse().expect("a number"))
+        let lines = text.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
+        let values = lines.filter_map(|line| line.rsplit(' ').next());
+        values.map(|value| value.parse::<u64>().expect("a number")).sum()
     }
 
     /// Runs a subcommand of the proxy in its container.

@@ -17,7 +17,7 @@ use crate::direction::Direction;
 use crate::telemetry::connections::{Connection, Connections};
 
 /// Rows of a page at most: about half a megabyte, and a few milliseconds.
-const ROWS: usize = 1000;
+pub(crate) const ROWS: usize = 1000;
 
 const USAGE: &str = "known are direction=inbound|outbound, limit=1..1000, after=ID, format=json|text";
 

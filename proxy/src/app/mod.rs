@@ -151,7 +151,7 @@ impl App {
             .map_err(AppError::Thread)?;
         let readiness = Readiness::default();
         let accepting = readiness.condition("listeners");
-        let (probes, captured) = probe::channel();
+        let (probes, captured) = probe::channel(metrics.clone());
         let ended = Arc::new(Notify::new());
         let closing = Closing::new(Arc::clone(&ended));
         let connections = Connections::new(config.workers);
@@ -186,9 +186,7 @@ impl App {
                 .merge(admin::memory::page(budget.clone(), connections.clone(), Relaying::new(&metrics)))
                 .merge(limits::page(limits)),
         };
-        let mut background = JoinSet::new();
-        background.spawn(dead_peers::sweep(config.dead_peers, connections.clone(), metrics.clone()));
-        background.spawn(budget.watch(move || connections.is_empty()));
+        let _watched = watch(&config, budget, connections, metrics.clone());
         let lifecycle = Lifecycle { drain: Drain::new(config.drain.clone()), closing, metrics, accepting };
         let (_keep, never) = shutdown::channel();
         let exit = tokio::select! {
@@ -230,6 +228,14 @@ impl Room {
         }
         Self { budget, capacity, limits }
     }
+}
+
+/// Looks after connections and memory until it is dropped.
+fn watch(config: &Config, budget: Budget, connections: Connections, metrics: Metrics) -> JoinSet<()> {
+    let mut watched = JoinSet::new();
+    watched.spawn(dead_peers::sweep(config.dead_peers, connections.clone(), metrics));
+    watched.spawn(budget.watch(move || connections.is_empty()));
+    watched
 }
 
 /// What the port for metrics answers: the proxy's metrics, and what it asks of the application for kubelet and scrapers.

@@ -24,10 +24,10 @@ use crate::telemetry::ScrapeResult;
 const BUFFER: usize = 16 << 10;
 
 /// No sample is longer.
-const LINE: usize = 1 << 20;
+pub(crate) const LINE: usize = 1 << 20;
 
 /// The largest exporters of whole clusters say a fifth of this.
-const TOTAL: usize = 512 << 20;
+pub(crate) const TOTAL: usize = 512 << 20;
 
 /// How long the end of a stream waits for a scraper that does not read.
 const END_LIMIT: Duration = Duration::from_secs(5);

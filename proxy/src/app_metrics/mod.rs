@@ -28,6 +28,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::application::{Answer, CallError, Client};
 use crate::telemetry::ScrapeResult;
 use exposition::Exposition;
+pub(crate) use merge::{LINE, TOTAL};
 use merge::{Merge, Stream};
 use negotiation::Format;
 pub use target::{Scraped, TargetError};
@@ -36,7 +37,7 @@ pub use target::{Scraped, TargetError};
 const AT_ONCE: usize = 4;
 
 /// Where the scraper names no limit of its own: Prometheus' default.
-const SCRAPE_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const SCRAPE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Prometheus says in seconds how long it will wait.
 const LIMIT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";

@@ -28,7 +28,7 @@ use table::Prober;
 pub use table::{Probers, ProbersError};
 
 /// Calls of one path at a time; the kubelet makes one.
-const AT_ONCE: usize = 4;
+pub(crate) const AT_ONCE: usize = 4;
 
 /// The probes that the proxy makes.
 #[derive(clap::Args, Clone, Debug, Default)]

@@ -14,6 +14,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use runtime::listen::QUEUE;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::capacity::Capacity;
@@ -24,9 +25,6 @@ use crate::telemetry::{Acceptance, connections::Pair};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
-/// What can have been waiting in a listener: the length of its queue.
-const BACKLOG: usize = 4096;
 
 /// A connection that may be carried.
 #[derive(Debug)]
@@ -102,7 +100,8 @@ impl Acceptor {
                 concerns_one_connection(&error).then_some(None)
             }
         };
-        let backlog = std::iter::from_fn(next).take(BACKLOG).flatten();
+        // What can have been waiting.
+        let backlog = std::iter::from_fn(next).take(QUEUE.into()).flatten();
         backlog.filter_map(|(client, peer)| gate.admit_std(client, peer)).collect()
     }
 

@@ -15,6 +15,7 @@ use tokio::net::TcpSocket;
 
 use super::leg::{self, Leg};
 use super::original_dst::OriginalDst;
+use crate::direction::Direction;
 use crate::telemetry::metrics::Metrics;
 
 /// How upstream connections are made.
@@ -108,12 +109,27 @@ impl Dialer {
 
     /// To another pod or host, from the address that the kernel chooses.
     pub async fn to_destination(&self, to: OriginalDst) -> Result<Leg, DialError> {
-        within(self.outbound_timeout, connect(None, to.address())).await
+        self.within(Direction::Outbound, self.outbound_timeout, connect(None, to.address())).await
     }
 
     /// To the pod's own application, from a source address that servers do not take for a local administrator.
     pub async fn to_application(&self, to: OriginalDst) -> Result<Leg, DialError> {
-        within(self.inbound_timeout, self.connect_from_sources(to.address())).await
+        self.within(Direction::Inbound, self.inbound_timeout, self.connect_from_sources(to.address())).await
+    }
+
+    async fn within(
+        &self,
+        direction: Direction,
+        limit: Duration,
+        attempt: impl Future<Output = io::Result<Leg>>,
+    ) -> Result<Leg, DialError> {
+        match tokio::time::timeout(limit, attempt).await {
+            Ok(result) => result.map_err(DialError::from),
+            Err(_) => {
+                self.metrics.connect_timed_out(direction);
+                Err(DialError::TimedOut(limit))
+            }
+        }
     }
 
     async fn connect_from_sources(&self, to: SocketAddr) -> io::Result<Leg> {
@@ -138,13 +154,6 @@ impl Dialer {
             return Err(Errno::ECONNREFUSED.into());
         }
         Ok(leg)
-    }
-}
-
-async fn within(limit: Duration, attempt: impl Future<Output = io::Result<Leg>>) -> Result<Leg, DialError> {
-    match tokio::time::timeout(limit, attempt).await {
-        Ok(result) => result.map_err(DialError::from),
-        Err(_) => Err(DialError::TimedOut(limit)),
     }
 }
 
@@ -239,7 +248,9 @@ async fn connect(source: Option<IpAddr>, to: SocketAddr) -> io::Result<Leg> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DialError, Errno, IpAddr, Sources, io, parse_timeout};
+    use super::{
+        DialError, Dialer, Direction, Duration, Errno, IpAddr, Metrics, Settings, Sources, io, parse_timeout,
+    };
 
     #[test]
     fn loopback_itself_is_never_a_source() {
@@ -264,6 +275,24 @@ mod tests {
             assert_eq!(order().last(), Some(exhausted));
             assert_eq!(order().len(), all.len());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_takes_too_long_is_counted() {
+        let limit = Duration::from_secs(3);
+        let settings = Settings {
+            connect_timeout: limit,
+            inbound_connect_timeout: None,
+            outbound_connect_timeout: None,
+            connect_attempts: 1,
+        };
+        let (metrics, registry) = (Metrics::default(), runtime::metrics::Metrics::default());
+        metrics.register(&registry);
+        let dialer = Dialer::new(&settings, metrics);
+        let dialed = dialer.within(Direction::Outbound, limit, std::future::pending()).await;
+        assert!(matches!(dialed, Err(DialError::TimedOut(after)) if after == limit));
+        let text = registry.text();
+        assert!(text.contains("remora_connect_timeouts_total{direction=\"outbound\"} 1\n"), "{text}");
     }
 
     #[test]

@@ -19,7 +19,11 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Idle time after which a leg is probed, the time between probes, and their number: 19 s to notice a silent death.
+/// What it takes to notice the silent death of a peer on an idle leg.
+pub(crate) const KEEPALIVE: Duration =
+    Duration::from_secs(KEEPALIVE_IDLE.as_secs() + KEEPALIVE_INTERVAL.as_secs() * KEEPALIVE_PROBES as u64);
+
+/// Idle time after which a leg is probed, the time between probes, and their number.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 const KEEPALIVE_PROBES: u32 = 3;

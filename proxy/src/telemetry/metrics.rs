@@ -22,6 +22,13 @@ pub(super) const NO_FLAGS: &str = "-";
 
 type StaticLabels = Vec<(&'static str, &'static str)>;
 
+/// Reasons of refusals that limits are.
+const SHORTAGES: [&str; 3] = ["limit", "memory", "descriptors"];
+
+fn refusal(direction: Direction, reason: &'static str) -> StaticLabels {
+    vec![("direction", direction.name()), ("reason", reason)]
+}
+
 /// All families; clones count into the same ones.
 #[derive(Clone, Default)]
 pub struct Metrics {
@@ -48,7 +55,9 @@ pub struct Metrics {
     pub(super) relay_half_closed_reset: Counter,
     pub(super) access_log_dropped: Counter,
     pub(super) connect_retries: Counter,
+    connect_timeouts: Family<StaticLabels, Counter>,
     sources_exhausted: Counter,
+    probes_refused: Counter,
 }
 
 /// Labels of `istio_build`.
@@ -63,6 +72,7 @@ impl Metrics {
     pub fn register(&self, registry: &runtime::metrics::Metrics) {
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&Build { component: "proxy", tag: env!("CARGO_PKG_VERSION") }).set(1);
+        self.begin();
         registry.register(|to| {
             self.detected.register(to);
             to.register_collector(Box::new(ProcessCollector));
@@ -85,6 +95,26 @@ impl Metrics {
             self.register_troubles(to);
             self.register_relay(to);
         });
+    }
+
+    /// What limits keep out or end has its series before the first one, so that a rate sees that one.
+    fn begin(&self) {
+        for direction in Direction::BOTH {
+            let labels = vec![("direction", direction.name())];
+            self.connect_timeouts.get_or_create(&labels).inc_by(0);
+            self.unnamed_edges.get_or_create(&labels).inc_by(0);
+            for reason in SHORTAGES {
+                self.refused.get_or_create(&refusal(direction, reason)).inc_by(0);
+            }
+            for side in Side::BOTH {
+                self.dead_peers
+                    .get_or_create(&vec![("direction", direction.name()), ("side", side.name())])
+                    .inc_by(0);
+            }
+        }
+        for result in ScrapeResult::ALL {
+            self.application_scrapes.get_or_create(&vec![("result", result.name())]).inc_by(0);
+        }
     }
 
     /// Limits, and what ends connections or keeps them out.
@@ -114,6 +144,16 @@ impl Metrics {
             "remora_connect_retries",
             "Attempts to reach another endpoint of a Service after one that could not be connected",
             self.connect_retries.clone(),
+        );
+        to.register(
+            "remora_connect_timeouts",
+            "Upstream connections that were not made within the time limit",
+            self.connect_timeouts.clone(),
+        );
+        to.register(
+            "remora_captured_probes_refused",
+            "Readiness probes that were reset, since too many were waiting",
+            self.probes_refused.clone(),
         );
         to.register(
             "remora_inbound_sources_exhausted",
@@ -200,7 +240,7 @@ impl Metrics {
     }
 
     pub(super) fn refused(&self, direction: Direction, reason: &'static str) {
-        self.refused.get_or_create(&vec![("direction", direction.name()), ("reason", reason)]).inc();
+        self.refused.get_or_create(&refusal(direction, reason)).inc();
     }
 
     /// Whether the listeners of a direction are closed.
@@ -215,6 +255,16 @@ impl Metrics {
 
     pub(crate) fn scraped_application(&self, result: ScrapeResult) {
         self.application_scrapes.get_or_create(&vec![("result", result.name())]).inc();
+    }
+
+    /// An upstream connection was not made in time.
+    pub(crate) fn connect_timed_out(&self, direction: Direction) {
+        self.connect_timeouts.get_or_create(&vec![("direction", direction.name())]).inc();
+    }
+
+    /// A readiness probe was reset.
+    pub(crate) fn probe_refused(&self) {
+        self.probes_refused.inc();
     }
 
     /// A source address had no port left.

@@ -23,3 +23,4 @@ pub(crate) use process::WORKER;
 pub(crate) use relaying::NoPipe;
 pub use relaying::Relaying;
 pub(crate) use scrape::ScrapeResult;
+pub(crate) use throttle::PERIOD as LOG_PERIOD;

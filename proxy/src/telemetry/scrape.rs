@@ -26,6 +26,19 @@ pub(crate) enum ScrapeResult {
 }
 
 impl ScrapeResult {
+    pub(super) const ALL: [Self; 10] = [
+        Self::Complete,
+        Self::Unreachable,
+        Self::Status,
+        Self::Unsupported,
+        Self::Malformed,
+        Self::Truncated,
+        Self::TooLarge,
+        Self::Timeout,
+        Self::Busy,
+        Self::Abandoned,
+    ];
+
     /// The value of the label `result`.
     pub(crate) fn name(self) -> &'static str {
         match self {

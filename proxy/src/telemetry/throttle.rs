@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// The time in which one line is written.
-const PERIOD: Duration = Duration::from_secs(10);
+pub(crate) const PERIOD: Duration = Duration::from_secs(10);
 
 /// The state of one kind of line.
 #[derive(Debug, Default)]

@@ -27,12 +27,15 @@ fn options_and_environment_show_in_the_list() {
     let table = shown(&["limits"]);
     let line = table.lines().find(|line| line.starts_with("connect ")).expect(&table);
     let words: Vec<_> = line.split_whitespace().collect();
-    assert_eq!(words, ["connect", "10s", "--connect-timeout", "REMORA_CONNECT_TIMEOUT"]);
+    let by = ["--connect-timeout", "REMORA_CONNECT_TIMEOUT", "remora_connect_timeouts_total"];
+    assert_eq!(words, [&["connect", "10s"][..], &by].concat());
 }
 
 #[test]
 fn the_running_proxy_tells_its_own() {
-    let running = Proxy::start(&["--max-outbound-connections", "17"]);
+    let discovery = tempfile::tempdir().unwrap();
+    let discovery = discovery.path().to_str().unwrap();
+    let running = Proxy::start(&["--max-outbound-connections", "17", "--discovery-directory", discovery]);
     let port = running.addresses.administration[0].port().to_string();
     let ask = |output| shown(&["limits", "--running", "--admin-port", &port, "--output", output]);
     let limits: Value = serde_json::from_str(&ask("json")).expect("JSON");
@@ -47,6 +50,14 @@ fn the_running_proxy_tells_its_own() {
         let series = format!("remora_limit{{name={}}} ", limit["name"]);
         let line = metrics.lines().find_map(|line| line.strip_prefix(&series));
         assert_eq!(line.map(|value| value.parse::<f64>().unwrap()), limit["value"].as_f64(), "{series}");
+        for shows in limit["metrics"].as_array().unwrap().iter().filter_map(Value::as_str) {
+            let (name, label) = shows.split_once('{').unwrap_or((shows, ""));
+            let (names, label) = ([format!("{name} "), format!("{name}{{")], label.trim_end_matches('}'));
+            let shown = metrics
+                .lines()
+                .any(|line| names.iter().any(|name| line.starts_with(name)) && line.contains(label));
+            assert!(shown, "{shows} is nowhere, and should show {limit}");
+        }
     }
 }
 

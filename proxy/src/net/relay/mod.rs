@@ -33,7 +33,7 @@ use pipe::Pipes;
 
 /// The most that one read takes, and so the most that a direction holds. Smaller ones cost more processor time for each
 /// byte (64 KiB: twice as much), larger ones do not cost less.
-const CHUNK: usize = 256 * 1024;
+pub(crate) const CHUNK: usize = 256 * 1024;
 
 /// How bytes are carried.
 #[derive(clap::Args, Clone, Debug)]

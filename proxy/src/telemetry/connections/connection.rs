@@ -34,6 +34,9 @@ pub enum Side {
 }
 
 impl Side {
+    /// The two.
+    pub const BOTH: [Self; 2] = [Self::Client, Self::Server];
+
     /// As logs and labels name it.
     pub fn name(self) -> &'static str {
         match self {

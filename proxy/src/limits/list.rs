@@ -1,0 +1,229 @@
+//! Which limits there are: all of them, by what they are for.
+
+use std::time::Duration;
+
+use runtime::listen;
+
+use super::{Basis, Value};
+use crate::admin::connections;
+use crate::direction::Direction;
+use crate::net::{leg, relay};
+use crate::{app_metrics, app_probes, control_socket, detect, probe, telemetry};
+
+/// One of them.
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) value: Value,
+    pub(super) unit: &'static str,
+    pub(super) source: Source,
+    pub(super) metrics: &'static [&'static str],
+}
+
+/// Where a limit comes from, and where it is told what it does.
+pub(super) enum Source {
+    /// An option, whose help tells.
+    Option(&'static str),
+    /// From others, and from what the process was given.
+    Follows(&'static str),
+    /// The program: a bound that nobody has a reason to move.
+    Fixed(&'static str),
+}
+use Source::{Fixed, Follows, Option as By};
+
+/// All of them.
+pub(super) fn rows(basis: &Basis<'_>) -> Vec<Row> {
+    [connections(basis), traffic(basis), ends(basis), telling(basis), callers(basis)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn count(number: impl Into<u64>, unit: &'static str, name: &'static str, source: Source) -> Row {
+    Row { name, value: Value::Count(number.into()), unit, source, metrics: &[] }
+}
+
+fn bytes(number: Option<u64>, name: &'static str, source: Source) -> Row {
+    Row { name, value: number.map_or(Value::None, Value::Bytes), unit: "bytes", source, metrics: &[] }
+}
+
+fn time(time: Duration, name: &'static str, source: Source) -> Row {
+    Row { name, value: Value::Time(time), unit: "seconds", source, metrics: &[] }
+}
+
+impl Row {
+    /// These show it.
+    const fn seen_in(self, metrics: &'static [&'static str]) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// 0 means that there is none.
+    fn unless_zero(self) -> Self {
+        if self.value == Value::Time(Duration::ZERO) { Self { value: Value::None, ..self } } else { self }
+    }
+}
+
+/// How many connections are carried, and by what.
+fn connections(basis: &Basis<'_>) -> Vec<Row> {
+    let Basis { config, descriptors, capacity, budget } = *basis;
+    let [inbound, outbound] = Direction::BOTH.map(|direction| capacity.of(direction));
+    vec![
+        count(config.workers as u64, "threads", "workers", By("--workers"))
+            .seen_in(&["remora_worker_cpu_seconds_total"]),
+        count(descriptors, "descriptors", "descriptors", Follows("Of the process, by its hard limit"))
+            .seen_in(&[
+                "remora_process_open_fds",
+                "remora_refused_connections_total{reason=\"descriptors\"}",
+            ]),
+        count(
+            capacity.both(),
+            "connections",
+            "connections",
+            Follows("Carried at once in both directions, by descriptors and memory"),
+        )
+        .seen_in(CONNECTIONS),
+        count(inbound, "connections", "inbound_connections", By("--max-inbound-connections"))
+            .seen_in(CONNECTIONS),
+        count(outbound, "connections", "outbound_connections", By("--max-outbound-connections"))
+            .seen_in(CONNECTIONS),
+        bytes(budget.limit(), "memory", By("--memory-limit")).seen_in(&[
+            "remora_process_resident_memory_bytes",
+            "remora_refused_connections_total{reason=\"memory\"}",
+        ]),
+        count(
+            listen::QUEUE,
+            "connections",
+            "listen_queue",
+            Fixed("Waiting to be accepted, for each listener of a worker, where net.core.somaxconn allows"),
+        ),
+    ]
+}
+
+const CONNECTIONS: &[&str] =
+    &["remora_open_connections", "remora_refused_connections_total{reason=\"limit\"}"];
+
+/// What is done for one of them.
+fn traffic(basis: &Basis<'_>) -> Vec<Row> {
+    let Basis { config, budget, .. } = *basis;
+    let dial = &config.dial;
+    let or_common = |timeout: Option<Duration>| timeout.unwrap_or(dial.connect_timeout);
+    let (inbound, outbound) = (dial.inbound_connect_timeout, dial.outbound_connect_timeout);
+    vec![
+        bytes(budget.buffers(), "buffers", Follows("For slow readers; then less is read ahead"))
+            .seen_in(&["remora_relay_buffered_bytes"]),
+        bytes(Some(relay::CHUNK as u64), "read_ahead", Fixed("Held of each direction whose reader is slow"))
+            .seen_in(&["remora_relay_buffered_bytes"]),
+        time(dial.connect_timeout, "connect", By("--connect-timeout")).seen_in(TIMEOUTS),
+        time(or_common(inbound), "inbound_connect", By("--inbound-connect-timeout")).seen_in(TIMEOUTS),
+        time(or_common(outbound), "outbound_connect", By("--outbound-connect-timeout")).seen_in(TIMEOUTS),
+        count(dial.connect_attempts, "endpoints", "connect_attempts", By("--connect-attempts"))
+            .seen_in(&["remora_connect_retries_total"]),
+        time(config.detection.detection_timeout, "detection", By("--detection-timeout"))
+            .seen_in(&["remora_detected_connections_total{reason=\"incomplete\"}"]),
+        bytes(
+            Some(detect::LIMIT as u64),
+            "first_bytes",
+            Fixed("Looked at to tell what a client speaks; it is opaque then"),
+        )
+        .seen_in(&["remora_detected_connections_total{reason=\"too_long\"}"]),
+        count(config.relay.splice_pipes, "pipes", "splice_pipes", By("--splice-pipes"))
+            .seen_in(&["remora_relay_pipes", "remora_relay_splices_refused_total"]),
+    ]
+}
+
+const TIMEOUTS: &[&str] = &["remora_connect_timeouts_total"];
+
+/// What ends them, and the process.
+fn ends(basis: &Basis<'_>) -> Vec<Row> {
+    let Basis { config, .. } = *basis;
+    vec![
+        time(config.dead_peers.dead_peer_timeout, "dead_peer", By("--dead-peer-timeout"))
+            .unless_zero()
+            .seen_in(&["remora_dead_peers_total"]),
+        time(
+            leg::KEEPALIVE,
+            "idle_dead_peer",
+            Fixed("Until a peer that says nothing on an idle connection is dead"),
+        ),
+        time(config.relay.half_closed_timeout, "half_closed", By("--half-closed-timeout"))
+            .seen_in(&["remora_relay_half_closed_resets_total"]),
+        time(config.drain.drain_delay, "drain_delay", By("--drain-delay")).seen_in(&["remora_draining"]),
+        time(config.drain.drain_deadline, "drain_deadline", By("--drain-deadline"))
+            .seen_in(&["remora_draining", "remora_open_connections"]),
+    ]
+}
+
+/// What is known and told about them.
+fn telling(basis: &Basis<'_>) -> Vec<Row> {
+    let Basis { config, .. } = *basis;
+    vec![
+        time(config.discovery.discovery_interval, "discovery", By("--discovery-interval"))
+            .seen_in(&["remora_discovery_reloads_total"]),
+        time(
+            telemetry::LOG_PERIOD,
+            "log",
+            Fixed("For one line about refused clients, by reason and direction"),
+        )
+        .seen_in(&["remora_refused_connections_total"]),
+    ]
+}
+
+/// Who asks the proxy, and the application by it.
+fn callers(basis: &Basis<'_>) -> Vec<Row> {
+    let clients = basis.config.admin.clients;
+    vec![
+        count(
+            clients.max_admin_connections,
+            "connections",
+            "admin_connections",
+            By("--max-admin-connections"),
+        )
+        .seen_in(&["remora_admin_connections_ended_total{reason=\"too_many\"}"]),
+        time(clients.admin_timeout, "admin_client", By("--admin-timeout")).seen_in(&[
+            "remora_admin_connections_ended_total{reason=\"no_request\"}",
+            "remora_admin_connections_ended_total{reason=\"unread\"}",
+        ]),
+        bytes(
+            Some(runtime::admin::LONGEST_HEAD as u64),
+            "admin_request",
+            Fixed("Of a request's head on the ports for people and machines; the answer is 431 then"),
+        ),
+        count(connections::ROWS as u64, "rows", "connections_page", Fixed("Of a page of /connections")),
+        count(
+            probe::WAITING as u64,
+            "probes",
+            "captured_probes",
+            Fixed("Waiting to be answered; more are reset"),
+        )
+        .seen_in(&["remora_captured_probes_refused_total"]),
+        count(
+            app_probes::AT_ONCE as u64,
+            "calls",
+            "application_probes",
+            Fixed("At once of each of the application's probes; more wait, within their time"),
+        ),
+        time(
+            app_metrics::SCRAPE_LIMIT,
+            "scrape",
+            Fixed("Of a scraper that names none; the application gets nine tenths of it"),
+        )
+        .seen_in(&["remora_application_scrapes_total{result=\"timeout\"}"]),
+        bytes(
+            Some(app_metrics::TOTAL as u64),
+            "scrape_size",
+            Fixed("Passed on of the application's metrics"),
+        )
+        .seen_in(&["remora_application_scrapes_total{result=\"too_large\"}"]),
+        bytes(
+            Some(app_metrics::LINE as u64),
+            "scrape_line",
+            Fixed("Of them in one line; a longer one is left out"),
+        )
+        .seen_in(&["remora_application_scrapes_total{result=\"malformed\"}"]),
+        bytes(
+            Some(control_socket::LONGEST_REQUEST),
+            "control_request",
+            Fixed("Of a request over the control socket"),
+        ),
+        time(control_socket::PATIENCE, "control_client", Fixed("For such a request, and for its answer")),
+    ]
+}
