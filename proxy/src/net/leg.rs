@@ -9,12 +9,13 @@ use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
 use std::pin::pin;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv};
+use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -27,6 +28,17 @@ pub(crate) const KEEPALIVE: Duration =
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 const KEEPALIVE_PROBES: u32 = 3;
+
+/// A congestion control that every kernel has and lets everybody choose.
+const UNPACED: &str = "reno";
+
+static DEFAULT_PACES: LazyLock<bool> = LazyLock::new(|| {
+    std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").is_ok_and(|name| paces(&name))
+});
+
+fn paces(congestion_control: &str) -> bool {
+    congestion_control.starts_with("bbr")
+}
 
 /// A stream whose close is a reset until it has been finished.
 #[derive(Debug)]
@@ -158,10 +170,10 @@ impl Leg {
     }
 }
 
-/// Sets what every leg has ([`configure_local`]), and keep-alive. On a listener, accepted sockets inherit it (Linux clones the
+/// Sets what every leg has ([`configure_any`]), and keep-alive. On a listener, accepted sockets inherit it (Linux clones the
 /// listener's socket), which saves eight system calls a connection.
 pub(super) fn configure<S: AsFd>(socket: &S) -> io::Result<()> {
-    configure_local(socket)?;
+    configure_any(socket)?;
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL)
@@ -169,12 +181,44 @@ pub(super) fn configure<S: AsFd>(socket: &S) -> io::Result<()> {
     SockRef::from(socket).set_tcp_keepalive(&keepalive)
 }
 
-/// The same for a leg whose other end is on this machine: without keep-alive, which our own kernel would answer, whatever the
-/// application does. Reset on close, no Nagle delay, urgent bytes in the stream.
+/// The same for a leg to an application on this machine: without keep-alive, which our own kernel would answer, whatever the
+/// application does, and [unpaced](unpace).
 pub(super) fn configure_local<S: AsFd>(socket: &S) -> io::Result<()> {
+    configure_any(socket)?;
+    unpace(socket)
+}
+
+/// Where the default congestion control paces, takes another one, for a leg that does not leave the machine: BBR sends by a timer
+/// at the rate that it has measured, and between two sockets of one kernel there is no link that has a rate.
+pub(super) fn unpace<S: AsFd>(socket: &S) -> io::Result<()> {
+    if *DEFAULT_PACES {
+        setsockopt(socket, sockopt::TcpCongestion, &UNPACED.into())?;
+    }
+    Ok(())
+}
+
+/// Reset on close, no Nagle delay, urgent bytes in the stream.
+fn configure_any<S: AsFd>(socket: &S) -> io::Result<()> {
     let socket = SockRef::from(socket);
     socket.set_linger(Some(Duration::ZERO))?;
     socket.set_tcp_nodelay(true)?;
     // An urgent byte has its place in the stream (RFC 6093, section 3.1); without this Linux takes it out, and it is lost.
     socket.set_out_of_band_inline(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{UNPACED, configure_local, paces};
+    use nix::sys::socket::{getsockopt, sockopt};
+
+    #[test]
+    fn a_local_leg_is_not_paced() {
+        for (name, is_paced) in [("bbr\n", true), ("bbr2\n", true), ("cubic\n", false), (UNPACED, false)] {
+            assert_eq!(paces(name), is_paced, "{name:?}");
+        }
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        configure_local(&socket).unwrap();
+        let name = getsockopt(&socket, sockopt::TcpCongestion).unwrap();
+        assert!(!paces(name.to_str().unwrap()), "{name:?}");
+    }
 }
