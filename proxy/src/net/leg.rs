@@ -92,6 +92,13 @@ impl Leg {
         Ok(recv(self.stream.as_raw_fd(), buffer, MsgFlags::empty())?)
     }
 
+    /// Nothing more is there, as somebody has seen: the leg is readable when something comes, or since it has ended.
+    pub(crate) fn await_arrival(&self) {
+        // What tells tokio so.
+        let _: io::Result<()> =
+            self.stream.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
+    }
+
     /// Returns when there is something to read, and whether nothing more will come: the peer has ended its stream, or reset it.
     pub(crate) async fn readable_or_ended(&self) -> io::Result<bool> {
         Ok(self.stream.ready(Interest::READABLE).await?.is_read_closed())

@@ -35,6 +35,8 @@ pub(super) struct Flow<'a, A> {
 struct State {
     pace: Pace,
     second_look: SecondLook,
+    /// Whether the last try to splice has found nothing.
+    is_dry: bool,
 }
 
 /// Why there may be something to read.
@@ -141,8 +143,9 @@ impl<'a, A: Account> Flow<'a, A> {
     /// Passes on what one read takes. It waits for nothing.
     fn step(&self, state: &mut State, reason: Reason) -> Result<Step<'a>, Failure> {
         let room = self.of.relay.room();
-        if state.pace.wants_splice()
-            && let Some(step) = self.splice(&mut state.pace, room)?
+        if reason == Reason::Arrival
+            && state.pace.wants_splice()
+            && let Some(step) = self.splice(state, room)?
         {
             return Ok(step);
         }
@@ -183,8 +186,13 @@ impl<'a, A: Account> Flow<'a, A> {
     }
 
     /// Nothing, if it is better copied.
-    fn splice(&self, pace: &mut Pace, room: usize) -> Result<Option<Step<'a>>, Failure> {
+    ///
+    /// That nothing has come is believed once, though it might be an urgent byte that stops the kernel: to copy at once would
+    /// pass on, after each large piece, the few bytes that came meanwhile, and cost the reader a wake-up for them.
+    fn splice(&self, state: &mut State, room: usize) -> Result<Option<Step<'a>>, Failure> {
         let telemetry = &self.of.relay.telemetry;
+        let pace = &mut state.pace;
+        let was_dry = std::mem::take(&mut state.is_dry);
         let mut pipe = match self.of.relay.pipes.take(&telemetry.splice.buffered) {
             Ok(pipe) => pipe,
             Err(reason) => {
@@ -195,7 +203,15 @@ impl<'a, A: Account> Flow<'a, A> {
         let length = match pipe.fill(self.from(), room) {
             Ok(0) => return Ok(None),
             Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if was_dry {
+                    return Ok(None);
+                }
+                state.is_dry = true;
+                state.second_look.owe();
+                self.from().await_arrival();
+                return Ok(Some(Step::Nothing));
+            }
             Err(error) if is_unable(&error) => {
                 self.stop_splicing(pace, NoPipe::Failed);
                 pace.never_splice();
