@@ -52,17 +52,17 @@ impl Inbound {
     /// that a drain which begins now waits for it.
     pub fn serve(self: Arc<Self>, accepted: Accepted) -> impl Future<Output = ()> + Send {
         let Accepted { client, pair, original_dst } = accepted;
-        let is_probe = original_dst.port() == probe::PORT;
-        let session = (!is_probe).then(|| self.parts.reporter.open(pair, original_dst.address()));
+        let carried = if original_dst.port() == probe::PORT {
+            self.probes.answer(client, pair.remote);
+            None
+        } else {
+            Some((client, self.parts.reporter.open(pair, original_dst.address())))
+        };
         async move {
-            match session {
-                None => self.probes.answer(client, pair.remote),
-                Some(session) => {
-                    let mut way = ToApplication { inbound: &self, to: original_dst };
-                    let Parts { relay, detection, .. } = &self.parts;
-                    tcp::forward(client, &mut way, session, relay, detection.detection_timeout).await;
-                }
-            }
+            let Some((client, session)) = carried else { return };
+            let mut way = ToApplication { inbound: &self, to: original_dst };
+            let Parts { relay, detection, .. } = &self.parts;
+            tcp::forward(client, &mut way, session, relay, detection.detection_timeout).await;
         }
     }
 

@@ -111,8 +111,8 @@ impl Leg {
     }
 
     /// Returns when something can be written.
-    pub(crate) async fn writable(&self) -> io::Result<()> {
-        poll_fn(|cx| self.stream.poll_write_ready(cx)).await
+    pub(crate) fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        poll_fn(|cx| self.stream.poll_write_ready(cx))
     }
 
     /// Passes an end of stream on: sends FIN, and goes on reading.
@@ -120,11 +120,10 @@ impl Leg {
         SockRef::from(&self.stream).shutdown(Shutdown::Write)
     }
 
-    /// Writing has failed, and so the leg is [`broken`](Self::broken). Never returns: what the peer had sent before can
-    /// still be read, and whoever waits for the break decides when that is over.
-    pub(crate) async fn fail(&self, error: &io::Error) -> ! {
+    /// Writing has failed, and so the leg is [`broken`](Self::broken). What the peer had sent before can still be read, and
+    /// whoever waits for the break decides when that is over.
+    pub(crate) fn fail(&self, error: &io::Error) {
         self.failed.store(error.raw_os_error().unwrap_or(Errno::EIO as i32), Ordering::Relaxed);
-        std::future::pending().await
     }
 
     /// Why writing has failed, if it has: then an end that is read is none.

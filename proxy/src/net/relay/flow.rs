@@ -1,6 +1,6 @@
 //! One direction of a connection: read and write at once, and wait only for what the kernel does not have or does not take.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::task::Poll;
 
@@ -91,53 +91,64 @@ impl<'a, A: Account> Flow<'a, A> {
         }
     }
 
-    /// Returns when the source has ended and that end was passed on. It does not return when writing has failed.
-    pub(super) async fn run(self) -> Result<(), Broken> {
-        let (mut state, mut turn) = (State::default(), 0);
-        loop {
-            let reason = self.readable(&mut state).await.map_err(|error| Broken::of(self.side, error))?;
-            match self.step(&mut state, reason) {
-                Ok(Step::Nothing) => {}
-                Ok(Step::Passed(bytes)) => turn += bytes,
-                Ok(Step::Held(held)) => {
+    /// Returns when the source has ended and that end was passed on. It does not return when writing has failed: what that
+    /// means for the connection is seen by whoever waits for broken legs.
+    ///
+    /// A connection keeps two of these as long as it lasts, so nothing but what is named here is held across an await.
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+    pub(super) fn run(self) -> impl Future<Output = Result<(), Broken>> {
+        async move {
+            let (mut state, mut turn) = (State::default(), 0);
+            loop {
+                let reason = self.readable(&mut state).await.map_err(|error| Broken::of(self.side, error))?;
+                let held = match self.step(&mut state, reason) {
+                    Ok(Step::Nothing) => Ok(None),
+                    Ok(Step::Passed(bytes)) => {
+                        turn += bytes;
+                        Ok(None)
+                    }
+                    Ok(Step::Held(held)) => {
+                        self.of.progress.stall();
+                        // It was up to a chunk, and may be taken without a wait.
+                        turn = CHUNK;
+                        Ok(Some(held))
+                    }
+                    Ok(Step::End) => match self.to().end_writing() {
+                        Ok(()) => {
+                            self.of.account.half_closed(self.side);
+                            self.of.progress.end();
+                            return Ok(());
+                        }
+                        Err(error) => Err(error),
+                    },
+                    Err(Failure::Write(error)) => Err(error),
+                    Err(Failure::Read(error)) => return Err(Broken::of(self.side, error)),
+                };
+                let flushed = match held {
+                    Ok(Some(held)) => self.flush(held).await,
+                    Ok(None) => Ok(()),
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = flushed {
                     self.of.progress.stall();
-                    if let Err(error) = self.flush(held).await {
-                        self.fail(&error).await
-                    }
-                    // It was up to a chunk, and may have been taken without a wait.
-                    turn = CHUNK;
+                    self.to().fail(&error);
+                    pending::<()>().await;
                 }
-                Ok(Step::End) => {
-                    if let Err(error) = self.to().end_writing() {
-                        self.fail(&error).await
-                    }
-                    self.of.account.half_closed(self.side);
-                    self.of.progress.end();
-                    return Ok(());
+                // Tokio's own budget would let a fast source carry 128 chunks, some milliseconds, before another
+                // connection's turn.
+                if turn >= CHUNK {
+                    turn = 0;
+                    tokio::task::yield_now().await;
                 }
-                Err(Failure::Write(error)) => self.fail(&error).await,
-                Err(Failure::Read(error)) => return Err(Broken::of(self.side, error)),
-            }
-            // Tokio's own budget would let a fast source carry 128 chunks, some milliseconds, before another connection's turn.
-            if turn >= CHUNK {
-                turn = 0;
-                tokio::task::yield_now().await;
             }
         }
     }
 
-    /// Writing has failed; what that means for the connection is seen by whoever waits for broken legs.
-    async fn fail(&self, error: &io::Error) -> ! {
-        self.of.progress.stall();
-        self.to().fail(error).await
-    }
-
-    async fn readable(&self, state: &mut State) -> io::Result<Reason> {
+    fn readable(&self, state: &mut State) -> impl Future<Output = io::Result<Reason>> {
         poll_fn(|cx| match self.from().poll_readable(cx) {
             Poll::Ready(ready) => Poll::Ready(ready.map(|()| Reason::Arrival)),
             Poll::Pending => state.second_look.poll(cx).map(|()| Ok(Reason::SecondLook)),
         })
-        .await
     }
 
     /// Passes on what one read takes. It waits for nothing.
@@ -254,20 +265,23 @@ impl<'a, A: Account> Flow<'a, A> {
     }
 
     /// Waits until everything that is held was taken.
-    async fn flush(&self, mut held: Box<Held<'_>>) -> io::Result<()> {
-        while !held.is_empty() {
-            self.to().writable().await?;
-            let (written, mode) = match held.as_mut() {
-                Held::Rest(rest) => (rest.write(self.to()), RelayMode::Copy),
-                Held::Pipe(pipe) => (pipe.drain(self.to()), RelayMode::Splice),
-            };
-            match written {
-                Ok(written) => self.passed(written, mode),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+    fn flush(&self, mut held: Box<Held<'_>>) -> impl Future<Output = io::Result<()>> {
+        async move {
+            while !held.is_empty() {
+                self.to().writable().await?;
+                let (written, mode) = match held.as_mut() {
+                    Held::Rest(rest) => (rest.write(self.to()), RelayMode::Copy),
+                    Held::Pipe(pipe) => (pipe.drain(self.to()), RelayMode::Splice),
+                };
+                match written {
+                    Ok(written) => self.passed(written, mode),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
             }
+            Ok(())
         }
-        Ok(())
     }
 }
 
