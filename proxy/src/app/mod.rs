@@ -166,7 +166,7 @@ impl App {
             own,
             discovery: store.map(|store| Arc::clone(store) as Arc<dyn Discovery>),
             budget: budget.clone(),
-            workload: surroundings.workload,
+            workload: Arc::new(surroundings.workload),
             books: Books {
                 metrics: metrics.clone(),
                 access_log: log,
@@ -286,7 +286,7 @@ struct Wiring<'a> {
     own: Vec<IpAddr>,
     discovery: Option<Arc<dyn Discovery>>,
     budget: Budget,
-    workload: Workload,
+    workload: Arc<Workload>,
     books: Books,
 }
 
@@ -298,7 +298,7 @@ impl Wiring<'_> {
         let parts = |direction| Parts {
             dialer: dialer.clone(),
             relay: Arc::clone(&relay),
-            reporter: Arc::new(Reporter::new(direction, &self.workload, self.books.clone())),
+            reporter: Arc::new(Reporter::new(direction, Arc::clone(&self.workload), self.books.clone())),
             gate: self.gate(direction),
             detection: self.config.detection.clone(),
             discovery: self.discovery.clone(),

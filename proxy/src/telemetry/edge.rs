@@ -5,10 +5,12 @@
 //! the first connection that it carries; the following ones find them there.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use runtime::metrics::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 
 use super::metrics::Series;
-use super::workload::{Labels, UNKNOWN, Workload};
+use super::workload::{LABELS, UNKNOWN, Workload};
 use crate::direction::Direction;
 
 /// Where a connection is sent, in Istio's words; `upstream_cluster` of the access log.
@@ -39,7 +41,7 @@ impl fmt::Display for Cluster {
 }
 
 /// A Service's names.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct ServiceName {
     /// The whole host name.
     pub host: Arc<str>,
@@ -58,7 +60,7 @@ pub struct Edge {
 }
 
 /// As what the destination is known.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 enum Named {
     Ours,
     Service(Arc<ServiceName>),
@@ -91,38 +93,87 @@ impl Edge {
         Self { service, workload, series: OnceLock::new() }
     }
 
-    /// Istio's labels of TCP connections of `this` pod over the edge in `direction`, without `response_flags`.
-    pub(super) fn tcp_labels(&self, direction: Direction, this: &Workload) -> Labels {
-        let unknown = Workload::unknown();
-        let other = self.workload.as_deref().unwrap_or(&unknown);
-        let (source, destination, security) = match direction {
-            Direction::Inbound => (other, this, "none"),
-            Direction::Outbound => (this, other, UNKNOWN),
+    /// The names of TCP connections of `this` pod over the edge in `direction`.
+    pub(super) fn names(&self, direction: Direction, this: &Arc<Workload>) -> Names {
+        static NOBODY: LazyLock<Arc<Workload>> = LazyLock::new(|| Arc::new(Workload::unknown()));
+        let other = self.workload.as_ref().unwrap_or(&NOBODY);
+        let (source, destination) = match direction {
+            Direction::Inbound => (other, this),
+            Direction::Outbound => (this, other),
         };
-        let mut labels = vec![("reporter".to_owned(), direction.reporter().to_owned())];
-        source.append("source", &mut labels);
-        destination.append("destination", &mut labels);
-        let [host, name, namespace] = self.service(destination);
-        for (key, value) in [
+        let (source, destination) = (Arc::clone(source), Arc::clone(destination));
+        Names { direction, source, destination, service: self.service.clone() }
+    }
+}
+
+/// The names of both ends of connections, as labels of Istio's metrics; `response_flags` is not among them. A series keeps
+/// no text of its own: it is written when somebody asks.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Names {
+    direction: Direction,
+    source: Arc<Workload>,
+    destination: Arc<Workload>,
+    service: Named,
+}
+
+const SOURCE: [&str; LABELS] = [
+    "source_workload",
+    "source_workload_namespace",
+    "source_principal",
+    "source_app",
+    "source_version",
+    "source_canonical_service",
+    "source_canonical_revision",
+    "source_cluster",
+];
+
+const DESTINATION: [&str; LABELS] = [
+    "destination_workload",
+    "destination_workload_namespace",
+    "destination_principal",
+    "destination_app",
+    "destination_version",
+    "destination_canonical_service",
+    "destination_canonical_revision",
+    "destination_cluster",
+];
+
+impl Names {
+    fn labels(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let [host, name, namespace] = self.service();
+        let security = match self.direction {
+            Direction::Inbound => "none",
+            Direction::Outbound => UNKNOWN,
+        };
+        let service = [
             ("destination_service", host),
             ("destination_service_name", name),
             ("destination_service_namespace", namespace),
             ("request_protocol", "tcp"),
             ("connection_security_policy", security),
-        ] {
-            labels.push((key.to_owned(), value.to_owned()));
-        }
-        labels
+        ];
+        [("reporter", self.direction.reporter())]
+            .into_iter()
+            .chain(SOURCE.into_iter().zip(self.source.labels()))
+            .chain(DESTINATION.into_iter().zip(self.destination.labels()))
+            .chain(service)
     }
 
-    /// The Service's host, name and namespace; `destination` is the workload where the connection ends.
-    fn service<'a>(&'a self, destination: &'a Workload) -> [&'a str; 3] {
+    /// The Service's host, name and namespace.
+    fn service(&self) -> [&str; 3] {
+        let destination = self.destination.as_ref();
         match &self.service {
             Named::Ours => [UNKNOWN, destination.canonical_name(), destination.namespace()],
             Named::Service(service) => [&service.host, &service.name, &service.namespace],
             Named::Passthrough => [UNKNOWN, PASSTHROUGH, destination.namespace()],
             Named::BlackHole => [UNKNOWN, BLACK_HOLE, UNKNOWN],
         }
+    }
+}
+
+impl EncodeLabelSet for Names {
+    fn encode(&self, encoder: &mut LabelSetEncoder) -> fmt::Result {
+        self.labels().try_for_each(|label| label.encode(encoder.encode_label()))
     }
 }
 
@@ -140,9 +191,10 @@ mod tests {
             "REMORA_CANONICAL_NAME" => Some(String::new()),
             _ => None,
         });
-        let list = edge.tcp_labels(direction, &pod);
-        let map: BTreeMap<_, _> = list.iter().cloned().collect();
-        assert_eq!(list.len(), map.len(), "no label twice");
+        let names = edge.names(direction, &Arc::new(pod));
+        let map: BTreeMap<_, _> =
+            names.labels().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        assert_eq!(names.labels().count(), map.len(), "no label twice");
         map
     }
 
@@ -205,6 +257,13 @@ mod tests {
         let inbound = keys(Direction::Inbound, Edge::from(None));
         assert_eq!(inbound, keys(Direction::Outbound, Edge::past_services(None)));
         assert_eq!(inbound.len(), 22);
+    }
+
+    #[test]
+    fn a_series_keeps_no_text() {
+        // Four families have them for each edge.
+        let names = size_of::<super::Names>();
+        assert!(names <= 40, "{names} bytes");
     }
 
     #[test]

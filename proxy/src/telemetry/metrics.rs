@@ -12,13 +12,18 @@ use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
 use super::connections::Side;
 use super::detections::{Detected, Detections};
+use super::edge::Names;
 use super::process::ProcessCollector;
 use super::scrape::ScrapeResult;
-use super::workload::Labels;
 use crate::direction::Direction;
 
 /// `response_flags` of a connection of which nothing bad is known.
 pub(super) const NO_FLAGS: &str = "-";
+
+/// Of one of Istio's series: the names, and `response_flags`.
+type Labels = (Names, StaticLabel);
+
+type StaticLabel = [(&'static str, &'static str); 1];
 
 type StaticLabels = Vec<(&'static str, &'static str)>;
 
@@ -292,7 +297,7 @@ impl Metrics {
 
 /// The series of one edge, looked up once.
 pub(super) struct Series {
-    labels: Labels,
+    names: Names,
     families: Metrics,
     pub(super) opened: Counter,
     pub(super) sent: Counter,
@@ -301,36 +306,34 @@ pub(super) struct Series {
 }
 
 impl Series {
-    pub(super) fn new(metrics: &Metrics, labels: Labels) -> Self {
-        let flawless = with_flags(&labels, NO_FLAGS);
+    pub(super) fn new(metrics: &Metrics, names: Names) -> Self {
+        let flawless = with_flags(&names, NO_FLAGS);
         Self {
             opened: metrics.opened.get_or_create_owned(&flawless),
             sent: metrics.sent.get_or_create_owned(&flawless),
             received: metrics.received.get_or_create_owned(&flawless),
             closed: metrics.closed.get_or_create_owned(&flawless),
             families: metrics.clone(),
-            labels,
+            names,
         }
     }
 
     /// Only the end of a connection tells its flags; bytes were counted before, without.
-    pub(super) fn closed(&self, flags: &str) {
+    pub(super) fn closed(&self, flags: &'static str) {
         if flags == NO_FLAGS {
             self.closed.inc();
         } else {
-            self.families.closed.get_or_create(&with_flags(&self.labels, flags)).inc();
+            self.families.closed.get_or_create(&with_flags(&self.names, flags)).inc();
         }
     }
 }
 
 impl fmt::Debug for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Series").field(&self.labels).finish()
+        f.debug_tuple("Series").field(&self.names).finish()
     }
 }
 
-fn with_flags(labels: &Labels, flags: &str) -> Labels {
-    let mut labels = labels.clone();
-    labels.push(("response_flags".to_owned(), flags.to_owned()));
-    labels
+fn with_flags(names: &Names, flags: &'static str) -> Labels {
+    (names.clone(), [("response_flags", flags)])
 }

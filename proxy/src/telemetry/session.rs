@@ -13,9 +13,9 @@ use runtime::metrics::types::gauge::Gauge;
 use super::access_log::{AccessLog, Line};
 use super::connections::{Connection, Connections, Pair, RelayMode, Side, Silence};
 use super::detections::Detections;
-use super::edge::{Cluster, Edge};
+use super::edge::{Cluster, Edge, Names};
 use super::metrics::{Metrics, NO_FLAGS, Series};
-use super::workload::{Labels, Workload};
+use super::workload::Workload;
 use crate::detect::Detected;
 use crate::direction::Direction;
 
@@ -32,37 +32,37 @@ pub struct Books {
     pub ended: Arc<Notify>,
 }
 
-/// Edges of one direction that have series of their own: about 15 KiB each, in four families.
+/// Edges of one direction that have series of their own: about 1.2 KiB each, in four families.
 const MOST_EDGES: usize = 500;
 
 /// Opens the accounts of one direction.
 pub struct Reporter {
     direction: Direction,
-    workload: Workload,
+    workload: Arc<Workload>,
     open: Gauge,
     detections: Detections,
     /// Of connections that ended before it was known where they go.
     unknown: Arc<Series>,
-    /// What edges have; several of them may have the same labels, and a new configuration brings new edges.
-    series: Mutex<HashMap<Labels, Arc<Series>>>,
+    /// What edges have; several of them may have the same names, and a new configuration brings new edges.
+    series: Mutex<HashMap<Names, Arc<Series>>>,
     books: Books,
 }
 
 impl Reporter {
     /// Keeps its accounts in `books`.
-    pub fn new(direction: Direction, workload: &Workload, books: Books) -> Self {
+    pub fn new(direction: Direction, workload: Arc<Workload>, books: Books) -> Self {
         let nobody = match direction {
             Direction::Inbound => Edge::from(None),
             Direction::Outbound => Edge::past_services(None),
         };
-        let labels = nobody.tcp_labels(direction, workload);
-        let unknown = Arc::new(Series::new(&books.metrics, labels.clone()));
+        let names = nobody.names(direction, &workload);
+        let unknown = Arc::new(Series::new(&books.metrics, names.clone()));
         Self {
             direction,
-            workload: workload.clone(),
+            workload,
             open: books.metrics.open_gauge(direction),
             detections: books.metrics.detections(direction),
-            series: Mutex::new(HashMap::from([(labels, Arc::clone(&unknown))])),
+            series: Mutex::new(HashMap::from([(names, Arc::clone(&unknown))])),
             unknown,
             books,
         }
@@ -88,22 +88,21 @@ impl Reporter {
     }
 
     fn series(&self, edge: &Edge) -> Arc<Series> {
-        let series =
-            edge.series.get_or_init(|| self.look_up(edge.tcp_labels(self.direction, &self.workload)));
+        let series = edge.series.get_or_init(|| self.look_up(edge.names(self.direction, &self.workload)));
         Arc::clone(series)
     }
 
-    fn look_up(&self, labels: Labels) -> Arc<Series> {
+    fn look_up(&self, names: Names) -> Arc<Series> {
         let mut known = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(series) = known.get(&labels) {
+        if let Some(series) = known.get(&names) {
             return Arc::clone(series);
         }
         if known.len() >= MOST_EDGES {
             self.books.metrics.edge_unnamed(self.direction);
             return Arc::clone(&self.unknown);
         }
-        let series = Arc::new(Series::new(&self.books.metrics, labels.clone()));
-        known.insert(labels, Arc::clone(&series));
+        let series = Arc::new(Series::new(&self.books.metrics, names.clone()));
+        known.insert(names, Arc::clone(&series));
         series
     }
 }

@@ -1,5 +1,5 @@
-//! Who this pod is, from the environment that the injector wrote, and the labels by which Istio's metrics name the two
-//! ends of a connection.
+//! Who this pod is, from the environment that the injector wrote, and what Istio's metrics say of the two ends of a
+//! connection.
 //!
 //! What is not known is the literal `unknown`, as dashboards expect; no label is ever left out, since Kiali drops series
 //! that lack one.
@@ -7,11 +7,11 @@
 /// The value of a label that is not known.
 pub const UNKNOWN: &str = "unknown";
 
-/// Labels of one series, in the order in which they are written.
-pub(super) type Labels = Vec<(String, String)>;
+/// How many labels one end has.
+pub(super) const LABELS: usize = 8;
 
 /// One end of a connection.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Workload {
     name: String,
     namespace: String,
@@ -62,19 +62,10 @@ impl Workload {
         &self.namespace
     }
 
-    /// The labels of one end.
-    pub(super) fn append(&self, end: &str, labels: &mut Labels) {
-        for (key, value) in [
-            ("workload", self.name.as_str()),
-            ("workload_namespace", &self.namespace),
-            ("principal", UNKNOWN),
-            ("app", UNKNOWN),
-            ("version", UNKNOWN),
-            ("canonical_service", &self.canonical_name),
-            ("canonical_revision", &self.canonical_revision),
-            ("cluster", UNKNOWN),
-        ] {
-            labels.push((format!("{end}_{key}"), value.to_owned()));
-        }
+    /// What the labels of one end say.
+    pub(super) fn labels(&self) -> [&str; LABELS] {
+        let Self { name, namespace, canonical_name, canonical_revision } = self;
+        let (principal, app, version, cluster) = (UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN);
+        [name, namespace, principal, app, version, canonical_name, canonical_revision, cluster]
     }
 }
