@@ -67,10 +67,23 @@ pub struct Doors {
 /// What still keeps the process.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Load {
-    /// Connections being carried.
+    /// Connections being carried, by direction.
     pub connections: u64,
+    /// How many of them are calls of the pod to itself, and so counted in both directions.
+    pub self_calls: u64,
     /// Listeners that were told to close and still hand over what had been waiting in them.
     pub closing: usize,
+}
+
+impl Load {
+    /// As whoever made them counts.
+    pub fn seen(&self) -> u64 {
+        self.connections.saturating_sub(self.self_calls)
+    }
+
+    fn is_none(&self) -> bool {
+        self.connections == 0 && self.closing == 0
+    }
 }
 
 /// Why the process ends.
@@ -134,8 +147,8 @@ impl Drain {
     /// Whether the process should end.
     pub fn exit(&self, now: Instant, load: Load) -> Option<Exit> {
         let ends = self.ends?;
-        let cut = load.connections;
-        if !self.doors(now).inbound && load == Load::default() {
+        let cut = load.seen();
+        if !self.doors(now).inbound && load.is_none() {
             Some(Exit::Idle)
         } else if self.forced {
             Some(Exit::SecondSignal { cut })
@@ -160,8 +173,8 @@ mod tests {
     const OPEN: Doors = Doors { inbound: true, outbound: true };
     const INBOUND_CLOSED: Doors = Doors { inbound: false, outbound: true };
     const CLOSED: Doors = Doors { inbound: false, outbound: false };
-    const NONE: Load = Load { connections: 0, closing: 0 };
-    const BUSY: Load = Load { connections: 3, closing: 0 };
+    const NONE: Load = Load { connections: 0, self_calls: 0, closing: 0 };
+    const BUSY: Load = Load { connections: 4, self_calls: 1, closing: 0 };
 
     fn drain(sidecar_mode: SidecarMode) -> (Drain, Instant) {
         let settings = Settings {
@@ -199,7 +212,7 @@ mod tests {
         drain.terminate(start);
         assert_eq!(drain.doors(start), CLOSED);
         assert_eq!(
-            drain.exit(start, Load { connections: 0, closing: 1 }),
+            drain.exit(start, Load { connections: 0, self_calls: 0, closing: 1 }),
             None,
             "a backlog is carried first"
         );

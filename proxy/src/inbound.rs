@@ -72,7 +72,7 @@ impl Inbound {
     pub(crate) async fn call(&self, caller: &Session, to: SocketAddr) -> Result<Leg, End> {
         let client = caller.client();
         let to = self.parts.gate.admit_own(client.remote, to).ok_or_else(refused)?;
-        let mut session = self.parts.reporter.open(client, to.address());
+        let mut session = self.parts.reporter.open_self_call(client, to.address());
         session.presume(CALLER_GONE);
         match (ToApplication { inbound: self, to }).dial(&session).await {
             Ok(leg) => {

@@ -117,7 +117,7 @@ impl Lifecycle {
             }
             Event::Terminate(signal) => {
                 self.drain.terminate(now);
-                tracing::info!(signal, connections = self.load().connections, "ending");
+                tracing::info!(signal, connections = self.load().seen(), "ending");
             }
         }
     }
@@ -144,7 +144,8 @@ impl Lifecycle {
         // Listeners first: one that closes meanwhile has opened the accounts of its backlog before.
         let closing = self.closing.closing();
         let open: i64 = Direction::BOTH.into_iter().map(|direction| self.metrics.open(direction)).sum();
-        Load { connections: u64::try_from(open).unwrap_or(0), closing }
+        let count = |gauge| u64::try_from(gauge).unwrap_or(0);
+        Load { connections: count(open), self_calls: count(self.metrics.self_calls.get()), closing }
     }
 }
 

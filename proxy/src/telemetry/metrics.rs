@@ -42,6 +42,7 @@ pub struct Metrics {
     sent: Family<Labels, Counter>,
     received: Family<Labels, Counter>,
     open: Family<StaticLabels, Gauge>,
+    pub(crate) self_calls: Gauge,
     limit: Family<StaticLabels, Gauge>,
     limits: Family<StaticLabels, Gauge<f64, AtomicU64>>,
     refused: Family<StaticLabels, Counter>,
@@ -87,6 +88,11 @@ impl Metrics {
             to.register("istio_tcp_received_bytes", "Bytes received from clients", self.received.clone());
             to.register("istio_build", "Version of this program", build);
             to.register("remora_open_connections", "Connections being carried", self.open.clone());
+            to.register(
+                "remora_open_self_calls",
+                "Connections of the pod to itself, which are counted as open in both directions",
+                self.self_calls.clone(),
+            );
             to.register(
                 "remora_access_log_dropped",
                 "Access-log lines lost since the queue was full or stdout failed",

@@ -70,13 +70,24 @@ impl Reporter {
 
     /// The connection of the socket `client` to `original_dst` begins.
     pub(crate) fn open(self: &Arc<Self>, client: Pair, original_dst: SocketAddr) -> Session {
+        self.account(client, original_dst, false)
+    }
+
+    /// The pod calls itself: the connection of the socket `client`, which has an account as outbound, goes on inbound.
+    pub(crate) fn open_self_call(self: &Arc<Self>, client: Pair, original_dst: SocketAddr) -> Session {
+        self.account(client, original_dst, true)
+    }
+
+    fn account(self: &Arc<Self>, client: Pair, original_dst: SocketAddr, is_self_call: bool) -> Session {
         self.open.inc();
+        self.books.metrics.self_calls.inc_by(is_self_call.into());
         let connection = self.books.connections.enter(self.direction, client, original_dst);
         let account = Account {
             reporter: Arc::clone(self),
             connection,
             series: OnceLock::new(),
             inbound: OnceLock::new(),
+            is_self_call,
             end: End::CUT,
         };
         Session(Box::new(account))
@@ -136,6 +147,8 @@ struct Account {
     series: OnceLock<Arc<Series>>,
     /// Of the same connection, when the pod calls itself: it is told all that this one is told.
     inbound: OnceLock<Session>,
+    /// Whether this is the second account of the same connection.
+    is_self_call: bool,
     end: End,
 }
 
@@ -278,6 +291,7 @@ impl Drop for Account {
             })
         });
         books.connections.leave(connection);
+        books.metrics.self_calls.dec_by(self.is_self_call.into());
         // Last, so that whoever waits for the end of all finds everything said.
         open.dec();
         books.ended.notify_one();

@@ -299,8 +299,10 @@ fn a_call_of_the_pod_to_itself_goes_on_in_the_inbound_story() {
             let open = format!("direction=\"{direction}\"");
             assert_eq!(mesh.proxy.metric(&["remora_open_connections{", &open]), 1);
         }
+        assert_eq!(mesh.proxy.metric(&["remora_open_self_calls "]), 1, "and one connection");
         crate::support::reset(client);
         eventually("both end", || mesh.proxy.log.lines().len() == 2 * round);
+        eventually("no call", || mesh.proxy.metric(&["remora_open_self_calls "]) == 0);
     }
     let lines = mesh.stop();
     assert_eq!(lines.len(), 4, "one account in each direction: {lines:?}");

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use proxy::app::App;
 use proxy::drain::Exit;
 
-use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, accept, config, eventually, next, unused_port};
+use crate::support::{
+    INBOUND, OUTBOUND, Proxy, Seen, THIS_POD, Way, accept, config, eventually, next, unused_port,
+};
 
 /// Longer than any test.
 const NEVER: &str = "1h";
@@ -69,6 +71,22 @@ fn at_the_deadline_the_rest_is_reset_counted_and_logged() {
     let lines = log.lines();
     assert_eq!(lines.len(), 2);
     assert!(lines.iter().all(|line| line["response_flags"] == "LR"), "{lines:?}");
+}
+
+#[test]
+fn a_call_of_the_pod_to_itself_is_cut_once() {
+    let proxy = Proxy::start(&["--drain-deadline", "50ms"]);
+    let own = TcpListener::bind((THIS_POD, 0)).unwrap();
+    let client = proxy.connect(OUTBOUND, own.local_addr().unwrap());
+    let server = accept(&own);
+    assert_eq!(proxy.metric(&["remora_open_self_calls "]), 1);
+    let log = proxy.log.clone();
+    proxy.terminate();
+    for stream in [&client, &server] {
+        assert_eq!(next(stream), Seen::Reset);
+    }
+    assert_eq!(proxy.exit(), Exit::Deadline { cut: 1 });
+    assert_eq!(log.lines().len(), 2, "one line in each direction, as between two pods");
 }
 
 #[test]
