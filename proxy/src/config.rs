@@ -37,6 +37,8 @@ pub struct Args {
     #[command(flatten)]
     access_log: telemetry::access_log::Settings,
     #[command(flatten)]
+    telemetry: telemetry::session::Settings,
+    #[command(flatten)]
     admin: admin::Settings,
     #[command(flatten)]
     application: application::Settings,
@@ -80,6 +82,8 @@ pub struct Config {
     pub drain: drain::Settings,
     /// Access log.
     pub access_log: telemetry::access_log::Settings,
+    /// What is told apart.
+    pub telemetry: telemetry::session::Settings,
     /// Ports for people and machines.
     pub admin: admin::Settings,
     /// Where the application is.
@@ -136,7 +140,7 @@ impl TryFrom<Args> for Config {
             log: _,
             ..
         } = args;
-        let Args { application, app_probes, app_metrics, .. } = args;
+        let Args { telemetry, application, app_probes, app_metrics, .. } = args;
         let config = Self {
             workers: workers.min(MOST_WORKERS).into(),
             listen,
@@ -149,6 +153,7 @@ impl TryFrom<Args> for Config {
             relay,
             drain,
             access_log,
+            telemetry,
             admin,
             application,
             app_probes,
@@ -242,6 +247,8 @@ mod tests {
             ["--max-admin-connections", "0"],
             ["--admin-timeout", "0s"],
             ["--access-log", "xml"],
+            ["--access-log-queue", "0"],
+            ["--max-edges", "0"],
             ["--sidecar-mode", "both"],
         ] {
             let error = Command::try_parse_from([&["proxy"], &bad[..]].concat()).unwrap_err().to_string();

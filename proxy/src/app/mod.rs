@@ -298,7 +298,12 @@ impl Wiring<'_> {
         let parts = |direction| Parts {
             dialer: dialer.clone(),
             relay: Arc::clone(&relay),
-            reporter: Arc::new(Reporter::new(direction, Arc::clone(&self.workload), self.books.clone())),
+            reporter: Arc::new(Reporter::new(
+                self.config.telemetry,
+                direction,
+                Arc::clone(&self.workload),
+                self.books.clone(),
+            )),
             gate: self.gate(direction),
             detection: self.config.detection.clone(),
             discovery: self.discovery.clone(),

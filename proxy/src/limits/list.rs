@@ -156,6 +156,10 @@ fn ends(basis: &Basis<'_>) -> Vec<Row> {
 fn telling(basis: &Basis<'_>) -> Vec<Row> {
     let Basis { config, .. } = *basis;
     vec![
+        count(config.access_log.access_log_queue, "lines", "access_log_queue", By("--access-log-queue"))
+            .seen_in(&["remora_access_log_dropped_total"]),
+        count(config.telemetry.max_edges, "pairs", "edges", By("--max-edges"))
+            .seen_in(&["remora_unnamed_edges_total"]),
         time(config.discovery.discovery_interval, "discovery", By("--discovery-interval"))
             .seen_in(&["remora_discovery_reloads_total"]),
         time(

@@ -32,8 +32,15 @@ pub struct Books {
     pub ended: Arc<Notify>,
 }
 
-/// Edges of one direction that have series of their own: about 1.2 KiB each, in four families.
-const MOST_EDGES: usize = 500;
+/// What is told apart.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[group(skip)]
+pub struct Settings {
+    /// Pairs of workloads, in each direction, that have metrics of their own, at 1.2 KiB each; more are counted as unknown
+    #[arg(long, env = "REMORA_MAX_EDGES", default_value_t = 500, value_name = "NUMBER",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_edges: u32,
+}
 
 /// Opens the accounts of one direction.
 pub struct Reporter {
@@ -45,12 +52,13 @@ pub struct Reporter {
     unknown: Arc<Series>,
     /// What edges have; several of them may have the same names, and a new configuration brings new edges.
     series: Mutex<HashMap<Names, Arc<Series>>>,
+    most_edges: usize,
     books: Books,
 }
 
 impl Reporter {
     /// Keeps its accounts in `books`.
-    pub fn new(direction: Direction, workload: Arc<Workload>, books: Books) -> Self {
+    pub fn new(settings: Settings, direction: Direction, workload: Arc<Workload>, books: Books) -> Self {
         let nobody = match direction {
             Direction::Inbound => Edge::from(None),
             Direction::Outbound => Edge::past_services(None),
@@ -64,6 +72,7 @@ impl Reporter {
             detections: books.metrics.detections(direction),
             series: Mutex::new(HashMap::from([(names, Arc::clone(&unknown))])),
             unknown,
+            most_edges: usize::try_from(settings.max_edges).unwrap_or(usize::MAX),
             books,
         }
     }
@@ -108,7 +117,8 @@ impl Reporter {
         if let Some(series) = known.get(&names) {
             return Arc::clone(series);
         }
-        if known.len() >= MOST_EDGES {
+        // The unknown one is none of them.
+        if known.len() > self.most_edges {
             self.books.metrics.edge_unnamed(self.direction);
             return Arc::clone(&self.unknown);
         }

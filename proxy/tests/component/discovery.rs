@@ -283,6 +283,26 @@ fn metrics_name_both_ends_as_far_as_they_are_known() {
 }
 
 #[test]
+fn workloads_beyond_the_limit_are_counted_together() {
+    let listeners = listeners(3);
+    let workload = |number| {
+        format!(
+            "{HEAD}kind: Workload\nname: web-{number}\nnamespace: shop\naddresses: [127.0.2.{number}]\n---\n"
+        )
+    };
+    let mesh = Mesh::with(&[1, 2, 3].map(workload).concat(), &["--max-edges", "2"]);
+    for listener in listeners.iter().cycle().take(6) {
+        exchange(&mut mesh.connect(&listener.local_addr().unwrap().to_string()), &listeners);
+    }
+    let opened = |workload: &str| {
+        let workload = format!("destination_workload=\"{workload}\"");
+        mesh.proxy.metric(&["istio_tcp_connections_opened_total{", "reporter=\"source\"", &workload])
+    };
+    assert_eq!(["web-1", "web-2", "web-3", "unknown"].map(opened), [2, 2, 0, 2]);
+    assert_eq!(mesh.proxy.metric(&["remora_unnamed_edges_total{", "outbound"]), 1);
+}
+
+#[test]
 fn a_call_of_the_pod_to_itself_goes_on_in_the_inbound_story() {
     let own = TcpListener::bind((THIS_POD, 0)).unwrap();
     let to = own.local_addr().unwrap();

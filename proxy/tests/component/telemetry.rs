@@ -111,11 +111,12 @@ impl Write for Blocked {
 #[test]
 fn a_blocked_stdout_stops_neither_traffic_nor_probes_nor_the_end() {
     let (release, blocked) = channel();
-    let proxy = Proxy::start_with(&[], Log::default(), Blocked(Mutex::new(blocked)));
+    let queue = ["--access-log-queue", "100"];
+    let proxy = Proxy::start_with(&queue, Log::default(), Blocked(Mutex::new(blocked)));
     let listener = OUTBOUND.listener();
     let to = listener.local_addr().unwrap();
-    // More than the queue of 4096 and the batch of the writer hold.
-    for _ in 0..5000 {
+    // More than the queue and the batch of the writer hold.
+    for _ in 0..1000 {
         let mut client = proxy.connect(OUTBOUND, to);
         // What no protocol begins with, so nobody waits for more.
         client.write_all(b"\0").unwrap();

@@ -15,9 +15,6 @@ use clap::ValueEnum;
 use super::metrics::Metrics;
 pub(super) use line::Line;
 
-/// Lines that wait for stdout: at most about 2 MiB.
-const QUEUE: usize = 4096;
-
 /// What is collected before it is written.
 const BATCH_BYTES: usize = 64 * 1024;
 
@@ -31,6 +28,11 @@ pub struct Settings {
     /// Format of the access log on stdout, one line for each connection
     #[arg(long, env = api::env::ACCESS_LOG, default_value = "json", value_enum, value_name = "FORMAT")]
     pub access_log: Format,
+
+    /// Access-log lines that may wait for stdout, at half a kilobyte each; more are dropped and counted
+    #[arg(long, env = "REMORA_ACCESS_LOG_QUEUE", default_value_t = 4096, value_name = "NUMBER",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub access_log_queue: u32,
 }
 
 /// Format of the access log.
@@ -66,7 +68,8 @@ impl AccessLog {
         let queue = match settings.access_log {
             Format::Off => None,
             Format::Json => {
-                let (queue, lines) = sync_channel(QUEUE);
+                let (queue, lines) =
+                    sync_channel(usize::try_from(settings.access_log_queue).unwrap_or(usize::MAX));
                 let counter = metrics.clone();
                 thread::Builder::new().name("access-log".to_owned()).spawn(move || {
                     write_lines(&lines, output, &counter);
