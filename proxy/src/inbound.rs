@@ -62,7 +62,7 @@ impl Inbound {
             let Some((client, session)) = carried else { return };
             let mut way = ToApplication { inbound: &self, to: original_dst };
             let Parts { relay, detection, .. } = &self.parts;
-            tcp::forward(client, &mut way, session, relay, detection.detection_timeout).await;
+            tcp::forward(client, &mut way, session, relay, detection).await;
         }
     }
 

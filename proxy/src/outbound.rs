@@ -45,7 +45,7 @@ impl Outbound {
         async move {
             let mut way = ToDestination { outbound: &self, to: original_dst, held: None, hint: None };
             let Parts { relay, detection, .. } = &self.parts;
-            tcp::forward(client, &mut way, session, relay, detection.detection_timeout).await;
+            tcp::forward(client, &mut way, session, relay, detection).await;
         }
     }
 

@@ -2,9 +2,7 @@
 //!
 //! It does not know where a connection goes or why; that was decided by the story.
 
-use std::time::Duration;
-
-use crate::detect::Hint;
+use crate::detect::{self, Hint};
 use crate::first_speaker::FirstSpeaker;
 use crate::net::dial::DialError;
 use crate::net::leg::Leg;
@@ -32,8 +30,7 @@ pub(crate) fn connected(session: &Session, server: &Leg, to: OriginalDst) {
 }
 
 /// Makes the upstream connection while the client is listened to, and relays until both sides have ended. What they speak
-/// is told to the account, and changes nothing else: all protocols are relayed. `detection_timeout` as
-/// [`FirstSpeaker::client`] wants it.
+/// is told to the account, and changes nothing else: all protocols are relayed.
 ///
 /// The client's handshake is over already, so a failed dial can only be shown as a reset: at once, and without a byte,
 /// which is how a refused connection looks to most programs.
@@ -42,10 +39,10 @@ pub(crate) async fn forward(
     upstream: &mut impl Upstream,
     session: Session,
     relay: &Relay,
-    detection_timeout: Duration,
+    detection: &detect::Settings,
 ) {
     // Boxed, since a connection would keep the room for it as long as it lasts.
-    let (client, server) = match Box::pin(establish(client, upstream, &session, detection_timeout)).await {
+    let (client, server) = match Box::pin(establish(client, upstream, &session, detection)).await {
         Ok(legs) => legs,
         Err(end) => return session.close(end),
     };
@@ -69,7 +66,7 @@ async fn establish(
     client: Leg,
     upstream: &mut impl Upstream,
     session: &Session,
-    detection_timeout: Duration,
+    detection: &detect::Settings,
 ) -> Result<(Leg, Leg), End> {
     let mut first = FirstSpeaker::new(session.original_dst(), upstream.hint());
     let dialed = tokio::select! {
@@ -83,7 +80,7 @@ async fn establish(
     first.expect(upstream.hint());
     let heard = tokio::select! {
         biased;
-        heard = first.either(client, &server, detection_timeout) => heard,
+        heard = first.either(client, &server, detection) => heard,
         silence = session.given_up() => return Err(given_up(&silence)),
     };
     let (client, detected) = heard.map_err(|error| broken(&error))?;

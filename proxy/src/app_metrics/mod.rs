@@ -33,9 +33,6 @@ use merge::{Merge, Stream};
 use negotiation::Format;
 pub use target::{Scraped, TargetError};
 
-/// Scrapes at a time; more wait.
-const AT_ONCE: usize = 4;
-
 /// Where the scraper names no limit of its own: Prometheus' default.
 pub(crate) const SCRAPE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -46,13 +43,18 @@ const LIMIT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 const PASSED_ON: [header::HeaderName; 2] = [header::USER_AGENT, header::AUTHORIZATION];
 
 /// Where the application's metrics are.
-#[derive(clap::Args, Clone, Debug, Default)]
+#[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
     /// Where the application serves metrics of its own, which are then served with the proxy's
     #[arg(long, env = api::env::PROMETHEUS_ANNOTATIONS, default_value = "", hide_default_value = true,
           value_name = "JSON")]
     pub application_metrics: Scraped,
+
+    /// Scrapes of the application's metrics at once; more wait, within their time
+    #[arg(long, env = "REMORA_MAX_APPLICATION_SCRAPES", default_value_t = 4, value_name = "NUMBER",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_application_scrapes: u16,
 }
 
 /// What every scrape uses.
@@ -80,7 +82,7 @@ impl Scraper {
             client,
             own,
             telemetry,
-            slots: Arc::new(Semaphore::new(AT_ONCE)),
+            slots: Arc::new(Semaphore::new(settings.max_application_scrapes.into())),
             failing: AtomicBool::new(false),
         }
     }

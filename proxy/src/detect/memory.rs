@@ -18,6 +18,7 @@ const MOST_TRUST: u8 = 63;
 pub struct Memory<K> {
     young: HashMap<K, Entry>,
     old: HashMap<K, Entry>,
+    /// Of a generation.
     most: usize,
 }
 
@@ -28,9 +29,9 @@ struct Entry {
 }
 
 impl<K: Copy + Eq + Hash> Memory<K> {
-    /// For at most twice so many destinations.
+    /// For at most so many destinations, in both generations together.
     pub fn new(most: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), most: most.max(1) }
+        Self { young: HashMap::new(), old: HashMap::new(), most: (most / 2).max(1) }
     }
 
     /// Whether this connection to `destination` needs no look.

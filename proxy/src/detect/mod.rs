@@ -170,6 +170,12 @@ pub struct Settings {
           value_parser = parse_timeout)]
     pub detection_timeout: Duration,
 
+    /// Destinations of which each worker remembers that they spoke no known protocol, at 50 bytes each, so that most
+    /// connections to them need no look
+    #[arg(long, env = "REMORA_DETECTION_MEMORY", default_value_t = 2048, value_name = "NUMBER",
+          value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    pub detection_memory: u32,
+
     /// Ports of this pod on which no protocol is looked for: ports and ranges, comma separated
     #[arg(long, env = api::env::OPAQUE_PORTS, default_value = "", value_name = "PORTS", hide_default_value = true)]
     pub opaque_ports: Ports,

@@ -297,7 +297,7 @@ fn all_answers_are_among_the_kinds() {
 
 #[test]
 fn what_was_opaque_is_trusted_longer_each_time_and_never_for_ever() {
-    let mut memory = Memory::new(10);
+    let mut memory = Memory::new(20);
     assert_eq!(memory.recall(1), None);
     for trust in [1, 3, 7, 15, 31, 63, 63] {
         memory.learn(1, &Detected::opaque(Reason::ServerFirst));
@@ -314,7 +314,7 @@ fn what_was_opaque_is_trusted_longer_each_time_and_never_for_ever() {
 
 #[test]
 fn what_tells_nothing_of_the_destination_is_not_remembered() {
-    let mut memory = Memory::new(10);
+    let mut memory = Memory::new(20);
     for reason in [Reason::Ended, Reason::TooLong, Reason::Hint] {
         memory.learn(1, &Detected::opaque(reason));
         assert_eq!(memory.recall(1), None, "{reason:?}");
@@ -323,7 +323,7 @@ fn what_tells_nothing_of_the_destination_is_not_remembered() {
 
 #[test]
 fn memory_is_bounded_and_keeps_what_is_used() {
-    let mut memory = Memory::new(10);
+    let mut memory = Memory::new(20);
     let often = 1_000_000;
     for _ in 0..6 {
         memory.learn(often, &opaque());

@@ -18,6 +18,7 @@ pub(super) struct DiscoveryMetrics {
     info: Family<Label<Arc<str>>, Gauge>,
     resources: Family<Label<&'static str>, Gauge>,
     reloads: Family<Label<&'static str>, Counter>,
+    bytes: Gauge,
     generation: Gauge,
     good: Gauge,
 }
@@ -45,6 +46,11 @@ impl DiscoveryMetrics {
                 self.reloads.clone(),
             );
             registry.register(
+                "remora_discovery_bytes",
+                "Length of the files that are in force",
+                self.bytes.clone(),
+            );
+            registry.register(
                 "remora_discovery_generation",
                 "Configurations of discovery that have been in force, with this one",
                 self.generation.clone(),
@@ -57,8 +63,9 @@ impl DiscoveryMetrics {
         });
     }
 
-    /// This one is in force since the start.
-    pub(super) fn started(&self, snapshot: &Snapshot) {
+    /// This one is in force since the start, from files of so many bytes.
+    pub(super) fn started(&self, snapshot: &Snapshot, bytes: u64) {
+        self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         self.info.clear();
         self.info.get_or_create(&[("hash", snapshot.hash().into())]).set(1);
         let resources = snapshot.resources();
@@ -75,8 +82,8 @@ impl DiscoveryMetrics {
         self.good.set(1);
     }
 
-    pub(super) fn applied(&self, snapshot: &Snapshot) {
-        self.started(snapshot);
+    pub(super) fn applied(&self, snapshot: &Snapshot, bytes: u64) {
+        self.started(snapshot, bytes);
         self.reloads.get_or_create(&[("result", "applied")]).inc();
     }
 

@@ -11,16 +11,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::detect::{Detected, Hint, Memory, Reason, detect};
+use crate::detect::{Detected, Hint, Memory, Reason, Settings, detect};
 use crate::net::leg::Leg;
 use crate::net::peek::peek;
 use crate::net::relay::Broken;
 
-/// Half of the destinations that a worker remembers; about 100 KiB for all of them.
-const REMEMBERED: usize = 1024;
-
 thread_local! {
-    static MEMORY: RefCell<Memory<SocketAddr>> = RefCell::new(Memory::new(REMEMBERED));
+    /// The worker's, once it has something to remember.
+    static MEMORY: RefCell<Option<Memory<SocketAddr>>> = const { RefCell::new(None) };
 }
 
 /// What has been heard of one connection.
@@ -41,7 +39,7 @@ impl FirstSpeaker {
     /// On a connection to `destination`, whose port is declared so.
     pub(crate) fn new(destination: SocketAddr, hint: Option<Hint>) -> Self {
         let detected = match hint {
-            None => MEMORY.with_borrow_mut(|memory| memory.recall(destination)),
+            None => MEMORY.with_borrow_mut(|memory| memory.as_mut()?.recall(destination)),
             Some(_) => None,
         };
         let mut new = Self { destination, hint: None, detected, seen: 0, since: None, is_hidden: false };
@@ -87,11 +85,11 @@ impl FirstSpeaker {
         mut self,
         client: Leg,
         server: &Leg,
-        limit: Duration,
+        settings: &Settings,
     ) -> Result<(Leg, Detected), Broken> {
         let by_server = tokio::select! {
             biased;
-            heard = self.client(&client, Some(limit)) => heard.map(|()| None).map_err(Broken::Client)?,
+            heard = self.client(&client, Some(settings.detection_timeout)) => heard.map(|()| None).map_err(Broken::Client)?,
             heard = by_server(server) => heard.map(Some).map_err(Broken::Server)?,
         };
         let detected = match (self.detected, by_server) {
@@ -102,7 +100,10 @@ impl FirstSpeaker {
         if let Some(hint) = self.hint {
             return Ok((client, hint.settle(detected)));
         }
-        MEMORY.with_borrow_mut(|memory| memory.learn(self.destination, &detected));
+        let most = usize::try_from(settings.detection_memory).unwrap_or(usize::MAX);
+        MEMORY.with_borrow_mut(|memory| {
+            memory.get_or_insert_with(|| Memory::new(most)).learn(self.destination, &detected);
+        });
         Ok((client, detected))
     }
 

@@ -3,16 +3,16 @@
 use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 
-use super::{Detected, FirstSpeaker, Hint, Reason};
-use crate::detect::Protocol;
+use super::{Detected, FirstSpeaker, Hint, Reason, Settings};
+use crate::detect::{Ports, Protocol};
 use crate::net::leg::Leg;
 use crate::net::peek::LOOKS;
 use crate::net::relay::Broken;
@@ -20,6 +20,15 @@ use crate::net::relay::Broken;
 const LIMIT: Duration = Duration::from_millis(100);
 const HOUR: Duration = Duration::from_hours(1);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+
+/// Within [`LIMIT`].
+static AT_ONCE: LazyLock<Settings> = LazyLock::new(|| within(LIMIT));
+/// Within an [`HOUR`].
+static AT_LENGTH: LazyLock<Settings> = LazyLock::new(|| within(HOUR));
+
+fn within(detection_timeout: Duration) -> Settings {
+    Settings { detection_timeout, detection_memory: 100, opaque_ports: Ports::default() }
+}
 
 /// A leg, and its peer.
 async fn pair() -> (Leg, TcpStream) {
@@ -59,7 +68,7 @@ async fn a_beginning_without_an_end_is_given_its_time_and_kept() {
         let began = Instant::now();
         // A destination of its own, since what was seen is remembered.
         let listening = FirstSpeaker::new(caller.local_addr().unwrap(), None);
-        let (client, detected) = listening.either(client, &server, LIMIT).await.unwrap();
+        let (client, detected) = listening.either(client, &server, &AT_ONCE).await.unwrap();
         assert_eq!((detected, began.elapsed()), (Detected::opaque(Reason::Incomplete), LIMIT));
         assert_eq!(unread(&client).await, half);
     }
@@ -71,7 +80,7 @@ async fn a_beginning_without_an_end_is_given_its_time_and_kept() {
             tokio::time::sleep(LIMIT / 10).await;
         }
     };
-    let (heard, ()) = tokio::join!(listening(None).either(client, &server, LIMIT), drip);
+    let (heard, ()) = tokio::join!(listening(None).either(client, &server, &AT_ONCE), drip);
     assert_eq!(heard.unwrap().1, Detected::opaque(Reason::Incomplete));
     assert!(began.elapsed() >= LIMIT);
 }
@@ -82,14 +91,14 @@ async fn silence_has_no_deadline_and_neither_has_a_beginning_before_the_dial() {
     let mut listening = listening(None);
     assert!(timeout(HOUR, listening.client(&client, None)).await.is_err());
     let (silent, _silent_caller) = pair().await;
-    let either = FirstSpeaker::new(destination(), None).either(silent, &server, LIMIT);
+    let either = FirstSpeaker::new(destination(), None).either(silent, &server, &AT_ONCE);
     assert!(timeout(HOUR, either).await.is_err());
     caller.write_all(b"GET /").await.unwrap();
     assert!(timeout(HOUR, listening.client(&client, None)).await.is_err());
     caller.write_all(b" HTTP/1.1\r\n").await.unwrap();
     listening.client(&client, None).await.unwrap();
     callee.write_all(b"too late").await.unwrap();
-    let (client, detected) = listening.either(client, &server, LIMIT).await.unwrap();
+    let (client, detected) = listening.either(client, &server, &AT_ONCE).await.unwrap();
     assert_eq!((detected.protocol, detected.reason), (Protocol::Http1, Reason::FirstBytes));
     assert_eq!(unread(&client).await, b"GET / HTTP/1.1\r\n");
 }
@@ -102,7 +111,7 @@ async fn an_unread_beginning_costs_nothing_until_more_comes() {
     let polls = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&polls);
     let listening = tokio::spawn(async move {
-        let mut either = pin!(listening(None).either(client, &server, HOUR));
+        let mut either = pin!(listening(None).either(client, &server, &AT_LENGTH));
         poll_fn(|cx| {
             count.fetch_add(1, Ordering::Relaxed);
             either.as_mut().poll(cx)
@@ -142,7 +151,7 @@ async fn every_byte_alone_is_looked_at_and_none_is_taken() {
         assert!(heard.is_err() && listening.seen == sent + 1, "{listening:?}");
     }
     caller.write_all(&REQUEST[15..]).await.unwrap();
-    let (client, detected) = listening.either(client, &server, HOUR).await.unwrap();
+    let (client, detected) = listening.either(client, &server, &AT_LENGTH).await.unwrap();
     assert_eq!(detected.protocol, Protocol::Http1);
     assert_eq!(unread(&client).await, REQUEST);
 }
@@ -160,7 +169,7 @@ async fn the_first_speaker_decides() {
         caller.write_all(from_client).await.unwrap();
         callee.write_all(from_server).await.unwrap();
         let listening = FirstSpeaker::new(caller.local_addr().unwrap(), None);
-        let (client, detected) = listening.either(client, &server, HOUR).await.unwrap();
+        let (client, detected) = listening.either(client, &server, &AT_LENGTH).await.unwrap();
         assert_eq!((detected.protocol, detected.reason), expected);
         if !from_client.is_empty() {
             assert_eq!(unread(&client).await, from_client);
@@ -179,7 +188,7 @@ async fn an_end_is_an_answer() {
             caller.write_all(said).await.unwrap();
             if client_ends { caller.shutdown() } else { callee.shutdown() }.await.unwrap();
             LOOKS.set(0);
-            let (client, detected) = listening(None).either(client, &server, HOUR).await.unwrap();
+            let (client, detected) = listening(None).either(client, &server, &AT_LENGTH).await.unwrap();
             assert_eq!(detected, Detected::opaque(Reason::Ended), "{client_ends}");
             assert!(LOOKS.get() <= 4, "{} looks", LOOKS.get());
             if client_ends || !said.is_empty() {
@@ -193,11 +202,11 @@ async fn an_end_is_an_answer() {
 async fn a_reset_is_told_by_its_side() {
     let ((client, caller), (server, callee)) = (pair().await, pair().await);
     reset(caller);
-    let heard = listening(None).either(client, &server, HOUR).await;
+    let heard = listening(None).either(client, &server, &AT_LENGTH).await;
     assert!(matches!(heard, Err(Broken::Client(_))), "{heard:?}");
     let (client, _caller) = pair().await;
     reset(callee);
-    let heard = listening(None).either(client, &server, HOUR).await;
+    let heard = listening(None).either(client, &server, &AT_LENGTH).await;
     assert!(matches!(heard, Err(Broken::Server(_))), "{heard:?}");
 }
 
@@ -215,13 +224,13 @@ async fn what_is_declared_wins() {
         caller.write_all(from_client).await.unwrap();
         callee.write_all(from_server).await.unwrap();
         LOOKS.set(0);
-        let (_, detected) = listening(Some(hint)).either(client, &server, LIMIT).await.unwrap();
+        let (_, detected) = listening(Some(hint)).either(client, &server, &AT_ONCE).await.unwrap();
         assert_eq!((detected.protocol, detected.reason), expected, "{hint:?}");
         assert_eq!(LOOKS.get() == 0, hint == Hint::Opaque);
     }
     // However long nobody says anything, it does not become opaque.
     let ((client, _caller), (server, _callee)) = (pair().await, pair().await);
-    assert!(timeout(HOUR, listening(Some(Hint::Http)).either(client, &server, LIMIT)).await.is_err());
+    assert!(timeout(HOUR, listening(Some(Hint::Http)).either(client, &server, &AT_ONCE)).await.is_err());
 }
 
 #[tokio::test]
@@ -233,7 +242,7 @@ async fn a_destination_known_to_be_opaque_is_not_looked_at() {
         LOOKS.set(0);
         let mut listening = listening(None);
         listening.expect(hint);
-        let detected = listening.either(client, &server, HOUR).await.unwrap().1;
+        let detected = listening.either(client, &server, &AT_LENGTH).await.unwrap().1;
         (detected.protocol, detected.reason, LOOKS.get() > 0)
     };
     let seen = (Protocol::Opaque, Reason::ServerFirst, true);

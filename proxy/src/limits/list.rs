@@ -32,7 +32,7 @@ use Source::{Fixed, Follows, Option as By};
 
 /// All of them.
 pub(super) fn rows(basis: &Basis<'_>) -> Vec<Row> {
-    [connections(basis), traffic(basis), ends(basis), telling(basis), callers(basis)]
+    [connections(basis), traffic(basis), ends(basis), telling(basis), callers(basis), application(basis)]
         .into_iter()
         .flatten()
         .collect()
@@ -119,6 +119,13 @@ fn traffic(basis: &Basis<'_>) -> Vec<Row> {
             .seen_in(&["remora_connect_retries_total"]),
         time(config.detection.detection_timeout, "detection", By("--detection-timeout"))
             .seen_in(&["remora_detected_connections_total{reason=\"incomplete\"}"]),
+        count(
+            config.detection.detection_memory,
+            "destinations",
+            "detection_memory",
+            By("--detection-memory"),
+        )
+        .seen_in(&["remora_detected_connections_total{protocol=\"opaque\",reason=\"memory\"}"]),
         bytes(
             Some(detect::LIMIT as u64),
             "first_bytes",
@@ -162,6 +169,8 @@ fn telling(basis: &Basis<'_>) -> Vec<Row> {
             .seen_in(&["remora_unnamed_edges_total"]),
         time(config.discovery.discovery_interval, "discovery", By("--discovery-interval"))
             .seen_in(&["remora_discovery_reloads_total"]),
+        bytes(Some(config.discovery.max_discovery_bytes), "discovery_files", By("--max-discovery-bytes"))
+            .seen_in(&["remora_discovery_bytes", "remora_discovery_reloads_total{result=\"failed\"}"]),
         time(
             telemetry::LOG_PERIOD,
             "log",
@@ -171,7 +180,7 @@ fn telling(basis: &Basis<'_>) -> Vec<Row> {
     ]
 }
 
-/// Who asks the proxy, and the application by it.
+/// Who asks the proxy.
 fn callers(basis: &Basis<'_>) -> Vec<Row> {
     let clients = basis.config.admin.clients;
     vec![
@@ -199,12 +208,32 @@ fn callers(basis: &Basis<'_>) -> Vec<Row> {
             Fixed("Waiting to be answered; more are reset"),
         )
         .seen_in(&["remora_captured_probes_refused_total"]),
+        bytes(
+            Some(control_socket::LONGEST_REQUEST),
+            "control_request",
+            Fixed("Of a request over the control socket"),
+        ),
+        time(control_socket::PATIENCE, "control_client", Fixed("For such a request, and for its answer")),
+    ]
+}
+
+/// What the proxy asks of the application for others.
+fn application(basis: &Basis<'_>) -> Vec<Row> {
+    let Basis { config, .. } = *basis;
+    vec![
         count(
             app_probes::AT_ONCE as u64,
             "calls",
             "application_probes",
             Fixed("At once of each of the application's probes; more wait, within their time"),
         ),
+        count(
+            config.app_metrics.max_application_scrapes,
+            "scrapes",
+            "scrapes",
+            By("--max-application-scrapes"),
+        )
+        .seen_in(&["remora_application_scrapes_total{result=\"busy\"}"]),
         time(
             app_metrics::SCRAPE_LIMIT,
             "scrape",
@@ -223,11 +252,5 @@ fn callers(basis: &Basis<'_>) -> Vec<Row> {
             Fixed("Of them in one line; a longer one is left out"),
         )
         .seen_in(&["remora_application_scrapes_total{result=\"malformed\"}"]),
-        bytes(
-            Some(control_socket::LONGEST_REQUEST),
-            "control_request",
-            Fixed("Of a request over the control socket"),
-        ),
-        time(control_socket::PATIENCE, "control_client", Fixed("For such a request, and for its answer")),
     ]
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
 use serde_json::json;
@@ -14,8 +15,13 @@ const TEXT: &str = "text/plain; version=0.0.4";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 fn with(port: u16) -> Proxy {
+    with_options(port, &[])
+}
+
+fn with_options(port: u16, options: &[&str]) -> Proxy {
     let target = json!({"scrape": "true", "path": "/metrics", "port": port.to_string()}).to_string();
-    Proxy::start(&["--pod-ip", "127.0.0.1", "--application-metrics", &target])
+    let ours = ["--pod-ip", "127.0.0.1", "--application-metrics", &target];
+    Proxy::start(&[&ours, options].concat())
 }
 
 /// An application with these metrics.
@@ -78,6 +84,27 @@ fn both_are_in_one_answer_in_the_applications_format() {
     let answer = scrape(&with(app.port), &[]);
     assert!(answer.body.starts_with(own) && answer.head.contains(OPEN_METRICS), "{answer:?}");
     assert!(answer.body.contains("# TYPE istio_tcp_connections_opened counter\n"), "{}", answer.body);
+}
+
+#[test]
+fn whoever_waits_in_vain_for_other_scrapes_gets_the_proxys_metrics() {
+    let (asked, (release, released)) = (channel(), channel::<()>());
+    let released = Mutex::new(released);
+    let app = App::start(move |stream, _| {
+        asked.0.send(()).unwrap();
+        let _ = released.lock().unwrap().recv();
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nup 1\n");
+    });
+    let proxy = with_options(app.port, &["--max-application-scrapes", "1"]);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| scrape(&proxy, &[]));
+        asked.1.recv_timeout(PATIENCE).expect("the application is asked");
+        let second = scrape(&proxy, &["X-Prometheus-Scrape-Timeout-Seconds: 0.05"]);
+        assert!(!second.body.contains("up 1\n"), "{}", tail(&second.body));
+        assert_eq!(counted(&proxy, "busy"), 1);
+        drop(release);
+        assert!(first.join().unwrap().body.starts_with("up 1\n"));
+    });
 }
 
 #[test]

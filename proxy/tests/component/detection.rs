@@ -1,7 +1,7 @@
 //! What is told about protocols, and that nobody waits for it to be known: every byte reaches the other end, whoever speaks first.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
@@ -106,22 +106,35 @@ fn a_server_that_speaks_first_waits_for_nobody() {
     }
 }
 
-#[test]
-fn a_known_server_first_destination_is_carried_without_a_look() {
-    let proxy = Proxy::start(&FOR_EVER);
-    let listener = OUTBOUND.listener();
-    for _ in 0..4 {
+/// Why connections to servers behind `listeners`, one after the other, which speak first, are taken for opaque.
+fn server_first(proxy: Proxy, listeners: &[&TcpListener]) -> Vec<String> {
+    for listener in listeners {
         let mut client = proxy.connect(OUTBOUND, listener.local_addr().unwrap());
-        let mut server = crate::support::accept(&listener);
+        let mut server = crate::support::accept(listener);
         server.write_all(b"220\r\n").unwrap();
         expect(&client, b"220\r\n");
         client.write_all(b"EHLO\r\n").unwrap();
         expect(&server, b"EHLO\r\n");
         end(&client, &server);
     }
-    let lines = proxy.stop();
-    let reasons: Vec<_> = lines.iter().map(|line| answer(line).1).collect();
+    proxy.stop().iter().map(|line| answer(line).1.to_owned()).collect()
+}
+
+#[test]
+fn a_known_server_first_destination_is_carried_without_a_look() {
+    let listener = OUTBOUND.listener();
+    let reasons = server_first(Proxy::start(&FOR_EVER), &[&listener; 4]);
     assert_eq!(reasons, ["server_first", "memory", "server_first", "memory"]);
+}
+
+#[test]
+fn more_destinations_than_are_remembered_are_looked_at_again() {
+    let [first, second, third] = [OUTBOUND; 3].map(|way| way.listener());
+    let visits = [&first, &second, &third, &first];
+    let reasons =
+        |memory: &[&'static str]| server_first(Proxy::start(&[&FOR_EVER[..], memory].concat()), &visits);
+    assert_eq!(reasons(&["--detection-memory", "2"])[3], "server_first");
+    assert_eq!(reasons(&["--detection-memory", "8"])[3], "memory");
 }
 
 #[test]

@@ -7,9 +7,6 @@ use std::sync::Arc;
 
 use super::DirectoryError;
 
-/// All files together; a snapshot takes several times as much memory.
-const LONGEST: u64 = 8 * 1024 * 1024;
-
 /// A file's content.
 #[derive(Debug)]
 pub(super) struct Text {
@@ -18,11 +15,11 @@ pub(super) struct Text {
     pub(super) text: String,
 }
 
-/// The files that end in `.yaml` or `.yml` and do not begin with a dot, in the order of their names.
+/// The files that end in `.yaml` or `.yml` and do not begin with a dot, in the order of their names; at most so many bytes.
 ///
 /// The kubelet changes a mounted ConfigMap by renaming the link `..data`, which all files lead through; what stands behind
 /// it now is read, so that no file is of the former one.
-pub(super) fn read(directory: &Path) -> Result<Vec<Text>, DirectoryError> {
+pub(super) fn read(directory: &Path, most: u64) -> Result<Vec<Text>, DirectoryError> {
     let data = fs::canonicalize(directory.join("..data")).unwrap_or_else(|_| directory.to_owned());
     let unreadable = |path: &Path| {
         let path = path.to_owned();
@@ -33,9 +30,9 @@ pub(super) fn read(directory: &Path) -> Result<Vec<Text>, DirectoryError> {
     let mut paths = paths.map_err(unreadable(directory))?;
     paths.retain(|path| is_ours(path));
     paths.sort();
-    let (mut texts, mut left) = (Vec::new(), LONGEST);
+    let (mut texts, mut left) = (Vec::new(), most);
     for path in paths {
-        let text = read_file(&path, &mut left).map_err(unreadable(&path))?;
+        let text = read_file(&path, most, &mut left).map_err(unreadable(&path))?;
         let file = path.file_name().unwrap_or_default().to_string_lossy().into();
         texts.push(Text { file, text });
     }
@@ -49,17 +46,22 @@ fn is_ours(path: &Path) -> bool {
     yaml && !hidden && fs::metadata(path).map_or(true, |found| found.is_file())
 }
 
-fn read_file(path: &Path, left: &mut u64) -> io::Result<String> {
+fn read_file(path: &Path, most: u64, left: &mut u64) -> io::Result<String> {
     let mut text = String::new();
-    fs::File::open(path)?.take(*left + 1).read_to_string(&mut text)?;
+    fs::File::open(path)?.take(left.saturating_add(1)).read_to_string(&mut text)?;
     match left.checked_sub(text.len() as u64) {
         Some(rest) => *left = rest,
         None => {
-            let text = format!("the files are longer than {LONGEST} bytes together");
+            let text = format!("the files are longer than {most} bytes together (--max-discovery-bytes)");
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
         }
     }
     Ok(text)
+}
+
+/// How long they are.
+pub(super) fn size(texts: &[Text]) -> u64 {
+    texts.iter().map(|text| text.text.len() as u64).sum()
 }
 
 /// The same wherever names and contents are the same (FNV-1a, 64 bits).

@@ -36,6 +36,11 @@ pub struct Settings {
     #[arg(long, env = "REMORA_DISCOVERY_INTERVAL", default_value = "2s", value_name = "DURATION",
           value_parser = parse_interval)]
     pub discovery_interval: Duration,
+
+    /// Bytes that the directory's files may have together; what is in force takes several times as much memory
+    #[arg(long, env = "REMORA_MAX_DISCOVERY_BYTES", default_value_t = 8 << 20, value_name = "BYTES",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_discovery_bytes: u64,
 }
 
 fn parse_interval(text: &str) -> Result<Duration, String> {
@@ -103,7 +108,7 @@ impl FileSource {
         metrics: &runtime::metrics::Metrics,
     ) -> Result<Option<Self>, DirectoryError> {
         let Some(directory) = settings.discovery_directory.clone() else { return Ok(None) };
-        let (watcher, store) = Watcher::start(directory, own, metrics)?;
+        let (watcher, store) = Watcher::start(directory, settings.max_discovery_bytes, own, metrics)?;
         let (watched, end) = channel();
         let interval = settings.discovery_interval;
         thread::Builder::new()
@@ -122,6 +127,7 @@ impl FileSource {
 /// The directory between two looks.
 struct Watcher {
     directory: PathBuf,
+    most_bytes: u64,
     own: Vec<IpAddr>,
     store: Arc<Store>,
     metrics: DiscoveryMetrics,
@@ -133,21 +139,24 @@ struct Watcher {
 }
 
 impl Watcher {
+    /// Of a directory whose files may have so many bytes.
     fn start(
         directory: PathBuf,
+        most_bytes: u64,
         own: Vec<IpAddr>,
         metrics: &runtime::metrics::Metrics,
     ) -> Result<(Self, Arc<Store>), DirectoryError> {
-        let texts = directory::read(&directory)?;
+        let texts = directory::read(&directory, most_bytes)?;
         let hash = directory::hash(&texts);
         let first = parse(&texts, hash.clone(), &own, None)?;
         let ours = DiscoveryMetrics::default();
         ours.register(metrics);
-        ours.started(&first);
+        ours.started(&first, directory::size(&texts));
         tracing::info!(directory = %directory.display(), hash, "discovery from files in force");
         let store = Arc::new(Store::new(first));
         let watcher = Self {
             directory,
+            most_bytes,
             own,
             store: Arc::clone(&store),
             metrics: ours,
@@ -168,7 +177,7 @@ impl Watcher {
 
     /// Puts what is there now in force, if it is another one and good.
     fn look(&mut self) {
-        let texts = match directory::read(&self.directory) {
+        let texts = match directory::read(&self.directory, self.most_bytes) {
             Ok(texts) => texts,
             Err(error) => {
                 self.seen = None;
@@ -191,7 +200,7 @@ impl Watcher {
             Err(error) => self.failed(&error),
             Ok(next) => {
                 self.failure = None;
-                self.metrics.applied(&next);
+                self.metrics.applied(&next, directory::size(&texts));
                 let (hash, generation) = (next.hash().to_owned(), next.generation());
                 self.store.replace(next);
                 tracing::info!(hash, generation, "discovery from files in force");
