@@ -34,7 +34,7 @@ use crate::drain::{Drain, Exit};
 use crate::inbound::{Inbound, Parts};
 use crate::limits::{self, Basis, Limit};
 use crate::net::accept::Gate;
-use crate::net::capacity::Capacity;
+use crate::net::capacity::{Capacity, are_few};
 use crate::net::dead_peers;
 use crate::net::dial::Dialer;
 use crate::net::listen::{Listeners, addresses};
@@ -217,6 +217,13 @@ impl Room {
     fn new(config: &Config, descriptors: u64, metrics: &Metrics) -> Self {
         let budget = Budget::new(config.memory);
         let capacity = Capacity::new(&config.capacity, descriptors, budget.connections());
+        if are_few(descriptors) {
+            tracing::warn!(
+                descriptors,
+                connections = capacity.both(),
+                "few descriptors, by the hard limit of this process; raise that of the container (ulimit -Hn)"
+            );
+        }
         let limits = limits::in_use(&Basis { config, descriptors, capacity, budget: &budget });
         for direction in Direction::BOTH {
             metrics.limited_to(direction, capacity.of(direction));

@@ -39,7 +39,7 @@ impl Capacity {
     /// What `descriptors`, the limit of this process, allow, and the memory, which suffices for so many. A default leaves a
     /// quarter to the other direction: callers from outside must not keep the application from calling out.
     pub fn new(settings: &Settings, descriptors: u64, memory_for: Option<u64>) -> Self {
-        let reserved = RESERVED.min(descriptors / 2);
+        let reserved = if are_few(descriptors) { descriptors / 2 } else { RESERVED };
         let both = ((descriptors - reserved) / DESCRIPTORS_EACH).min(memory_for.unwrap_or(u64::MAX)).max(1);
         let of = |configured: Option<NonZeroU32>| {
             configured.map_or((both * 3 / 4).max(1), |number| u64::from(number.get()).min(both))
@@ -68,6 +68,11 @@ impl Capacity {
     pub(super) fn admits(&self, direction: Direction, own: u64, other: u64) -> bool {
         own < self.of(direction) && own + other < self.both
     }
+}
+
+/// Whether so few that connections get only half of them.
+pub fn are_few(descriptors: u64) -> bool {
+    descriptors / 2 < RESERVED
 }
 
 #[cfg(test)]
