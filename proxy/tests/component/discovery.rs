@@ -365,7 +365,7 @@ fn inbounds_rules_hold_for_a_call_to_itself() {
 #[test]
 fn a_thousand_changes_close_none_of_the_open_streams() {
     const CHANGES: usize = 1000;
-    let open = scale("open streams", 1000, 100);
+    let open = scale("open streams", 1000, 300);
     let listeners = listeners(4);
     let all = endpoints(&listeners);
     let mesh = Mesh::start(&web(&all));

@@ -1,20 +1,89 @@
-//! The fuzz targets without a fuzzer, with every run. A failure prints the round's seed; `FUZZ_SEED` begins with it.
+//! The fuzz targets without a fuzzer, with every run, and what they are given over the wire. A failure prints the round's seed;
+//! `FUZZ_SEED` begins with it.
 
-use crate::support::scale;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+use crate::support::{Proxy, Way, scale};
 use crate::targets;
 
 #[test]
 fn beginnings_by_the_million() {
+    targets::detection_seeds().for_each(|seed| targets::detection(&seed));
+    each(scale("beginnings", 1_000_000, 200_000), |_, bytes| targets::detection(bytes));
+}
+
+/// A client that has said something, and where it arrives.
+struct Said {
+    seed: u64,
+    bytes: Vec<u8>,
+    client: TcpStream,
+    server: TcpStream,
+}
+
+impl Said {
+    /// In one piece or two; with an end or without.
+    fn new(proxy: &Proxy, seed: u64, bytes: &[u8]) -> Self {
+        let mut random = fastrand::Rng::with_seed(!seed);
+        let way = random.choice(Way::all().collect::<Vec<_>>()).expect("one of four");
+        let (mut client, server) = proxy.pair(way);
+        let (first, second) = bytes.split_at(random.usize(..=bytes.len()));
+        client.write_all(first).unwrap();
+        client.write_all(second).unwrap();
+        if random.bool() {
+            client.shutdown(Shutdown::Write).unwrap();
+        }
+        Self { seed, bytes: bytes.to_vec(), client, server }
+    }
+
+    /// All of it has arrived, and an answer and its end come back.
+    fn assert_carried(mut self) {
+        let seed = self.seed;
+        let mut arrived = vec![0; self.bytes.len()];
+        self.server.read_exact(&mut arrived).unwrap_or_else(|error| panic!("FUZZ_SEED={seed}: {error}"));
+        assert_eq!(arrived, self.bytes, "FUZZ_SEED={seed}");
+        arrived.reverse();
+        self.server.write_all(&arrived).unwrap();
+        self.server.shutdown(Shutdown::Write).unwrap();
+        let mut back = Vec::new();
+        self.client.read_to_end(&mut back).unwrap_or_else(|error| panic!("FUZZ_SEED={seed}: {error}"));
+        assert_eq!(back, arrived, "FUZZ_SEED={seed}");
+        // It may have ended before.
+        let _ = self.client.shutdown(Shutdown::Write);
+        assert_eq!(self.server.read(&mut [0]).unwrap(), 0, "FUZZ_SEED={seed}");
+    }
+}
+
+/// Whatever a client begins with, all of it is carried as without a proxy. What is incomplete waits 100 ms for more, so many wait
+/// at once.
+#[test]
+fn beginnings_over_the_wire_by_the_thousand() {
+    let proxy = Proxy::start(&[]);
+    let (rounds, waiting) = (scale("connections", 100_000, 3_000), std::cell::RefCell::new(Vec::new()));
+    let carried = || waiting.take().into_iter().for_each(Said::assert_carried);
+    each(rounds, |seed, bytes| {
+        let said = Said::new(&proxy, seed, bytes);
+        waiting.borrow_mut().push(said);
+        if waiting.borrow().len() == 200 {
+            carried();
+        }
+    });
+    carried();
+    let lines = proxy.stop();
+    assert_eq!(lines.len(), rounds);
+    assert!(lines.iter().all(|line| line["response_flags"] == "-"), "one did not end in order");
+}
+
+/// Gives so many beginnings to `check`, each with its seed.
+fn each(rounds: usize, check: impl Fn(u64, &[u8])) {
     let seeds: Vec<_> = targets::detection_seeds().collect();
-    seeds.iter().for_each(|seed| targets::detection(seed));
     let given = std::env::var("FUZZ_SEED").ok().map(|text| text.parse().expect("a number"));
     let start = given.unwrap_or_else(|| fastrand::u64(..u64::MAX / 2));
-    let rounds = scale("beginnings", 1_000_000, 200_000) as u64;
-    for round in start..start + rounds {
-        let mut random = fastrand::Rng::with_seed(round);
-        let bytes = mutated(&seeds, &mut random);
-        if let Err(panic) = std::panic::catch_unwind(|| targets::detection(&bytes)) {
-            eprintln!("FUZZ_SEED={round}: {bytes:?}");
+    for seed in (start..).take(rounds) {
+        let bytes = mutated(&seeds, &mut fastrand::Rng::with_seed(seed));
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(seed, &bytes)));
+        if let Err(panic) = checked {
+            eprintln!("FUZZ_SEED={seed}: {bytes:?}");
             std::panic::resume_unwind(panic);
         }
     }

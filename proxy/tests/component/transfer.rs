@@ -114,9 +114,10 @@ fn receive(stream: &mut TcpStream) -> (Vec<u8>, usize) {
 #[test]
 fn after_a_half_close_much_follows_the_other_way() {
     let proxy = Proxy::start(&[]);
-    let megabytes = scale("megabytes each way", 1024, 64);
-    for client_ends_first in [true, false] {
-        let (client, server) = proxy.pair(OUTBOUND);
+    let megabytes = scale("megabytes each way", 1024, 24);
+    let ways = [OUTBOUND, Way { inbound: true, v6: true }];
+    for (way, client_ends_first) in ways.into_iter().flat_map(|way| [(way, true), (way, false)]) {
+        let (client, server) = proxy.pair(way);
         let (first, mut second) = if client_ends_first { (client, server) } else { (server, client) };
         first.shutdown(Shutdown::Write).unwrap();
         assert_eq!(next(&second), Seen::End);
