@@ -66,6 +66,7 @@ impl InitContainer {
         let container = Container {
             netns: netns.path(),
             cgroups: Vec::new(),
+            descriptors: None,
             processors: Vec::new(),
             hostname: "pod".to_owned(),
             root: directory.path().to_owned(),

@@ -36,7 +36,14 @@ pub struct Meshed {
     /// What its container has of files: `root` and `state`.
     pub directory: TempDir,
     options: Vec<String>,
+    limits: Limits,
+}
+
+/// What the proxy's container may take; all of the machine by default.
+#[derive(Clone, Default)]
+struct Limits {
     cgroups: Vec<PathBuf>,
+    descriptors: Option<u64>,
 }
 
 impl Meshed {
@@ -47,16 +54,23 @@ impl Meshed {
 
     /// The same, and the proxy runs in a control group.
     pub fn within(cgroup: &Cgroup, switch: &mut Switch, label: &str, options: &[&str]) -> Self {
-        Self::start(with_rules(switch, label), options, vec![cgroup.path()])
+        let limits = Limits { cgroups: vec![cgroup.path()], ..Limits::default() };
+        Self::start(with_rules(switch, label), options, limits)
+    }
+
+    /// The same, and the proxy is started with this limit of descriptors, soft and hard.
+    pub fn with_descriptors(limit: u64, switch: &mut Switch, label: &str, options: &[&str]) -> Self {
+        let limits = Limits { descriptors: Some(limit), ..Limits::default() };
+        Self::start(with_rules(switch, label), options, limits)
     }
 
     /// Whatever the rules are.
     pub fn with_proxy(node: Node, options: &[&str]) -> Self {
-        Self::start(node, options, Vec::new())
+        Self::start(node, options, Limits::default())
     }
 
     /// As a kubelet does it: a user without capabilities, a read-only root, a state directory.
-    fn start(node: Node, options: &[&str], cgroups: Vec<PathBuf>) -> Self {
+    fn start(node: Node, options: &[&str], limits: Limits) -> Self {
         let directory = leftovers::directory("proxy").expect("a directory");
         let [root, state] = ["root", "state"].map(|name| directory.path().join(name));
         for path in [&root, &state] {
@@ -65,13 +79,13 @@ impl Meshed {
         std::os::unix::fs::chown(&state, Some(api::pod::PROXY_UID), Some(api::pod::PROXY_GID))
             .expect("its owner");
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
-        let proxy = start(&node, &directory, &options, cgroups.clone());
-        Self { node, proxy, directory, options, cgroups }
+        let proxy = start(&node, &directory, &options, limits.clone());
+        Self { node, proxy, directory, options, limits }
     }
 
     /// Starts the proxy again, as a kubelet does when it has ended; the state directory is the pod's and stays.
     pub fn start_again(&mut self) {
-        self.proxy = start(&self.node, &self.directory, &self.options, self.cgroups.clone());
+        self.proxy = start(&self.node, &self.directory, &self.options, self.limits.clone());
     }
 
     /// What the application of this pod gets when it calls.
@@ -98,9 +112,10 @@ impl Meshed {
         let answer =
             self.node.netns.run(|| peer::http_get(target, "/metrics", PATIENCE)).expect("the namespace");
         let (_, text) = answer.expect("metrics");
-        let lines = text.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
+        let series = text.lines().filter(|line| !line.starts_with('#'));
+        let lines = series.filter(|line| parts.iter().all(|part| line.contains(part)));
         let values = lines.filter_map(|line| line.rsplit(' ').next());
-        values.map(|value| value.parse::<u64>().expect("a number")).sum()
+        values.map(|value| value.trim_end_matches(".0").parse::<u64>().expect("a whole number")).sum()
     }
 
     /// Runs a subcommand of the proxy in its container.
@@ -129,11 +144,12 @@ fn with_rules(switch: &mut Switch, label: &str) -> Node {
     node
 }
 
-fn start(node: &Node, directory: &TempDir, options: &[String], cgroups: Vec<PathBuf>) -> Process {
+fn start(node: &Node, directory: &TempDir, options: &[String], limits: Limits) -> Process {
     let mount = |source, target: &str, read_only| Mount { source, target: target.into(), read_only };
     let container = Container {
         netns: node.netns.path(),
-        cgroups,
+        cgroups: limits.cgroups,
+        descriptors: limits.descriptors,
         processors: Vec::new(),
         hostname: "pod".to_owned(),
         root: directory.path().join("root"),

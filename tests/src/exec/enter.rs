@@ -16,6 +16,7 @@ use caps::{CapSet, Capability, CapsHashSet};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns, unshare};
 use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{
     Gid, Pid, Uid, chdir, dup2_stdin, getppid, pivot_root, setgroups, sethostname, setresgid, setresuid,
@@ -53,6 +54,10 @@ fn build(container: &Container) -> Result<()> {
         let processes = cgroup.join("cgroup.procs");
         // 0 is the writer.
         std::fs::write(&processes, "0").with_context(|| format!("cannot join {}", processes.display()))?;
+    }
+    if let Some(limit) = container.descriptors {
+        setrlimit(Resource::RLIMIT_NOFILE, limit, limit)
+            .with_context(|| format!("cannot limit descriptors to {limit}"))?;
     }
     if !container.processors.is_empty() {
         let mut set = CpuSet::new();

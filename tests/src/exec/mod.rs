@@ -64,6 +64,8 @@ pub struct Container {
     pub netns: PathBuf,
     /// Directories of the control groups that it runs in, besides those of who starts it.
     pub cgroups: Vec<PathBuf>,
+    /// How many descriptors a process of it may have, if not as many as who starts it.
+    pub descriptors: Option<u64>,
     /// The processors that it may use, by number; all that who starts it may use, if empty.
     pub processors: Vec<usize>,
     /// Host name.

@@ -287,6 +287,7 @@ impl Pod<'_> {
         let place = Place::New(Container {
             netns: self.network.netns.path(),
             cgroups: Vec::new(),
+            descriptors: None,
             processors: Vec::new(),
             hostname: self.name().to_owned(),
             root,

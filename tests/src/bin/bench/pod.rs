@@ -104,6 +104,7 @@ impl Pod {
         Container {
             netns: self.netns.path(),
             cgroups: Vec::new(),
+            descriptors: None,
             processors: vec![machine::PROXY],
             hostname: self.program.name.to_owned(),
             root: own("root"),
