@@ -3,11 +3,16 @@
 //! as before.
 
 mod backends;
+mod descriptors;
 mod flood;
+mod half_closed;
+mod idle;
 mod killed;
 mod memory;
 mod network;
 mod ports;
+mod pressure;
 mod silence;
 mod starved;
+mod taken;
 mod traffic;

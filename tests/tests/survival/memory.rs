@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use socket2::{Domain, Socket, Type};
@@ -14,6 +13,7 @@ use tests::meshed::{Meshed, PATIENCE, PORT, as_app};
 use tests::netns::{Netns, Switch};
 use tests::{peer, scale};
 
+use crate::taken::Descriptors;
 use crate::traffic::bytes;
 
 const LIMIT: u64 = 50_000_000;
@@ -41,9 +41,8 @@ fn connect_with_a_small_window(target: SocketAddr) -> std::net::TcpStream {
 /// of them is not tested.
 #[test]
 fn slow_readers_by_the_thousand_do_not_get_it_killed() {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit");
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("the limit is raised");
     let connections = scale::of("connections", 2_000, 1_000);
+    let _descriptors = Descriptors::reserve(2 * connections);
     let cgroup = Cgroup::of_memory("small", LIMIT).expect("a limit");
     let mut switch = Switch::new("switch").expect("a switch");
     let meshed = Meshed::within(&cgroup, &mut switch, "meshed", &["--max-inbound-connections", "2000"]);

@@ -1,7 +1,8 @@
 //! Applications whose every byte is checked.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use tests::meshed::PATIENCE;
 
@@ -19,6 +20,23 @@ pub(crate) fn connect(target: SocketAddr) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     Ok(stream)
+}
+
+/// Nothing comes on a connection for `time`.
+pub(crate) fn silent_for(time: Duration, mut stream: &TcpStream) {
+    let before = stream.read_timeout().expect("the option");
+    stream.set_read_timeout(Some(time)).expect("the option");
+    assert_eq!(stream.read(&mut [0]).expect_err("nobody speaks").kind(), ErrorKind::WouldBlock);
+    stream.set_read_timeout(before).expect("the option");
+}
+
+/// Waits until `condition` holds, for what happens a moment later and tells nobody.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let give_up = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < give_up, "{what}: not within {PATIENCE:?}");
+        std::thread::yield_now();
+    }
 }
 
 /// Sends `bytes` and their end, and takes what comes back meanwhile to its end. What came back is right or it panics; an
