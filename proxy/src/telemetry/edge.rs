@@ -7,10 +7,10 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use runtime::metrics::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
-
 use super::metrics::Series;
-use super::workload::{LABELS, UNKNOWN, Workload};
+pub use super::names::ServiceName;
+use super::names::{BLACK_HOLE, Named, Names, PASSTHROUGH};
+use super::workload::Workload;
 use crate::direction::Direction;
 
 /// Where a connection is sent, in Istio's words; `upstream_cluster` of the access log.
@@ -26,9 +26,6 @@ pub enum Cluster {
     Outbound(u16, Arc<str>),
 }
 
-const PASSTHROUGH: &str = "PassthroughCluster";
-const BLACK_HOLE: &str = "BlackHoleCluster";
-
 impl fmt::Display for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -40,32 +37,12 @@ impl fmt::Display for Cluster {
     }
 }
 
-/// A Service's names.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct ServiceName {
-    /// The whole host name.
-    pub host: Arc<str>,
-    /// The short one.
-    pub name: Arc<str>,
-    /// Its namespace.
-    pub namespace: Arc<str>,
-}
-
 /// The other end of connections in one direction.
 #[derive(Debug)]
 pub struct Edge {
     service: Named,
     workload: Option<Arc<Workload>>,
     pub(super) series: OnceLock<Arc<Series>>,
-}
-
-/// As what the destination is known.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-enum Named {
-    Ours,
-    Service(Arc<ServiceName>),
-    Passthrough,
-    BlackHole,
 }
 
 impl Edge {
@@ -106,80 +83,9 @@ impl Edge {
     }
 }
 
-/// The names of both ends of connections, as labels of Istio's metrics; `response_flags` is not among them. A series keeps
-/// no text of its own: it is written when somebody asks.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(super) struct Names {
-    direction: Direction,
-    source: Arc<Workload>,
-    destination: Arc<Workload>,
-    service: Named,
-}
-
-const SOURCE: [&str; LABELS] = [
-    "source_workload",
-    "source_workload_namespace",
-    "source_principal",
-    "source_app",
-    "source_version",
-    "source_canonical_service",
-    "source_canonical_revision",
-    "source_cluster",
-];
-
-const DESTINATION: [&str; LABELS] = [
-    "destination_workload",
-    "destination_workload_namespace",
-    "destination_principal",
-    "destination_app",
-    "destination_version",
-    "destination_canonical_service",
-    "destination_canonical_revision",
-    "destination_cluster",
-];
-
-impl Names {
-    fn labels(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let [host, name, namespace] = self.service();
-        let security = match self.direction {
-            Direction::Inbound => "none",
-            Direction::Outbound => UNKNOWN,
-        };
-        let service = [
-            ("destination_service", host),
-            ("destination_service_name", name),
-            ("destination_service_namespace", namespace),
-            ("request_protocol", "tcp"),
-            ("connection_security_policy", security),
-        ];
-        [("reporter", self.direction.reporter())]
-            .into_iter()
-            .chain(SOURCE.into_iter().zip(self.source.labels()))
-            .chain(DESTINATION.into_iter().zip(self.destination.labels()))
-            .chain(service)
-    }
-
-    /// The Service's host, name and namespace.
-    fn service(&self) -> [&str; 3] {
-        let destination = self.destination.as_ref();
-        match &self.service {
-            Named::Ours => [UNKNOWN, destination.canonical_name(), destination.namespace()],
-            Named::Service(service) => [&service.host, &service.name, &service.namespace],
-            Named::Passthrough => [UNKNOWN, PASSTHROUGH, destination.namespace()],
-            Named::BlackHole => [UNKNOWN, BLACK_HOLE, UNKNOWN],
-        }
-    }
-}
-
-impl EncodeLabelSet for Names {
-    fn encode(&self, encoder: &mut LabelSetEncoder) -> fmt::Result {
-        self.labels().try_for_each(|label| label.encode(encoder.encode_label()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Cluster, Edge, ServiceName, Workload};
+    use super::{Cluster, Edge, Names, ServiceName, Workload};
     use crate::direction::Direction;
     use std::collections::BTreeMap;
     use std::sync::Arc;
@@ -262,7 +168,7 @@ mod tests {
     #[test]
     fn a_series_keeps_no_text() {
         // Four families have them for each edge.
-        let names = size_of::<super::Names>();
+        let names = size_of::<Names>();
         assert!(names <= 40, "{names} bytes");
     }
 

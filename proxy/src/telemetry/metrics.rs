@@ -12,7 +12,7 @@ use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
 use super::connections::Side;
 use super::detections::{Detected, Detections};
-use super::edge::Names;
+use super::names::Names;
 use super::process::ProcessCollector;
 use super::scrape::ScrapeResult;
 use crate::direction::Direction;

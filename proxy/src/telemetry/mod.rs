@@ -11,6 +11,7 @@ pub mod connections;
 mod detections;
 pub mod edge;
 pub mod metrics;
+mod names;
 mod process;
 mod relaying;
 mod scrape;
