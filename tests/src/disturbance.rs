@@ -31,7 +31,8 @@ pub struct Faults {
 }
 
 /// The thread that decides about packets.
-pub struct Disturbance {
+pub struct Disturbance<'a> {
+    netns: &'a Netns,
     end: Arc<AtomicBool>,
     thread: Option<JoinHandle<Counts>>,
 }
@@ -45,29 +46,35 @@ pub struct Counts {
     pub lost: u64,
     /// Late ones.
     pub late: u64,
+    /// Those which were sent once more; they are not among the others.
+    pub twice: u64,
 }
 
 const QUEUE: u16 = 1;
 
+/// More than can be on the way while they are late: the kernel's own limit, 1024, would lose the rest.
+const MOST_HELD: u32 = 1 << 16;
+
 /// How often an empty queue is looked at; every packet may be late by this.
 const TICK: Duration = Duration::from_millis(1);
 
-impl Disturbance {
+impl<'a> Disturbance<'a> {
     /// Of everything of TCP that comes to `netns` on its interface; what comes twice is sent again by `netns` to `peers`.
-    pub fn new(netns: &Netns, peers: &[IpAddr], faults: Faults) -> Result<Self> {
+    pub fn new(netns: &'a Netns, peers: &[IpAddr], faults: Faults) -> Result<Self> {
         let seed = fastrand::u64(..);
         println!("disturbance by seed {seed}: {faults:?}");
         let queue = netns.run(|| -> Result<Queue> {
             let mut queue = Queue::open().context("cannot open a netfilter queue")?;
             queue.bind(QUEUE).context("cannot bind a netfilter queue")?;
             queue.set_copy_range(QUEUE, 0).context("cannot ask for packets without their content")?;
+            queue.set_queue_max_len(QUEUE, MOST_HELD).context("cannot lengthen the queue")?;
             queue.set_nonblocking(true);
             Ok(queue)
         })??;
         for program in ["iptables", "ip6tables"] {
             rule(netns, program, &format!("-A INPUT -i eth0 -p tcp -j NFQUEUE --queue-num {QUEUE}"))?;
         }
-        for peer in peers {
+        for peer in peers.iter().filter(|_| faults.twice > 0.0) {
             let program = if peer.is_ipv4() { "iptables" } else { "ip6tables" };
             let chance = format!("-m statistic --mode random --probability {}", faults.twice);
             rule(
@@ -80,12 +87,18 @@ impl Disturbance {
         let ended = Arc::clone(&end);
         let thread =
             std::thread::spawn(move || decide(queue, faults, fastrand::Rng::with_seed(seed), &ended));
-        Ok(Self { end, thread: Some(thread) })
+        Ok(Self { netns, end, thread: Some(thread) })
     }
 
     /// Ends it; what comes afterwards is lost, as nobody decides any more.
-    pub fn counts(mut self) -> Counts {
-        self.stop()
+    pub fn counts(mut self) -> Result<Counts> {
+        let mut counts = self.stop();
+        for program in ["iptables-save", "ip6tables-save"] {
+            let mut command = Command::new(program);
+            let output = self.netns.tool("iptables", command.args(["-c", "-t", "mangle"]))?;
+            counts.twice += duplicated(&String::from_utf8_lossy(&output.stdout));
+        }
+        Ok(counts)
     }
 
     fn stop(&mut self) -> Counts {
@@ -94,10 +107,17 @@ impl Disturbance {
     }
 }
 
-impl Drop for Disturbance {
+impl Drop for Disturbance<'_> {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A rule is shown as `[PACKETS:BYTES] -A CHAIN ...`.
+fn duplicated(saved: &str) -> u64 {
+    let rules = saved.lines().filter(|line| line.contains("-j TEE"));
+    let packets = rules.filter_map(|line| line.strip_prefix('[')?.split(':').next()?.parse::<u64>().ok());
+    packets.sum()
 }
 
 fn rule(netns: &Netns, program: &str, line: &str) -> Result<()> {
