@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use ::tests::netns::Netns;
 use ::tests::tool;
 use anyhow::{Context, Result, ensure};
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -22,6 +23,8 @@ const LOAD: usize = 1;
 const NICE: &str = "-20";
 /// By default Linux shares processors out among sessions first, and looks at priorities only within one.
 const SESSION: &str = "/proc/self/autogroup";
+
+const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 
 /// Gives the session its priority back.
 pub(crate) struct Prepared {
@@ -67,10 +70,18 @@ pub(crate) fn load() -> Result<f64> {
     process::load_average()
 }
 
-/// Names and settings.
-pub(crate) fn description() -> Result<Value> {
+/// Gives a namespace this congestion control, if one was asked for; a new one has the machine's.
+pub(crate) fn control_congestion(netns: &Netns, name: Option<&str>) -> Result<()> {
+    let Some(name) = name else { return Ok(()) };
+    netns
+        .run(|| fs::write(CONGESTION_CONTROL, name))?
+        .with_context(|| format!("{name:?} is none of tcp_available_congestion_control"))
+}
+
+/// Names and settings, as they are in a namespace where it is measured.
+pub(crate) fn description(netns: &Netns) -> Result<Value> {
     let read = |path: &str| {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+        let text = netns.run(|| fs::read_to_string(path))?.with_context(|| format!("cannot read {path}"))?;
         anyhow::Ok(text)
     };
     let cpuinfo = read("/proc/cpuinfo")?;
@@ -79,7 +90,7 @@ pub(crate) fn description() -> Result<Value> {
         "processors": cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
         "model": model.map(|(_, name)| name),
         "kernel": read("/proc/sys/kernel/osrelease")?.trim(),
-        "tcp_congestion_control": read("/proc/sys/net/ipv4/tcp_congestion_control")?.trim(),
+        "tcp_congestion_control": read(CONGESTION_CONTROL)?.trim(),
         "tcp_tw_reuse": read("/proc/sys/net/ipv4/tcp_tw_reuse")?.trim(),
     }))
 }

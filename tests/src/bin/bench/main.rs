@@ -50,6 +50,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true, default_value = "")]
     proxy_options: String,
 
+    /// Congestion control of everybody, as in tcp_available_congestion_control [default: the machine's]. BBR paces by timers,
+    /// whose work is charged to whoever sends, and keeps bulk below a third of what the machine can do
+    #[arg(long, value_name = "NAME")]
+    congestion_control: Option<String>,
+
     /// How the result is written
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,

@@ -53,6 +53,11 @@ impl Pod {
         Ok(Self { program, netns, address, directory, proxy: None })
     }
 
+    /// Where it is.
+    pub(crate) fn netns(&self) -> &Netns {
+        &self.netns
+    }
+
     /// The application's listeners, on captured ports and on those that are left alone.
     pub(crate) fn listeners(&self) -> Result<Vec<(TcpListener, Service)>> {
         let mut listeners = Vec::new();

@@ -43,7 +43,7 @@ pub(crate) fn measure(options: &Options) -> Result<Outcome> {
         programs.iter().map(|program| (program.name.to_owned(), program.version.clone().into())).collect();
     let mut table = Table::new(programs.iter().map(|program| program.name).chain([DIRECT]).collect());
 
-    let mut stage = Stage::new(programs)?;
+    let mut stage = Stage::new(programs, options.congestion_control.as_deref())?;
     missing.extend(stage.start()?);
     for missing in &missing {
         eprintln!("bench: goes on without {missing}");
@@ -61,7 +61,7 @@ pub(crate) fn measure(options: &Options) -> Result<Outcome> {
         }
     }
     let about = json!({
-        "machine": machine::description()?,
+        "machine": machine::description(&stage.client)?,
         "load average before and after": [before, machine::load()?],
         "rounds": rounds,
         "versions": versions,
@@ -76,12 +76,14 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(programs: Vec<programs::Program>) -> Result<Self> {
+    fn new(programs: Vec<programs::Program>, congestion_control: Option<&str>) -> Result<Self> {
         let client = Netns::new("client")?;
+        machine::control_congestion(&client, congestion_control)?;
         let (mut pods, mut listeners) = (Vec::new(), Vec::new());
         for (number, program) in (0..).zip(programs) {
             let name = program.name;
             let pod = Pod::new(&client, number, program).context(name)?;
+            machine::control_congestion(pod.netns(), congestion_control)?;
             listeners.extend(pod.listeners().context(name)?);
             pods.push(pod);
         }
