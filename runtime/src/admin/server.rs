@@ -39,7 +39,7 @@ pub struct Settings {
           value_parser = clap::value_parser!(u16).range(1..))]
     pub max_admin_connections: u16,
 
-    /// How long a client of these ports may take for a request, and may take nothing of an answer
+    /// How long a client of the ports for people and machines may take for a request, and may take nothing of an answer
     #[arg(long, env = "REMORA_ADMIN_TIMEOUT", default_value = "30s", value_name = "DURATION",
           value_parser = parse_timeout)]
     pub admin_timeout: Duration,
