@@ -28,7 +28,8 @@ const BACK: Duration = Duration::from_secs(5);
 /// A connection that works, or nothing if it was reset.
 fn try_connect(target: SocketAddr) -> Option<TcpStream> {
     let carried = connect(target).and_then(|mut stream| {
-        stream.write_all(b"x")?;
+        // No protocol begins so, which the proxy would wait for.
+        stream.write_all(b"?")?;
         stream.read_exact(&mut [0])?;
         Ok(stream)
     });

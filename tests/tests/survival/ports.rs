@@ -27,8 +27,8 @@ fn connect_from(source: IpAddr, port: u16, target: SocketAddr) -> Option<TcpStre
 /// Whether the connection is carried; a reset is the only other answer.
 fn works(stream: &mut Option<TcpStream>) -> bool {
     let Some(stream) = stream else { return false };
-    // A reset that has come already fails the write.
-    match stream.write_all(b"x").and_then(|()| stream.read_exact(&mut [0])) {
+    // No protocol begins so, which the proxy would wait for; a reset that has come already fails the write.
+    match stream.write_all(b"?").and_then(|()| stream.read_exact(&mut [0])) {
         Ok(()) => true,
         Err(error) => {
             let kind = error.kind();
