@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use runtime::log::LogArgs;
+use runtime::{duration, log::LogArgs};
 
 use crate::bootstrap::{FileArgs, LifetimeArgs};
 use crate::cluster::ClusterArgs;
@@ -62,7 +62,7 @@ pub struct ServeArgs {
     pub service: String,
 
     /// How long to go on serving, unready, after SIGTERM
-    #[arg(long, env = "REMORA_SHUTDOWN_DELAY", default_value = "15s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "REMORA_SHUTDOWN_DELAY", default_value = "15s", value_name = "TIME", value_parser = duration::within(Duration::ZERO..=duration::DAY))]
     pub shutdown_delay: Duration,
 
     #[command(flatten)]

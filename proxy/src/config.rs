@@ -233,21 +233,17 @@ mod tests {
             ["--drain-delay", "soon"],
             ["--drain-delay", "25h"],
             ["--drain-deadline", "500000000000y"],
-            ["--connect-timeout", "0s"],
-            ["--detection-timeout", "0s"],
             ["--detection-memory", "1"],
             ["--opaque-ports", "smtp"],
             ["--dead-peer-timeout", "5ms"],
+            ["--dead-peer-timeout", "300000000000y"],
             ["--connect-attempts", "0"],
-            ["--discovery-interval", "0s"],
             ["--max-discovery-bytes", "0"],
-            ["--half-closed-timeout", "0s"],
             ["--splice-pipes", "65536"],
             ["--max-inbound-connections", "0"],
             ["--max-outbound-connections", "many"],
             ["--memory-limit", "0"],
             ["--max-admin-connections", "0"],
-            ["--admin-timeout", "0s"],
             ["--max-application-scrapes", "0"],
             ["--access-log", "xml"],
             ["--access-log-queue", "0"],
@@ -256,6 +252,24 @@ mod tests {
         ] {
             let error = Command::try_parse_from([&["proxy"], &bad[..]].concat()).unwrap_err().to_string();
             assert!(error.contains(bad[0]) && error.contains(bad[1]), "{error}");
+        }
+    }
+
+    #[test]
+    fn bad_times_are_refused() {
+        for option in [
+            "--connect-timeout",
+            "--inbound-connect-timeout",
+            "--outbound-connect-timeout",
+            "--detection-timeout",
+            "--discovery-interval",
+            "--half-closed-timeout",
+            "--admin-timeout",
+        ] {
+            for bad in ["0s", "31d", "300000000000y", "30"] {
+                let error = Command::try_parse_from(["proxy", option, bad]).unwrap_err().to_string();
+                assert!(error.contains(option) && error.contains(bad), "{error}");
+            }
         }
     }
 }

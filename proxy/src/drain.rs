@@ -10,6 +10,7 @@
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use runtime::duration;
 
 /// How the proxy ends.
 #[derive(clap::Args, Clone, Debug)]
@@ -20,30 +21,19 @@ pub struct Settings {
     /// Never shorter than what it takes until every peer has heard that the pod is going away: refusing earlier than the
     /// application would loses requests.
     #[arg(long, env = api::env::DRAIN_DELAY, default_value = "20s", value_name = "DURATION",
-          value_parser = parse_period)]
+          value_parser = duration::within(Duration::ZERO..=duration::DAY))]
     pub drain_delay: Duration,
 
     /// How long open connections may last after SIGTERM; then they are reset
     ///
     /// Below the pod's terminationGracePeriodSeconds (30 unless set), after which the kubelet kills.
     #[arg(long, env = api::env::DRAIN_DEADLINE, default_value = "25s", value_name = "DURATION",
-          value_parser = parse_period)]
+          value_parser = duration::within(Duration::ZERO..=duration::DAY))]
     pub drain_deadline: Duration,
 
     /// How the proxy runs in the pod, which decides what SIGTERM means
     #[arg(long, env = api::env::SIDECAR_MODE, default_value = "native", value_enum, value_name = "MODE")]
     pub sidecar_mode: SidecarMode,
-}
-
-/// Longer than any grace period that a pod is given, and short enough to be added to any time.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-
-fn parse_period(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(period) if period > LONGEST => Err("must not be longer than 24h".to_owned()),
-        Ok(period) => Ok(period),
-        Err(error) => Err(format!("{error}; write for example 20s or 500ms")),
-    }
 }
 
 /// How the proxy runs in the pod.

@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use runtime::duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -19,7 +20,7 @@ pub struct Settings {
 
     /// How long to wait before giving up
     #[arg(long, env = "REMORA_WAIT_TIMEOUT", default_value = "2m", value_name = "DURATION",
-          value_parser = humantime::parse_duration)]
+          value_parser = duration::within(Duration::ZERO..=duration::DAY))]
     pub timeout: Duration,
 }
 

@@ -10,7 +10,6 @@ mod http;
 mod memory;
 mod ports;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,7 +166,7 @@ pub struct Settings {
     /// How long a client's first TLS record or HTTP head may take from its first byte to its last, before it is carried
     /// as bytes of any protocol; a client that says nothing is not bound by it
     #[arg(long, env = "REMORA_DETECTION_TIMEOUT", default_value = "100ms", value_name = "DURATION",
-          value_parser = parse_timeout)]
+          value_parser = runtime::duration::parse)]
     pub detection_timeout: Duration,
 
     /// Destinations of which each worker remembers that they spoke no known protocol, at 50 bytes each, so that most
@@ -179,14 +178,6 @@ pub struct Settings {
     /// Ports of this pod on which no protocol is looked for: ports and ranges, comma separated
     #[arg(long, env = api::env::OPAQUE_PORTS, default_value = "", value_name = "PORTS", hide_default_value = true)]
     pub opaque_ports: Ports,
-}
-
-fn parse_timeout(text: &str) -> Result<Duration, Cow<'static, str>> {
-    match humantime::parse_duration(text) {
-        Ok(timeout) if timeout.is_zero() => Err("must be longer than 0".into()),
-        Ok(timeout) => Ok(timeout),
-        Err(error) => Err(format!("{error}; write for example 100ms or 1s").into()),
-    }
 }
 
 #[cfg(test)]

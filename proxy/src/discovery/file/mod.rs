@@ -34,21 +34,13 @@ pub struct Settings {
 
     /// Time between two looks at the directory
     #[arg(long, env = "REMORA_DISCOVERY_INTERVAL", default_value = "2s", value_name = "DURATION",
-          value_parser = parse_interval)]
+          value_parser = runtime::duration::parse)]
     pub discovery_interval: Duration,
 
     /// Bytes that the directory's files may have together; what is in force takes several times as much memory
     #[arg(long, env = "REMORA_MAX_DISCOVERY_BYTES", default_value_t = 8 << 20, value_name = "BYTES",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub max_discovery_bytes: u64,
-}
-
-fn parse_interval(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(interval) if interval.is_zero() => Err("must be longer than 0".to_owned()),
-        Ok(interval) => Ok(interval),
-        Err(error) => Err(format!("{error}; write for example 2s or 500ms")),
-    }
 }
 
 /// A directory that cannot be put in force.

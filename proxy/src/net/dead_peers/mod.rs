@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use runtime::duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::diag::{self, DiagError, Sighting};
@@ -37,10 +38,9 @@ pub struct Settings {
 }
 
 fn parse_limit(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(limit) if limit.is_zero() || limit >= Duration::from_secs(1) => Ok(limit),
-        Ok(_) => Err("must be 0s or at least 1s".to_owned()),
-        Err(error) => Err(format!("{error}; write for example 20s")),
+    match duration::within(Duration::ZERO..=duration::DAY)(text)? {
+        limit if limit.is_zero() || limit >= Duration::from_secs(1) => Ok(limit),
+        _ => Err("must be 0s or at least 1s".to_owned()),
     }
 }
 

@@ -22,6 +22,8 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use runtime::duration;
+
 use super::leg::Leg;
 use crate::budget::Budget;
 use crate::telemetry::Relaying;
@@ -35,26 +37,21 @@ use pipe::Pipes;
 /// byte (64 KiB: twice as much), larger ones do not cost less.
 pub(crate) const CHUNK: usize = 256 * 1024;
 
+/// The longest that a half-closed connection can be kept; it may well be one on which a day is nothing.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// How bytes are carried.
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
     /// How long a connection of which one direction has ended may be without traffic before it is reset
     #[arg(long, env = "REMORA_HALF_CLOSED_TIMEOUT", default_value = "1h", value_name = "DURATION",
-          value_parser = parse_timeout)]
+          value_parser = duration::within(duration::SHORTEST..=LONGEST))]
     pub half_closed_timeout: Duration,
 
     /// Pipes of 256 KiB that long transfers may use, in all; 0 copies always
     #[arg(long, env = "REMORA_SPLICE_PIPES", default_value_t = 16, value_name = "NUMBER")]
     pub splice_pipes: u16,
-}
-
-fn parse_timeout(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(timeout) if timeout.is_zero() => Err("must be longer than 0".to_owned()),
-        Ok(timeout) => Ok(timeout),
-        Err(error) => Err(format!("{error}; write for example 1h or 90s")),
-    }
 }
 
 /// Why a connection did not end in good order.
