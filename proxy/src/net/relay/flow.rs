@@ -183,6 +183,8 @@ impl<'a, A: Account> Flow<'a, A> {
         };
         if length < buffer.len() {
             state.second_look.owe();
+        } else if reason == Reason::SecondLook {
+            state.second_look.go_on();
         }
         self.took(length, &mut state.pace);
         let bytes = buffer.get(..length).unwrap_or_default();

@@ -28,6 +28,8 @@ pub(super) enum SecondLook {
     Owed,
     /// Yes, in the round after this one.
     Due(u32),
+    /// Yes, at once.
+    Now,
 }
 
 impl SecondLook {
@@ -36,6 +38,11 @@ impl SecondLook {
         if *self == Self::None {
             *self = Self::Owed;
         }
+    }
+
+    /// A look took all that it could, and the kernel will not tell of the rest, which had come before.
+    pub(super) fn go_on(&mut self) {
+        *self = Self::Now;
     }
 
     /// Ready when it is time to look. It has to be polled by one task only, and when there is nothing else to do.
@@ -48,7 +55,7 @@ impl SecondLook {
                 Poll::Pending
             }
             Self::Due(round) if round == ROUNDS.get() => Poll::Pending,
-            Self::Due(_) => {
+            Self::Due(_) | Self::Now => {
                 *self = Self::None;
                 Poll::Ready(())
             }

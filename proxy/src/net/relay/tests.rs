@@ -321,6 +321,36 @@ async fn an_urgent_byte_stops_splicing_and_not_the_bytes() {
             .await;
             programs.sent += 1;
         }
+        // The end would wake the relay, and is not needed for it.
+        until("everything", || {
+            let _ = programs.receive();
+            programs.received == programs.sent
+        })
+        .await;
+        programs.finish().await;
+    })
+    .await;
+    ended.unwrap();
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn many_bytes_behind_an_urgent_one_are_carried_though_nothing_follows_them() {
+    // A read takes 1 KiB.
+    let memory_limit = std::num::NonZeroU64::new(16 * 1024);
+    let budget = Budget::new(budget::Settings { memory_limit });
+    let relay = Relay { budget, ..relay(&[]) };
+    assert_eq!(relay.room(), 1024);
+    let (ended, ()) = Programs::meet(&relay, async |mut programs| {
+        // The relay has no turn in between, so that all of it lies in the leg when it reads.
+        assert_eq!(programs.send(100), 100);
+        SockRef::from(&programs.sender).send_out_of_band(bytes(programs.sent, 1)).unwrap();
+        programs.sent += 1;
+        assert_eq!(programs.send(20_000), 20_000);
+        until("everything", || {
+            let _ = programs.receive();
+            programs.received == programs.sent
+        })
+        .await;
         programs.finish().await;
     })
     .await;
