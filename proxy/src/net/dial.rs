@@ -102,7 +102,8 @@ impl Dialer {
 
     /// To another pod or host, from the address that the kernel chooses.
     pub async fn to_destination(&self, to: OriginalDst) -> Result<Leg, DialError> {
-        self.within(Direction::Outbound, self.outbound_timeout, connect(None, to.address())).await
+        self.within(Direction::Outbound, self.outbound_timeout, connect(leg::configure, None, to.address()))
+            .await
     }
 
     /// To the pod's own application, from a source address that servers do not take for a local administrator.
@@ -130,7 +131,7 @@ impl Dialer {
         let (first, mut turn) = (sources.first(), 0);
         while let Some((number, source)) = sources.in_turn(first, turn) {
             turn += 1;
-            match connect(Some(source), to).await {
+            match connect(leg::configure_local, Some(source), to).await {
                 // All ports of this source towards `to` are taken (open or in TIME_WAIT).
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
                     self.metrics.source_exhausted();
@@ -141,7 +142,7 @@ impl Dialer {
         }
         // The destination is one of the pod's own addresses, and that is what the kernel takes as source then; never
         // 127.0.0.1 or ::1, since those are refused as destinations.
-        let leg = connect(None, to).await?;
+        let leg = connect(leg::configure_local, None, to).await?;
         // The kernel may have taken the destination's port too, and joins a socket to itself then: nobody listens there.
         if leg.stream().local_addr()? == to {
             return Err(Errno::ECONNREFUSED.into());
@@ -225,16 +226,17 @@ impl Family {
     }
 }
 
-/// With a source address, to this machine.
-async fn connect(source: Option<IpAddr>, to: SocketAddr) -> io::Result<Leg> {
+async fn connect(
+    configure: fn(&TcpSocket) -> io::Result<()>,
+    source: Option<IpAddr>,
+    to: SocketAddr,
+) -> io::Result<Leg> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    configure(&socket)?;
     if let Some(source) = source {
-        leg::configure_local(&socket)?;
         // Without this, bind would reserve a port for all destinations at once, and run out 28,000 connections later.
         setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
         socket.bind(SocketAddr::new(source, 0))?;
-    } else {
-        leg::configure(&socket)?;
     }
     socket.connect(to).await.map(Leg::new)
 }

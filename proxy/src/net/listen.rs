@@ -63,8 +63,10 @@ impl Settings {
         Ok(Listeners {
             inbound: inbound.bind_with(leg::configure)?,
             outbound: outbound.bind_with(|socket| {
-                leg::configure(socket)?;
-                if self.virtual_interfaces { Ok(()) } else { leg::unpace(socket) }
+                if !self.virtual_interfaces {
+                    leg::unpace(socket);
+                }
+                leg::configure(socket)
             })?,
         })
     }
