@@ -163,7 +163,7 @@ impl Metrics {
         );
         to.register(
             "remora_captured_probes_refused",
-            "Readiness probes that were reset, since too many were waiting",
+            "Readiness probes that were reset, since too many were waiting or the stream could not be handed over",
             self.probes_refused.clone(),
         );
         to.register(

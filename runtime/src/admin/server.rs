@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(clap::Args, Clone, Copy, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// Connections at once to each port for people and machines; one more ends the oldest
+    /// Connections at once to each port and address family for people and machines; one more ends the oldest
     #[arg(long, env = "REMORA_MAX_ADMIN_CONNECTIONS", default_value_t = CONNECTIONS, value_name = "NUMBER",
           value_parser = clap::value_parser!(u16).range(1..))]
     pub max_admin_connections: u16,
