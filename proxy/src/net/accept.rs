@@ -21,7 +21,7 @@ use super::capacity::Capacity;
 use super::leg::Leg;
 use super::original_dst::{Network, OriginalDst, Refusal, Rules};
 use crate::budget::Budget;
-use crate::telemetry::{Acceptance, connections::Pair};
+use crate::telemetry::{Acceptance, connections::Pair, metrics};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -132,7 +132,7 @@ impl Acceptor {
             return false;
         };
         self.gate.telemetry.refused(
-            "descriptors",
+            metrics::REFUSED_BY_DESCRIPTORS,
             peer,
             &"no descriptor is left; raise the limit of the container",
         );
@@ -155,8 +155,8 @@ impl Shortage {
     /// The value of the label `reason`.
     fn reason(&self) -> &'static str {
         match self {
-            Self::Connections(_) => "limit",
-            Self::Memory => "memory",
+            Self::Connections(_) => metrics::REFUSED_BY_LIMIT,
+            Self::Memory => metrics::REFUSED_BY_MEMORY,
         }
     }
 }

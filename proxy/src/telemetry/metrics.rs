@@ -27,8 +27,15 @@ type StaticLabel = [(&'static str, &'static str); 1];
 
 type StaticLabels = Vec<(&'static str, &'static str)>;
 
+/// The value of the label `reason` of a refusal beyond the capacity.
+pub(crate) const REFUSED_BY_LIMIT: &str = "limit";
+/// The same while memory is short.
+pub(crate) const REFUSED_BY_MEMORY: &str = "memory";
+/// The same without a descriptor.
+pub(crate) const REFUSED_BY_DESCRIPTORS: &str = "descriptors";
+
 /// Reasons of refusals that limits are.
-const SHORTAGES: [&str; 3] = ["limit", "memory", "descriptors"];
+const SHORTAGES: [&str; 3] = [REFUSED_BY_LIMIT, REFUSED_BY_MEMORY, REFUSED_BY_DESCRIPTORS];
 
 fn refusal(direction: Direction, reason: &'static str) -> StaticLabels {
     vec![("direction", direction.name()), ("reason", reason)]
