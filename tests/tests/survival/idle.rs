@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
-use tests::meshed::{Meshed, PORT, as_app};
+use tests::meshed::{Meshed, PATIENCE, PORT, as_app};
 use tests::netns::{Netns, Switch};
 use tests::scale;
 
@@ -22,6 +22,7 @@ fn listen(netns: &Netns, address: SocketAddr) -> TcpListener {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
         socket.bind(&address.into()).expect("a free port");
         socket.listen(QUEUE).expect("a listener");
+        socket.set_read_timeout(Some(PATIENCE)).expect("the option, which accept(2) obeys");
         socket.into()
     })
 }
@@ -64,6 +65,7 @@ impl<'a> Way<'a> {
         }
         for _ in &self.open {
             let (mut server, _) = self.listener.accept().expect("a connection");
+            server.set_read_timeout(Some(PATIENCE)).expect("the option");
             let mut byte = [0];
             server.read_exact(&mut byte).expect("the client's byte");
             server.write_all(&[!byte[0]]).expect("it is taken");
@@ -112,8 +114,11 @@ fn as_many_as_the_descriptors_allow_cost_nothing_at_rest_and_all_of_them_work() 
         .flat_map(|(from, to)| to.addresses().map(|address| Way::new(&from.netns, &to.netns, address)))
         .collect();
     ways.iter_mut().for_each(|way| way.open(AT_REST / 4));
-    // The last ones are as far as they come without another byte.
-    silent_for(Duration::from_secs(1), &ways[3].open[0]);
+    // All are as far as they come without another byte: both legs are there, and what was said is carried.
+    eventually("all are at rest", || {
+        descriptors(meshed.proxy.pid()) >= 2 * AT_REST
+            && meshed.metric(&["istio_tcp_received_bytes_total{"]) == AT_REST as u64 / 2
+    });
     rests(&meshed, &ways[3].open[0]);
     ways.iter_mut().for_each(|way| way.open(each - AT_REST / 4));
     println!("{} of {most} connections, two descriptors each", 4 * each);

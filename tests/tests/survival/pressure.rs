@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use tests::meshed::{Meshed, PATIENCE, PORT, as_app};
@@ -39,8 +40,9 @@ fn held(meshed: &Meshed) -> [u64; 2] {
 /// Something waits for the reader, and the sender gets no further.
 fn stuck(meshed: &Meshed, taken: &AtomicUsize) -> [u64; 2] {
     let state = || (held(meshed), taken.load(Ordering::Relaxed));
-    let (mut before, mut same) = (state(), 0);
+    let (mut before, mut same, began) = (state(), 0, Instant::now());
     while same < 20 {
+        assert!(began.elapsed() < PATIENCE, "{before:?} are held and taken, {same} times the same");
         let now = state();
         same = if now == before && now.0 != [0, 0] { same + 1 } else { 0 };
         before = now;
@@ -108,6 +110,7 @@ fn open(from: &Node, to: &Node, is_v6: bool) -> (TcpStream, TcpStream) {
     let client = as_app(&from.netns, || connect(target)).expect("a connection");
     let (server, _) = listener.accept().expect("the connection");
     server.set_read_timeout(Some(PATIENCE)).expect("the option");
+    server.set_write_timeout(Some(PATIENCE)).expect("the option");
     (client, server)
 }
 
