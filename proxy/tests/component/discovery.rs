@@ -42,10 +42,15 @@ impl Mesh {
     /// Replaces the file at once, and waits until `generation` is in force.
     fn change(&self, text: &str) {
         let next = self.generation() + 1;
-        let at = |name: &str| -> PathBuf { self.directory.path().join(name) };
-        fs::write(at("mesh.new"), text).unwrap();
-        fs::rename(at("mesh.new"), at("mesh.yaml")).unwrap();
+        self.put("mesh.yaml", text);
         eventually("the change is in force", || self.generation() >= next);
+    }
+
+    /// The file is there from one moment to the next, and never half.
+    fn put(&self, name: &str, text: &str) {
+        let at = |name: &str| -> PathBuf { self.directory.path().join(name) };
+        fs::write(at("new"), text).unwrap();
+        fs::rename(at("new"), at(name)).unwrap();
     }
 
     fn generation(&self) -> u64 {
@@ -397,7 +402,7 @@ fn a_thousand_changes_close_none_of_the_open_streams() {
 fn a_broken_file_keeps_the_last_good_one_and_is_told() {
     let listeners = listeners(1);
     let mesh = Mesh::start(&web(&endpoints(&listeners)));
-    fs::write(mesh.directory.path().join("other.yaml"), format!("{HEAD}kind: Service\nname: [\n")).unwrap();
+    mesh.put("other.yaml", &format!("{HEAD}kind: Service\nname: [\n"));
     eventually("it is seen", || mesh.proxy.metric(&["remora_discovery_good "]) == 0);
     let mut client = mesh.connect(WEB);
     exchange(&mut client, &listeners);
