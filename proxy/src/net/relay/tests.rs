@@ -134,6 +134,22 @@ impl Programs {
         taken
     }
 
+    /// Sends one byte more, which is urgent (RFC 6093).
+    fn send_urgent(&mut self) -> io::Result<()> {
+        SockRef::from(&self.sender).send_out_of_band(bytes(self.sent, 1))?;
+        self.sent += 1;
+        Ok(())
+    }
+
+    /// Receives what was sent, although nothing follows it.
+    async fn receive_all(&mut self) {
+        until("everything", || {
+            let _ = self.receive();
+            self.received == self.sent
+        })
+        .await;
+    }
+
     /// Receives what is there; the end is 0 bytes.
     fn receive(&mut self) -> io::Result<usize> {
         let mut received = vec![0; MEGABYTE];
@@ -315,18 +331,10 @@ async fn an_urgent_byte_stops_splicing_and_not_the_bytes() {
                 programs.send(1000) == 1000
             })
             .await;
-            until("room", || {
-                SockRef::from(&programs.sender).send_out_of_band(bytes(programs.sent, 1)).is_ok()
-            })
-            .await;
-            programs.sent += 1;
+            until("room", || programs.send_urgent().is_ok()).await;
         }
         // The end would wake the relay, and is not needed for it.
-        until("everything", || {
-            let _ = programs.receive();
-            programs.received == programs.sent
-        })
-        .await;
+        programs.receive_all().await;
         programs.finish().await;
     })
     .await;
@@ -343,14 +351,9 @@ async fn many_bytes_behind_an_urgent_one_are_carried_though_nothing_follows_them
     let (ended, ()) = Programs::meet(&relay, async |mut programs| {
         // The relay has no turn in between, so that all of it lies in the leg when it reads.
         assert_eq!(programs.send(100), 100);
-        SockRef::from(&programs.sender).send_out_of_band(bytes(programs.sent, 1)).unwrap();
-        programs.sent += 1;
+        programs.send_urgent().unwrap();
         assert_eq!(programs.send(20_000), 20_000);
-        until("everything", || {
-            let _ = programs.receive();
-            programs.received == programs.sent
-        })
-        .await;
+        programs.receive_all().await;
         programs.finish().await;
     })
     .await;
@@ -364,13 +367,8 @@ async fn an_urgent_byte_behind_others_is_carried_though_nothing_follows_it() {
         for _ in 0..3 {
             // The relay has no turn in between, so that all of it lies in the leg when it reads.
             assert_eq!(programs.send(100), 100);
-            SockRef::from(&programs.sender).send_out_of_band(bytes(programs.sent, 1)).unwrap();
-            programs.sent += 1;
-            until("the urgent byte", || {
-                let _ = programs.receive();
-                programs.received == programs.sent
-            })
-            .await;
+            programs.send_urgent().unwrap();
+            programs.receive_all().await;
         }
         programs.finish().await;
     })
