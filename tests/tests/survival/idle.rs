@@ -1,4 +1,4 @@
-//! Very many connections at once that have nothing to say, for now.
+//! Very many connections at once that are silent, and work nevertheless when they say something.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
