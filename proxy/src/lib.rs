@@ -20,6 +20,7 @@ pub mod direction;
 pub mod discovery;
 pub mod drain;
 mod first_speaker;
+pub mod http;
 pub mod inbound;
 pub mod limits;
 pub mod net;
