@@ -163,7 +163,8 @@ fn absolute(target: &[u8]) -> Option<(&[u8], &'static [u8])> {
         target.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
     })?;
     let rest = target.get(scheme.len()..)?;
-    let authority = rest.split(|byte| matches!(byte, b'/' | b'?' | b'\\')).next()?;
+    // A backslash ends the authority for some and not for others; being no part of a host, it is refused with it.
+    let authority = rest.split(|byte| matches!(byte, b'/' | b'?')).next()?;
     Some((authority, port))
 }
 
@@ -205,7 +206,8 @@ fn is_host_and_port(authority: &[u8]) -> bool {
         }
         _ => host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte)),
     };
-    is_host && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
+    let is_there = !host.is_empty() || authority.is_empty();
+    is_there && is_host && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
 }
 
 /// What follows the last colon that is not within brackets.
