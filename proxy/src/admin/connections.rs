@@ -128,7 +128,7 @@ impl Row {
             duration: u64::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(u64::MAX),
             downstream_remote_address: connection.client.remote,
             original_destination: connection.original_dst,
-            upstream_cluster: connection.cluster().map(ToString::to_string),
+            upstream_cluster: connection.cluster().map(|cluster| cluster.to_string()),
             upstream_host: server.map(|server| server.remote),
             upstream_local_address: server.map(|server| server.local),
             bytes_received,

@@ -7,9 +7,9 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use super::metrics::Series;
 pub use super::names::ServiceName;
 use super::names::{BLACK_HOLE, Named, Names, PASSTHROUGH};
+use super::series::Series;
 use super::workload::Workload;
 use crate::direction::Direction;
 
@@ -70,7 +70,7 @@ impl Edge {
         Self { service, workload, series: OnceLock::new() }
     }
 
-    /// The names of TCP connections of `this` pod over the edge in `direction`.
+    /// The names of what `this` pod has over the edge in `direction`.
     pub(super) fn names(&self, direction: Direction, this: &Arc<Workload>) -> Names {
         static NOBODY: LazyLock<Arc<Workload>> = LazyLock::new(|| Arc::new(Workload::unknown()));
         let other = self.workload.as_ref().unwrap_or(&NOBODY);
@@ -162,12 +162,11 @@ mod tests {
         let keys = |direction, edge| labels(direction, &edge).into_keys().collect::<Vec<_>>();
         let inbound = keys(Direction::Inbound, Edge::from(None));
         assert_eq!(inbound, keys(Direction::Outbound, Edge::past_services(None)));
-        assert_eq!(inbound.len(), 22);
+        assert_eq!(inbound.len(), 21);
     }
 
     #[test]
     fn a_series_keeps_no_text() {
-        // Four families have them for each edge.
         let names = size_of::<Names>();
         assert!(names <= 40, "{names} bytes");
     }

@@ -1,9 +1,8 @@
 //! Every metric family of the proxy, in one place.
 //!
-//! Names and meanings are Istio's where Istio has them: `sent` is what went to the client, `received` what came from it,
-//! counted while it flows. Ours begin with `remora_`.
+//! Names and meanings are Istio's where Istio has them (`series`): `sent` is what went to the client, `received` what came
+//! from it, counted while it flows. Ours begin with `remora_`.
 
-use std::fmt;
 use std::sync::atomic::AtomicU64;
 
 use runtime::metrics::encoding::EncodeLabelSet;
@@ -12,18 +11,11 @@ use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
 use super::connections::Side;
 use super::detections::{Detected, Detections};
-use super::names::Names;
+use super::http::Http;
 use super::process::ProcessCollector;
 use super::scrape::ScrapeResult;
+use super::series::Edges;
 use crate::direction::Direction;
-
-/// `response_flags` of a connection of which nothing bad is known.
-pub(super) const NO_FLAGS: &str = "-";
-
-/// Of one of Istio's series: the names, and `response_flags`.
-type Labels = (Names, StaticLabel);
-
-type StaticLabel = [(&'static str, &'static str); 1];
 
 type StaticLabels = Vec<(&'static str, &'static str)>;
 
@@ -44,10 +36,8 @@ fn refusal(direction: Direction, reason: &'static str) -> StaticLabels {
 /// All families; clones count into the same ones.
 #[derive(Clone, Default)]
 pub struct Metrics {
-    opened: Family<Labels, Counter>,
-    closed: Family<Labels, Counter>,
-    sent: Family<Labels, Counter>,
-    received: Family<Labels, Counter>,
+    /// Istio's.
+    pub(super) edges: Edges,
     open: Family<StaticLabels, Gauge>,
     pub(crate) self_calls: Gauge,
     limit: Family<StaticLabels, Gauge>,
@@ -68,6 +58,7 @@ pub struct Metrics {
     pub(super) relay_half_closed_reset: Counter,
     pub(super) access_log_dropped: Counter,
     pub(super) connect_retries: Counter,
+    pub(super) http: Http,
     connect_timeouts: Family<StaticLabels, Counter>,
     sources_exhausted: Counter,
     probes_refused: Counter,
@@ -89,10 +80,7 @@ impl Metrics {
         registry.register(|to| {
             self.detected.register(to);
             to.register_collector(Box::new(ProcessCollector));
-            to.register("istio_tcp_connections_opened", "Connections opened", self.opened.clone());
-            to.register("istio_tcp_connections_closed", "Connections closed", self.closed.clone());
-            to.register("istio_tcp_sent_bytes", "Bytes sent to clients, as responses", self.sent.clone());
-            to.register("istio_tcp_received_bytes", "Bytes received from clients", self.received.clone());
+            to.register_collector(Box::new(self.edges.clone()));
             to.register("istio_build", "Version of this program", build);
             to.register("remora_open_connections", "Connections being carried", self.open.clone());
             to.register(
@@ -112,6 +100,7 @@ impl Metrics {
             );
             self.register_troubles(to);
             self.register_relay(to);
+            self.http.register(to);
         });
     }
 
@@ -306,47 +295,4 @@ impl Metrics {
     pub(super) fn access_log_dropped(&self, lines: u64) {
         self.access_log_dropped.inc_by(lines);
     }
-}
-
-/// The series of one edge, looked up once.
-pub(super) struct Series {
-    names: Names,
-    families: Metrics,
-    pub(super) opened: Counter,
-    pub(super) sent: Counter,
-    pub(super) received: Counter,
-    closed: Counter,
-}
-
-impl Series {
-    pub(super) fn new(metrics: &Metrics, names: Names) -> Self {
-        let flawless = with_flags(&names, NO_FLAGS);
-        Self {
-            opened: metrics.opened.get_or_create_owned(&flawless),
-            sent: metrics.sent.get_or_create_owned(&flawless),
-            received: metrics.received.get_or_create_owned(&flawless),
-            closed: metrics.closed.get_or_create_owned(&flawless),
-            families: metrics.clone(),
-            names,
-        }
-    }
-
-    /// Only the end of a connection tells its flags; bytes were counted before, without.
-    pub(super) fn closed(&self, flags: &'static str) {
-        if flags == NO_FLAGS {
-            self.closed.inc();
-        } else {
-            self.families.closed.get_or_create(&with_flags(&self.names, flags)).inc();
-        }
-    }
-}
-
-impl fmt::Debug for Series {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Series").field(&self.names).finish()
-    }
-}
-
-fn with_flags(names: &Names, flags: &'static str) -> Labels {
-    (names.clone(), [("response_flags", flags)])
 }

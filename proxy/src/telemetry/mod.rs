@@ -10,11 +10,15 @@ pub mod access_log;
 pub mod connections;
 mod detections;
 pub mod edge;
+#[expect(dead_code, reason = "the HTTP engines are about to call it")]
+pub(crate) mod exchange;
+pub(crate) mod http;
 pub mod metrics;
 mod names;
 mod process;
 mod relaying;
 mod scrape;
+mod series;
 pub mod session;
 mod throttle;
 pub mod workload;

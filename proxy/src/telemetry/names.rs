@@ -2,10 +2,7 @@
 //!
 //! Invariant: a series keeps no text of its own; its labels are written when somebody asks.
 
-use std::fmt;
 use std::sync::Arc;
-
-use runtime::metrics::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 
 use super::workload::{LABELS, UNKNOWN, Workload};
 use crate::direction::Direction;
@@ -33,7 +30,7 @@ pub(super) enum Named {
     BlackHole,
 }
 
-/// Of connections over one edge; `response_flags` is not among them.
+/// Of all over one edge; what is spoken and how it ends is not among them.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Names {
     pub(super) direction: Direction,
@@ -65,6 +62,7 @@ const DESTINATION: [&str; LABELS] = [
 ];
 
 impl Names {
+    /// The labels that all series of an edge have.
     pub(super) fn labels(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let [host, name, namespace] = self.service();
         let security = match self.direction {
@@ -75,7 +73,6 @@ impl Names {
             ("destination_service", host),
             ("destination_service_name", name),
             ("destination_service_namespace", namespace),
-            ("request_protocol", "tcp"),
             ("connection_security_policy", security),
         ];
         [("reporter", self.direction.reporter())]
@@ -94,11 +91,5 @@ impl Names {
             Named::Passthrough => [UNKNOWN, PASSTHROUGH, destination.namespace()],
             Named::BlackHole => [UNKNOWN, BLACK_HOLE, UNKNOWN],
         }
-    }
-}
-
-impl EncodeLabelSet for Names {
-    fn encode(&self, encoder: &mut LabelSetEncoder) -> fmt::Result {
-        self.labels().try_for_each(|label| label.encode(encoder.encode_label()))
     }
 }

@@ -1,23 +1,28 @@
 //! One connection's account: it counts while bytes flow, and closes the books when it is dropped, however the connection
 //! ended; so none is forgotten, also when its task is cancelled at the drain deadline.
+//!
+//! A connection is counted as TCP from when it is known that it speaks no HTTP. One that does is an account for those of its
+//! exchanges (`exchange`), which keep it open, and leaves a line of its own only if there was none.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
 use runtime::metrics::types::gauge::Gauge;
 
 use super::access_log::{AccessLog, Line};
-use super::connections::{Connection, Connections, Pair, RelayMode, Side, Silence};
+use super::connections::{Connection, Connections, Pair, RelayMode, Side, Silence, Way};
 use super::detections::Detections;
 use super::edge::{Cluster, Edge};
-use super::metrics::{Metrics, NO_FLAGS, Series};
+use super::metrics::Metrics;
 use super::names::Names;
+use super::series::{NO_FLAGS, Series};
 use super::workload::Workload;
-use crate::detect::Detected;
+use crate::detect::{Detected, Protocol};
 use crate::direction::Direction;
 
 /// Where accounts are kept; clones are the same place.
@@ -45,7 +50,7 @@ pub struct Settings {
 
 /// Opens the accounts of one direction.
 pub struct Reporter {
-    direction: Direction,
+    pub(super) direction: Direction,
     workload: Arc<Workload>,
     open: Gauge,
     detections: Detections,
@@ -54,7 +59,7 @@ pub struct Reporter {
     /// What edges have; several of them may have the same names, and a new configuration brings new edges.
     series: Mutex<HashMap<Names, Arc<Series>>>,
     most_edges: usize,
-    books: Books,
+    pub(super) books: Books,
 }
 
 impl Reporter {
@@ -65,7 +70,7 @@ impl Reporter {
             Direction::Outbound => Edge::past_services(None),
         };
         let names = nobody.names(direction, &workload);
-        let unknown = Arc::new(Series::new(&books.metrics, names.clone()));
+        let unknown = books.metrics.edges.add(names.clone());
         Self {
             direction,
             workload,
@@ -92,15 +97,14 @@ impl Reporter {
         self.open.inc();
         self.books.metrics.self_calls.inc_by(is_self_call.into());
         let connection = self.books.connections.enter(self.direction, client, original_dst);
-        let account = Account {
+        Session(Arc::new(Account {
             reporter: Arc::clone(self),
             connection,
-            series: OnceLock::new(),
-            inbound: OnceLock::new(),
+            http: AtomicU8::new(NO_HTTP),
+            tcp: OnceLock::new(),
+            state: Mutex::new(State { series: None, inbound: None, end: End::CUT }),
             is_self_call,
-            end: End::CUT,
-        };
-        Session(Box::new(account))
+        }))
     }
 
     /// Another endpoint is tried.
@@ -123,18 +127,18 @@ impl Reporter {
             self.books.metrics.edge_unnamed(self.direction);
             return Arc::clone(&self.unknown);
         }
-        let series = Arc::new(Series::new(&self.books.metrics, names.clone()));
+        let series = self.books.metrics.edges.add(names.clone());
         known.insert(names, Arc::clone(&series));
         series
     }
 }
 
-/// How a connection ended, in the words of Envoy's access log.
+/// How a connection or an exchange ended, in the words of Envoy's access log.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct End {
     /// `response_flags`.
     pub(crate) flags: &'static str,
-    /// `connection_termination_details`.
+    /// `connection_termination_details`, or `response_code_details` of an exchange.
     pub(crate) details: Option<Cow<'static, str>>,
     /// `upstream_transport_failure_reason`.
     pub(crate) failure: Option<String>,
@@ -145,34 +149,53 @@ impl End {
     pub(crate) const COMPLETE: Self = Self { flags: NO_FLAGS, details: None, failure: None };
 
     /// What stands when nothing else was said: the proxy ended first. Envoy's `LR` is a reset of its own making.
-    const CUT: Self = Self { flags: "LR", details: Some(Cow::Borrowed("proxy ended")), failure: None };
+    pub(super) const CUT: Self =
+        Self { flags: "LR", details: Some(Cow::Borrowed("proxy ended")), failure: None };
 }
 
-/// An open account. Boxed, since each future that it is moved through would keep a place for all of it.
-pub(crate) struct Session(Box<Account>);
+/// An open account; it is closed when the session and all of its exchanges are gone. Shared and so small, since each future
+/// that it is moved through would keep a place for all of it.
+pub(crate) struct Session(Arc<Account>);
 
 struct Account {
     reporter: Arc<Reporter>,
     connection: Arc<Connection>,
-    /// Of the edge, once it is known.
-    series: OnceLock<Arc<Series>>,
-    /// Of the same connection, when the pod calls itself: it is told all that this one is told.
-    inbound: OnceLock<Session>,
+    /// [`NO_HTTP`], [`HTTP`] or [`EXCHANGES`]; it only grows.
+    http: AtomicU8,
+    /// Where bytes are counted, once it is known that they are not HTTP's.
+    tcp: OnceLock<Flow>,
+    state: Mutex<State>,
     /// Whether this is the second account of the same connection.
     is_self_call: bool,
+}
+
+const NO_HTTP: u8 = 0;
+/// No request has begun yet.
+pub(super) const HTTP: u8 = 1;
+/// At least one has.
+pub(super) const EXCHANGES: u8 = 2;
+
+/// Bytes that are counted while they flow.
+struct Flow {
+    series: Arc<Series>,
+    inbound: Option<Session>,
+}
+
+/// What its own worker changes, and nobody else looks at.
+struct State {
+    /// Of the edge, once it is known.
+    series: Option<Arc<Series>>,
+    /// Of the same connection, when the pod calls itself: it is told all that this one is told.
+    inbound: Option<Session>,
     end: End,
 }
 
 impl Session {
-    /// It is known where the connection is sent, and what is at the other end. Only the first word counts, since
-    /// metrics have then been told.
+    /// It is known where the connection is sent, and what is at the other end. A later request may go elsewhere.
     pub(crate) fn sent_to(&self, cluster: Cluster, edge: &Edge) {
-        self.0.series.get_or_init(|| {
-            let series = self.0.reporter.series(edge);
-            series.opened.inc();
-            self.0.connection.sent_to(cluster);
-            series
-        });
+        let series = self.0.reporter.series(edge);
+        self.0.state().series = Some(series);
+        self.0.connection.sent_to(cluster);
     }
 
     /// The client's socket.
@@ -189,16 +212,37 @@ impl Session {
     pub(crate) fn comes_back(&self, mut inbound: Session) {
         // The two end together from now on.
         inbound.presume(End::CUT);
-        self.0.inbound.get_or_init(|| inbound);
+        inbound.0.http.store(self.0.http.load(Ordering::Relaxed), Ordering::Relaxed);
+        let former = self.0.state().inbound.replace(inbound);
+        if let Some(former) = former {
+            former.close(End::COMPLETE);
+        }
     }
 
     /// Both accounts, where there are two.
-    fn accounts(&self) -> impl Iterator<Item = &Session> {
-        [self].into_iter().chain(self.0.inbound.get())
+    pub(super) fn accounts(&self) -> impl Iterator<Item = Session> {
+        [self.share()].into_iter().chain(self.inbound())
     }
 
-    fn series(&self) -> &Series {
-        self.0.series.get().unwrap_or(&self.0.reporter.unknown)
+    pub(super) fn share(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+
+    pub(super) fn inbound(&self) -> Option<Session> {
+        self.0.state().inbound.as_ref().map(Self::share)
+    }
+
+    pub(super) fn reporter(&self) -> &Reporter {
+        &self.0.reporter
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    /// Of where the connection is sent now.
+    pub(super) fn series(&self) -> Arc<Series> {
+        self.0.state().series.clone().unwrap_or_else(|| Arc::clone(&self.0.reporter.unknown))
     }
 
     /// The upstream connection was made.
@@ -212,28 +256,67 @@ impl Session {
             account.0.reporter.detections.count(detected);
             account.0.connection.speaks(detected.clone());
         }
+        match detected.protocol {
+            Protocol::Tls | Protocol::Opaque => self.speaks_no_http(),
+            // If nobody speaks it with the peers, it is relayed.
+            Protocol::Http1 | Protocol::Http2 => {}
+        }
     }
 
     /// From now on bytes are carried this way.
     pub(crate) fn relayed(&self, mode: RelayMode) {
+        if self.0.http.load(Ordering::Relaxed) == NO_HTTP {
+            self.speaks_no_http();
+        }
         self.accounts().for_each(|account| account.0.connection.relayed(mode));
+    }
+
+    /// The connection is counted from now on.
+    fn speaks_no_http(&self) {
+        self.0.tcp.get_or_init(|| {
+            let (series, inbound) = (self.series(), self.inbound());
+            series.opened();
+            if let Some(inbound) = &inbound {
+                inbound.speaks_no_http();
+            }
+            Flow { series, inbound }
+        });
+    }
+
+    /// The connection speaks HTTP, and is at least so far with it.
+    pub(super) fn speaks(&self, http: u8) {
+        self.0.http.fetch_max(http, Ordering::Relaxed);
     }
 
     /// Bytes came from the client and were passed on.
     pub(crate) fn received(&self, bytes: usize) {
-        let bytes = bytes as u64;
-        for account in self.accounts() {
-            account.0.connection.add_received(bytes);
-            account.series().received.inc_by(bytes);
+        let counted = bytes as u64;
+        self.0.connection.add_received(counted);
+        if let Some(Flow { series, inbound }) = self.0.tcp.get() {
+            series.received(counted);
+            inbound.iter().for_each(|inbound| inbound.received(bytes));
         }
     }
 
     /// Bytes went to the client.
     pub(crate) fn sent(&self, bytes: usize) {
-        let bytes = bytes as u64;
-        for account in self.accounts() {
-            account.0.connection.add_sent(bytes);
-            account.series().sent.inc_by(bytes);
+        let counted = bytes as u64;
+        self.0.connection.add_sent(counted);
+        if let Some(Flow { series, inbound }) = self.0.tcp.get() {
+            series.sent(counted);
+            inbound.iter().for_each(|inbound| inbound.sent(bytes));
+        }
+    }
+
+    /// Bytes of an exchange came from this side and were passed on: they are counted as its own.
+    pub(super) fn carried(&self, from: Side, bytes: u64) {
+        let add = |connection: &Connection| match from {
+            Side::Client => connection.add_received(bytes),
+            Side::Server => connection.add_sent(bytes),
+        };
+        add(&self.0.connection);
+        if let Some(inbound) = &self.0.state().inbound {
+            add(&inbound.0.connection);
         }
     }
 
@@ -244,14 +327,14 @@ impl Session {
 
     /// Returns when the connection was given up, since a peer does not answer any more: both legs are to be reset.
     pub(crate) async fn given_up(&self) -> Silence {
-        match self.0.inbound.get() {
+        match self.inbound() {
             None => self.0.connection.given_up().await,
             // Boxed, since every connection would keep the room that few need.
             Some(inbound) => Box::pin(self.either_given_up(inbound)).await,
         }
     }
 
-    async fn either_given_up(&self, other: &Self) -> Silence {
+    async fn either_given_up(&self, other: Self) -> Silence {
         tokio::select! {
             silence = self.0.connection.given_up() => silence,
             silence = other.0.connection.given_up() => silence,
@@ -260,48 +343,66 @@ impl Session {
 
     /// Closes the account.
     pub(crate) fn close(mut self, end: End) {
-        if let Some(inbound) = self.0.inbound.take() {
+        if let Some(inbound) = self.inbound() {
             inbound.close(end.clone());
         }
-        self.0.end = end;
+        self.presume(end);
     }
 
     /// How the connection will have ended if it is closed without a word.
     pub(crate) fn presume(&mut self, end: End) {
-        self.0.end = end;
+        self.0.state().end = end;
+    }
+}
+
+impl Account {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// That of a connection whose exchanges have none.
+    fn line(&self, end: End) -> Line {
+        let Way { cluster, server } = self.connection.way();
+        let (bytes_received, bytes_sent) = self.connection.bytes();
+        let (started, since) = self.connection.started;
+        Line {
+            started,
+            duration: since.elapsed(),
+            direction: self.reporter.direction,
+            downstream_remote: self.connection.client.remote,
+            original_dst: self.connection.original_dst,
+            cluster,
+            upstream_local: server.map(|server| server.local),
+            upstream_host: server.map(|server| server.remote),
+            detected: self.connection.detected().cloned(),
+            bytes_received,
+            bytes_sent,
+            flags: end.flags,
+            termination_details: end.details,
+            transport_failure: end.failure,
+        }
     }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let Reporter { direction, unknown, books, open, .. } = self.reporter.as_ref();
-        let connection = self.connection.as_ref();
-        let series = self.series.get().unwrap_or_else(|| {
-            unknown.opened.inc();
-            unknown
-        });
-        series.closed(self.end.flags);
-        let (started, since) = connection.started;
-        let (bytes_received, bytes_sent) = connection.bytes();
-        books.access_log.write(|| {
-            Box::new(Line {
-                started,
-                duration: since.elapsed(),
-                direction: *direction,
-                downstream_remote: connection.client.remote,
-                original_dst: connection.original_dst,
-                cluster: connection.cluster().cloned(),
-                upstream_local: connection.server().map(|server| server.local),
-                upstream_host: connection.server().map(|server| server.remote),
-                detected: connection.detected().cloned(),
-                bytes_received,
-                bytes_sent,
-                flags: self.end.flags,
-                termination_details: self.end.details.take(),
-                transport_failure: self.end.failure.take(),
-            })
-        });
-        books.connections.leave(connection);
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let end = std::mem::replace(&mut state.end, End::COMPLETE);
+        let Reporter { unknown, books, open, .. } = self.reporter.as_ref();
+        let http = *self.http.get_mut();
+        if http == NO_HTTP {
+            let series = self.tcp.get().map(|flow| &flow.series).unwrap_or_else(|| {
+                // Nobody has said anything yet, and a connection it was.
+                let series = state.series.as_ref().unwrap_or(unknown);
+                series.opened();
+                series
+            });
+            series.closed(end.flags);
+        }
+        if http != EXCHANGES {
+            books.access_log.write(|| Box::new(self.line(end)));
+        }
+        books.connections.leave(&self.connection);
         books.metrics.self_calls.dec_by(self.is_self_call.into());
         // Last, so that whoever waits for the end of all finds everything said.
         open.dec();

@@ -1,12 +1,13 @@
 //! One carried connection as others see it while it lasts: who it joins, how far it is, how much went by; and the one thing
 //! that others can do to it, to give it up.
 //!
-//! Its worker writes and the administration reads, both without waiting: everything that changes is an atomic.
+//! Its worker writes and the administration reads. Neither waits: what changes while bytes flow is an atomic, and a lock is
+//! held for no longer than a copy takes.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -92,14 +93,22 @@ pub struct Connection {
     pub original_dst: SocketAddr,
     /// When it was accepted.
     pub started: (SystemTime, Instant),
-    cluster: OnceLock<Cluster>,
-    server: OnceLock<Pair>,
+    way: Mutex<Way>,
     received: AtomicU64,
     sent: AtomicU64,
     progress: AtomicU8,
     detected: OnceLock<Detected>,
     given_up: AtomicBool,
     ending: Mutex<Ending>,
+}
+
+/// The way to the other end. A later request may take another one.
+#[derive(Clone, Debug, Default)]
+pub(in crate::telemetry) struct Way {
+    /// Where the connection is sent, once that is known.
+    pub(in crate::telemetry) cluster: Option<Cluster>,
+    /// The upstream socket, once it is connected.
+    pub(in crate::telemetry) server: Option<Pair>,
 }
 
 #[derive(Debug, Default)]
@@ -116,8 +125,7 @@ impl Connection {
             client,
             original_dst,
             started: (SystemTime::now(), Instant::now()),
-            cluster: OnceLock::new(),
-            server: OnceLock::new(),
+            way: Mutex::default(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             progress: AtomicU8::new(0),
@@ -132,14 +140,22 @@ impl Connection {
         self.place.id
     }
 
-    /// Where it is sent, once that is known.
-    pub fn cluster(&self) -> Option<&Cluster> {
-        self.cluster.get()
+    /// Where it is sent now, once that is known.
+    pub fn cluster(&self) -> Option<Cluster> {
+        self.lock_way().cluster.clone()
     }
 
-    /// The upstream socket, once it is connected.
+    /// The upstream socket that it has now, once it is connected.
     pub fn server(&self) -> Option<Pair> {
-        self.server.get().copied()
+        self.lock_way().server
+    }
+
+    pub(in crate::telemetry) fn way(&self) -> Way {
+        self.lock_way().clone()
+    }
+
+    fn lock_way(&self) -> MutexGuard<'_, Way> {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes that came from the client, and that went to it.
@@ -172,13 +188,11 @@ impl Connection {
     }
 
     pub(in crate::telemetry) fn sent_to(&self, cluster: Cluster) {
-        // The first word stands, as in metrics.
-        let _ = self.cluster.set(cluster);
+        self.lock_way().cluster = Some(cluster);
     }
 
     pub(in crate::telemetry) fn connected(&self, server: Pair) {
-        // A second connection would be a second server, which no connection has.
-        let _ = self.server.set(server);
+        self.lock_way().server = Some(server);
         self.progress.fetch_or(CONNECTED, Ordering::Relaxed);
     }
 

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::direction::Direction;
+pub(in crate::telemetry) use connection::Way;
 pub use connection::{Connection, Pair, RelayMode, Side, Silence};
 
 /// Entries that a reader takes while it keeps a worker waiting: a few microseconds.

@@ -63,6 +63,9 @@ fn it_is_told_how_far_a_connection_is() {
     let server = Pair { local: address(50000), remote: address(80) };
     entry.connected(server);
     assert_eq!((seen().state(), seen().server(), seen().relay_mode()), ("open", Some(server), None));
+    let another = Pair { local: address(50001), remote: address(81) };
+    entry.connected(another);
+    assert_eq!(seen().server(), Some(another), "a later request may go to another server");
     entry.speaks(Detected::opaque(Reason::ServerFirst));
     entry.speaks(Detected::opaque(Reason::Ended));
     entry.add_received(3);

@@ -1,0 +1,84 @@
+//! What was refused, sent again or given up of HTTP.
+
+use runtime::metrics::registry::Registry;
+use runtime::metrics::types::{counter::Counter, family::Family};
+
+use super::connections::Side;
+use crate::direction::Direction;
+
+/// The time limits of connections that speak HTTP.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Timer {
+    /// Between requests.
+    Idle,
+    /// Of a message's head.
+    Head,
+    /// Of an exchange that has begun and does not go on.
+    StreamIdle,
+}
+
+impl Timer {
+    const ALL: [Self; 3] = [Self::Idle, Self::Head, Self::StreamIdle];
+
+    /// The value of the label `timer`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Head => "head",
+            Self::StreamIdle => "stream_idle",
+        }
+    }
+}
+
+type Counters = Family<Vec<(&'static str, &'static str)>, Counter>;
+
+/// The families; clones count into the same ones.
+#[derive(Clone, Default)]
+pub(super) struct Http {
+    refused_messages: Counters,
+    retries: Counters,
+    timeouts: Counters,
+}
+
+impl Http {
+    /// What limits do has its series before the first one, so that a rate sees that one.
+    pub(super) fn register(&self, to: &mut Registry) {
+        for direction in Direction::BOTH {
+            self.retries.get_or_create(&labels(direction, [])).inc_by(0);
+            for timer in Timer::ALL {
+                self.timeouts.get_or_create(&labels(direction, [("timer", timer.name())])).inc_by(0);
+            }
+        }
+        to.register(
+            "remora_http_refused_messages",
+            "HTTP messages that were refused, by who sent them and why",
+            self.refused_messages.clone(),
+        );
+        to.register("remora_http_retries", "Requests that were sent again", self.retries.clone());
+        to.register(
+            "remora_http_timeouts",
+            "HTTP connections and exchanges that met a time limit",
+            self.timeouts.clone(),
+        );
+    }
+
+    pub(super) fn refused_message(&self, direction: Direction, side: Side, reason: &'static str) {
+        let labels = labels(direction, [("side", side.name()), ("reason", reason)]);
+        self.refused_messages.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn retried(&self, direction: Direction) {
+        self.retries.get_or_create(&labels(direction, [])).inc();
+    }
+
+    pub(super) fn timed_out(&self, direction: Direction, timer: Timer) {
+        self.timeouts.get_or_create(&labels(direction, [("timer", timer.name())])).inc();
+    }
+}
+
+fn labels<const N: usize>(
+    direction: Direction,
+    others: [(&'static str, &'static str); N],
+) -> Vec<(&'static str, &'static str)> {
+    [("direction", direction.name())].into_iter().chain(others).collect()
+}
