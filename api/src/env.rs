@@ -98,7 +98,7 @@ pub const REDIRECT_BACKEND: &str = "REMORA_REDIRECT_BACKEND";
 /// Layout of a log line of any of the binaries: `text` or `json`.
 pub const LOG_FORMAT: &str = "REMORA_LOG_FORMAT";
 
-/// Format of the proxy's access log: `json` or `off`.
+/// Format of the proxy's access log: `json`, `text` or `off`.
 pub const ACCESS_LOG: &str = "REMORA_ACCESS_LOG";
 
 /// Log filter of any of the binaries, for example `info` or `proxy=debug`.

@@ -167,6 +167,17 @@ fn telling(basis: &Basis<'_>) -> Vec<Row> {
             .seen_in(&["remora_access_log_dropped_total"]),
         count(config.telemetry.max_edges, "pairs", "edges", By("--max-edges"))
             .seen_in(&["remora_unnamed_edges_total"]),
+        count(
+            telemetry::OUTCOMES as u64,
+            "outcomes",
+            "outcomes",
+            Fixed("Codes, flags and gRPC statuses between a pair that metrics tell apart; more are unknown"),
+        ),
+        bytes(
+            Some(telemetry::LOGGED_PATH as u64),
+            "logged_path",
+            Fixed("Of a path in the access log; other texts get 256, and what is cut ends with …"),
+        ),
         time(config.discovery.discovery_interval, "discovery", By("--discovery-interval"))
             .seen_in(&["remora_discovery_reloads_total"]),
         bytes(Some(config.discovery.max_discovery_bytes), "discovery_files", By("--max-discovery-bytes"))

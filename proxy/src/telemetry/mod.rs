@@ -1,22 +1,24 @@
-//! What the proxy tells about connections: Istio's TCP metrics, our own, and one access-log line each.
+//! What the proxy tells about requests and connections: Istio's metrics, our own, and one access-log line each.
 //!
-//! It is told and decides nothing. Invariant: nothing here waits or allocates per byte; a connection's counters are looked
-//! up once, and its line goes into a bounded queue that drops and counts when it is full.
+//! It is told and decides nothing. Invariant: nothing here waits or allocates per byte; counters are found without a lock, and
+//! a line goes into a bounded queue that drops and counts when it is full.
 //!
-//! Read [`session`] first: it is one connection's account.
+//! Read [`session`] first, which is one connection's account, then [`exchange`], which is that of one request on it.
 
 mod acceptance;
 pub mod access_log;
 pub mod connections;
 mod detections;
 pub mod edge;
-#[expect(dead_code, reason = "the HTTP engines are about to call it")]
+mod end;
+#[cfg_attr(not(test), expect(dead_code, reason = "the HTTP engines are about to call it"))]
 pub(crate) mod exchange;
 pub(crate) mod http;
 pub mod metrics;
 mod names;
 mod process;
 mod relaying;
+mod request;
 mod scrape;
 mod series;
 pub mod session;
@@ -24,8 +26,10 @@ mod throttle;
 pub mod workload;
 
 pub use acceptance::Acceptance;
+pub(crate) use access_log::LONGEST_PATH as LOGGED_PATH;
 pub(crate) use process::WORKER;
 pub(crate) use relaying::NoPipe;
 pub use relaying::Relaying;
 pub(crate) use scrape::ScrapeResult;
+pub(crate) use series::MOST as OUTCOMES;
 pub(crate) use throttle::PERIOD as LOG_PERIOD;

@@ -4,7 +4,6 @@
 //! A connection is counted as TCP from when it is known that it speaks no HTTP. One that does is an account for those of its
 //! exchanges (`exchange`), which keep it open, and leaves a line of its own only if there was none.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,12 +14,13 @@ use tokio::sync::Notify;
 use runtime::metrics::types::gauge::Gauge;
 
 use super::access_log::{AccessLog, Line};
-use super::connections::{Connection, Connections, Pair, RelayMode, Side, Silence, Way};
+use super::connections::{Connection, Connections, Pair, RelayMode, Side, Silence};
 use super::detections::Detections;
 use super::edge::{Cluster, Edge};
+pub(crate) use super::end::End;
 use super::metrics::Metrics;
 use super::names::Names;
-use super::series::{NO_FLAGS, Series};
+use super::series::Series;
 use super::workload::Workload;
 use crate::detect::{Detected, Protocol};
 use crate::direction::Direction;
@@ -42,7 +42,8 @@ pub struct Books {
 #[derive(clap::Args, Clone, Copy, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// Pairs of workloads, in each direction, that have metrics of their own, at 1.2 KiB each; more are counted as unknown
+    /// Pairs of workloads, in each direction, that have metrics of their own, at 0.3 KiB each and 0.6 KiB for each outcome of
+    /// their requests; more are counted as unknown
     #[arg(long, env = "REMORA_MAX_EDGES", default_value_t = 500, value_name = "NUMBER",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_edges: u32,
@@ -131,26 +132,6 @@ impl Reporter {
         known.insert(names, Arc::clone(&series));
         series
     }
-}
-
-/// How a connection or an exchange ended, in the words of Envoy's access log.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct End {
-    /// `response_flags`.
-    pub(crate) flags: &'static str,
-    /// `connection_termination_details`, or `response_code_details` of an exchange.
-    pub(crate) details: Option<Cow<'static, str>>,
-    /// `upstream_transport_failure_reason`.
-    pub(crate) failure: Option<String>,
-}
-
-impl End {
-    /// Both directions ended in good order.
-    pub(crate) const COMPLETE: Self = Self { flags: NO_FLAGS, details: None, failure: None };
-
-    /// What stands when nothing else was said: the proxy ended first. Envoy's `LR` is a reset of its own making.
-    pub(super) const CUT: Self =
-        Self { flags: "LR", details: Some(Cow::Borrowed("proxy ended")), failure: None };
 }
 
 /// An open account; it is closed when the session and all of its exchanges are gone. Shared and so small, since each future
@@ -359,29 +340,6 @@ impl Account {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// That of a connection whose exchanges have none.
-    fn line(&self, end: End) -> Line {
-        let Way { cluster, server } = self.connection.way();
-        let (bytes_received, bytes_sent) = self.connection.bytes();
-        let (started, since) = self.connection.started;
-        Line {
-            started,
-            duration: since.elapsed(),
-            direction: self.reporter.direction,
-            downstream_remote: self.connection.client.remote,
-            original_dst: self.connection.original_dst,
-            cluster,
-            upstream_local: server.map(|server| server.local),
-            upstream_host: server.map(|server| server.remote),
-            detected: self.connection.detected().cloned(),
-            bytes_received,
-            bytes_sent,
-            flags: end.flags,
-            termination_details: end.details,
-            transport_failure: end.failure,
-        }
-    }
 }
 
 impl Drop for Account {
@@ -400,7 +358,10 @@ impl Drop for Account {
             series.closed(end.flags);
         }
         if http != EXCHANGES {
-            books.access_log.write(|| Box::new(self.line(end)));
+            let lasted = self.connection.started.1.elapsed();
+            books
+                .access_log
+                .write(|| Box::new(Line::of(&self.connection, lasted, self.connection.way(), end)));
         }
         books.connections.leave(&self.connection);
         books.metrics.self_calls.dec_by(self.is_self_call.into());

@@ -1,9 +1,12 @@
-//! The access log: one JSON line on stdout for each connection, when it ends.
+//! The access log: one line on stdout for each request, when it is over, and for each connection that speaks no HTTP.
 //!
 //! Lines go through a bounded queue to a thread of their own, since stdout is a pipe that its reader may leave full: then
 //! lines are dropped and counted, and neither traffic nor the kubelet's probes nor signals wait.
 
+mod json;
 mod line;
+mod text;
+mod texts;
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
@@ -13,7 +16,9 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::metrics::Metrics;
-pub(super) use line::Line;
+pub(super) use line::{Exchanged, Line};
+pub(crate) use texts::LONGEST_PATH;
+pub(super) use texts::Texts;
 
 /// What is collected before it is written.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -21,15 +26,16 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// How long lines are collected once there is one. A writer that wakes for each line costs 15 % of a short connection.
 const COLLECT: Duration = Duration::from_millis(20);
 
-/// Whether and how connections are logged.
+/// Whether and how requests and connections are logged.
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// Format of the access log on stdout, one line for each connection
+    /// Format of the access log on stdout, one line for each request, or connection that speaks no HTTP
     #[arg(long, env = api::env::ACCESS_LOG, default_value = "json", value_enum, value_name = "FORMAT")]
     pub access_log: Format,
 
-    /// Access-log lines that may wait for stdout, at half a kilobyte each; more are dropped and counted
+    /// Access-log lines that may wait for stdout, at half a kilobyte each, with long texts at 3 KiB; more are dropped and
+    /// counted
     #[arg(long, env = "REMORA_ACCESS_LOG_QUEUE", default_value_t = 4096, value_name = "NUMBER",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub access_log_queue: u32,
@@ -40,6 +46,8 @@ pub struct Settings {
 pub enum Format {
     /// One JSON object a line, with Istio's keys.
     Json,
+    /// Istio's default format.
+    Text,
     /// None.
     Off,
 }
@@ -65,20 +73,24 @@ impl AccessLog {
         output: impl Write + Send + 'static,
     ) -> io::Result<(Self, Flush)> {
         let (finished, done) = sync_channel(0);
-        let queue = match settings.access_log {
-            Format::Off => None,
-            Format::Json => {
-                let (queue, lines) =
-                    sync_channel(usize::try_from(settings.access_log_queue).unwrap_or(usize::MAX));
-                let counter = metrics.clone();
-                thread::Builder::new().name("access-log".to_owned()).spawn(move || {
-                    write_lines(&lines, output, &counter);
-                    drop(finished);
-                })?;
-                Some(queue)
-            }
+        let append = match settings.access_log {
+            Format::Json => json::append,
+            Format::Text => text::append,
+            Format::Off => return Ok((Self { queue: None, metrics }, Flush { done })),
         };
+        let (queue, lines) = sync_channel(usize::try_from(settings.access_log_queue).unwrap_or(usize::MAX));
+        let counter = metrics.clone();
+        thread::Builder::new().name("access-log".to_owned()).spawn(move || {
+            write_lines(&lines, append, output, &counter);
+            drop(finished);
+        })?;
+        let queue = Some(queue);
         Ok((Self { queue, metrics }, Flush { done }))
+    }
+
+    /// Whether there is one.
+    pub(super) fn is_on(&self) -> bool {
+        self.queue.is_some()
     }
 
     /// Queues a line, which is only made if there is a log.
@@ -99,16 +111,19 @@ impl Flush {
     }
 }
 
+/// Appends a line's form to what will be written.
+type Append = fn(&Line, &mut Vec<u8>);
+
 /// Until the last sender is gone: waits for a line, takes what else has come a moment later, and writes it at once.
-fn write_lines(lines: &Receiver<Box<Line>>, mut output: impl Write, metrics: &Metrics) {
+fn write_lines(lines: &Receiver<Box<Line>>, append: Append, mut output: impl Write, metrics: &Metrics) {
     let mut batch = Vec::new();
     while let Some(first) = next(lines) {
         let mut count = 1;
-        first.append_to(&mut batch);
+        append(&first, &mut batch);
         while batch.len() < BATCH_BYTES
             && let Ok(next) = lines.try_recv()
         {
-            next.append_to(&mut batch);
+            append(&next, &mut batch);
             count += 1;
         }
         if let Err(error) = output.write_all(&batch).and_then(|()| output.flush()) {

@@ -6,35 +6,17 @@
 
 mod grpc;
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::access_log::{Exchanged, Line, Texts};
 use super::connections::{Side, Way};
 use super::http::Timer;
-use super::series::{Extent, Outcome, Series};
+pub(crate) use super::request::Request;
+use super::series::{Extent, NO_FLAGS, Outcome, Series};
 use super::session::{EXCHANGES, End, HTTP, Session};
-
-/// What is told of a request when it begins. Text is as it was sent.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Request<'a> {
-    /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`.
-    pub(crate) protocol: &'static str,
-    /// Empty where it could not be read.
-    pub(crate) method: &'a [u8],
-    /// The request's target; empty where it could not be read.
-    pub(crate) path: &'a [u8],
-    /// Whom it is for.
-    pub(crate) authority: Option<&'a [u8]>,
-    /// The field of this name.
-    pub(crate) user_agent: Option<&'a [u8]>,
-    /// The field of this name.
-    pub(crate) x_forwarded_for: Option<&'a [u8]>,
-    /// `x-request-id`.
-    pub(crate) request_id: Option<&'a [u8]>,
-    /// Whether the content's type is that of gRPC.
-    pub(crate) is_grpc: bool,
-}
 
 /// An open account of a request and its response.
 pub(crate) struct Exchange(Box<Account>);
@@ -42,7 +24,10 @@ pub(crate) struct Exchange(Box<Account>);
 struct Account {
     session: Session,
     began: Instant,
+    protocol: &'static str,
     is_grpc: bool,
+    /// None where there is no log.
+    texts: Option<Texts>,
     received: AtomicU64,
     sent: AtomicU64,
     request_messages: AtomicU64,
@@ -73,7 +58,9 @@ impl Session {
         Exchange(Box::new(Account {
             session: self.share(),
             began: Instant::now(),
+            protocol: request.protocol,
             is_grpc: request.is_grpc,
+            texts: self.reporter().books.access_log.is_on().then(|| Texts::of(request)),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             request_messages: AtomicU64::new(0),
@@ -129,10 +116,16 @@ impl Exchange {
         self.0.asked.is_now(self.0.began);
     }
 
-    /// The head of a final response has come, from the server or by this proxy. The last word counts.
+    /// The head of a final response has come from the server. The last word counts.
     pub(crate) fn responded(&self, status: u16) {
         self.0.status.store(status, Ordering::Relaxed);
         self.0.responded.is_now(self.0.began);
+    }
+
+    /// This proxy responds by itself.
+    pub(crate) fn answered(&self, status: u16) {
+        self.0.status.store(status, Ordering::Relaxed);
+        self.0.responded.never();
     }
 
     /// The status of a gRPC response, which its trailers tell, or its head where it has nothing else.
@@ -165,23 +158,41 @@ impl Account {
     /// The status of a gRPC response, also where only HTTP has told it.
     fn known_grpc_status(&self, code: u16) -> Option<u32> {
         match self.grpc_status.load(Ordering::Relaxed) {
-            NO_STATUS if self.is_grpc => grpc::status_of(code),
-            NO_STATUS => None,
+            _ if !self.is_grpc => None,
+            NO_STATUS => grpc::status_of(code),
             told => Some(told),
         }
     }
 }
 
+impl Account {
+    /// The end as the log tells it, where nobody has said more.
+    fn logged_end(&mut self) -> End {
+        let mut end = std::mem::replace(&mut self.end, End::COMPLETE);
+        if end.flags == NO_FLAGS && end.details.is_none() && self.responded.get().is_some() {
+            end.details = Some(Cow::Borrowed(VIA_UPSTREAM));
+        }
+        end
+    }
+
+    fn upstream_service_time(&self) -> Option<Duration> {
+        Some(self.responded.get()?.saturating_sub(self.asked.get()?))
+    }
+}
+
+/// Envoy's `response_code_details` of a response that the server made.
+const VIA_UPSTREAM: &str = "via_upstream";
+
 impl Drop for Account {
     fn drop(&mut self) {
         let duration = self.began.elapsed();
-        let code = *self.status.get_mut();
-        let grpc_status = self.known_grpc_status(code);
+        let status = *self.status.get_mut();
+        let grpc_status = self.known_grpc_status(status);
         let outcome = Outcome {
             is_grpc: self.is_grpc,
-            code: if (100..600).contains(&code) { code } else { 0 },
+            code: if (100..600).contains(&status) { status } else { 0 },
             flags: self.end.flags,
-            grpc_status: grpc_status.map(grpc::known).filter(|_| self.is_grpc),
+            grpc_status: grpc_status.map(grpc::known),
         };
         let extent = Extent {
             duration,
@@ -191,9 +202,29 @@ impl Drop for Account {
             response_messages: *self.response_messages.get_mut(),
         };
         let routes = self.routes.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        for route in routes.unwrap_or_else(|| Routes::of(&self.session)).into_iter() {
-            route.series.exchanged(outcome, &extent);
+        let (end, texts) = (self.logged_end(), self.texts.take());
+        let record = |Route { session, series, way }: Route, end, texts| {
+            series.exchanged(outcome, &extent);
+            let Some(texts) = texts else { return };
+            let (upstream_service_time, connection) = (self.upstream_service_time(), session.connection());
+            let (accepted, since) = connection.started;
+            let exchange =
+                Exchanged { texts, protocol: self.protocol, status, upstream_service_time, grpc_status };
+            session.reporter().books.access_log.write(|| {
+                Box::new(Line {
+                    started: accepted + self.began.saturating_duration_since(since),
+                    bytes_received: extent.request_bytes,
+                    bytes_sent: extent.response_bytes,
+                    exchange: Some(exchange),
+                    ..Line::of(connection, duration, way, end)
+                })
+            });
+        };
+        let Routes(outer, inbound) = routes.unwrap_or_else(|| Routes::of(&self.session));
+        if let Some(inbound) = inbound {
+            record(*inbound, end.clone(), texts.clone());
         }
+        record(outer, end, texts);
     }
 }
 
@@ -215,10 +246,6 @@ impl Routes {
         };
         Self(route(session.share()), session.inbound().map(|inbound| Box::new(route(inbound))))
     }
-
-    fn into_iter(self) -> impl Iterator<Item = Route> {
-        [self.0].into_iter().chain(self.1.map(|route| *route))
-    }
 }
 
 /// A time after the begin of something, which may not have come.
@@ -230,6 +257,15 @@ impl Moment {
         let since = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         // Of 0 nothing is known.
         self.0.store(since.max(1), Ordering::Relaxed);
+    }
+
+    fn never(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Option<Duration> {
+        let since = self.0.load(Ordering::Relaxed);
+        (since > 0).then(|| Duration::from_nanos(since))
     }
 }
 

@@ -1,13 +1,15 @@
 //! Exchanges without sockets: what they leave in metrics and in the access log.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::{Exchange, Request};
 use crate::detect::{Detected, Protocol, Reason};
 use crate::direction::Direction;
-use crate::telemetry::access_log::{self, AccessLog, Format};
+use crate::telemetry::access_log::{self, AccessLog, Flush, Format};
 use crate::telemetry::connections::{Connections, Pair, RelayMode, Side};
 use crate::telemetry::edge::{Cluster, Edge};
 use crate::telemetry::http::Timer;
@@ -20,6 +22,22 @@ struct Desk {
     shown: runtime::metrics::Metrics,
     connections: Connections,
     edge: Edge,
+    lines: Lines,
+    flush: Flush,
+}
+
+/// What the access log writes.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn address(port: u16) -> SocketAddr {
@@ -31,13 +49,14 @@ impl Desk {
         let (metrics, connections) = (Metrics::default(), Connections::new(1));
         let shown = runtime::metrics::Metrics::default();
         metrics.register(&shown);
-        let settings = access_log::Settings { access_log: Format::Off, access_log_queue: 1 };
-        let (access_log, _flush) = AccessLog::start(&settings, metrics.clone(), std::io::sink()).unwrap();
+        let settings = access_log::Settings { access_log: Format::Json, access_log_queue: 100 };
+        let lines = Lines::default();
+        let (access_log, flush) = AccessLog::start(&settings, metrics.clone(), lines.clone()).unwrap();
         let books = Books { metrics, access_log, connections: connections.clone(), ended: Arc::default() };
         let workload = Arc::new(Workload::of_this_pod(|_| None));
         let reporter = Arc::new(Reporter::new(Settings { max_edges: 2 }, direction, workload, books));
         let edge = Edge::past_services(Some(Arc::new(Workload::known("cart", "shop", None, None))));
-        Self { reporter, shown, connections, edge }
+        Self { reporter, shown, connections, edge, lines, flush }
     }
 
     /// A connection that speaks HTTP and is sent to the edge.
@@ -48,6 +67,14 @@ impl Desk {
         session.sent_to(Cluster::Passthrough, &self.edge);
         session.connected(address(50000), address(80));
         session
+    }
+
+    /// All lines; every account has to be closed.
+    fn log(self) -> Vec<serde_json::Value> {
+        drop(self.reporter);
+        assert!(self.flush.wait(Duration::from_secs(30)));
+        let text = String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// The value of the only series with this name and these labels; 0 where there is none.
@@ -269,10 +296,79 @@ fn both_accounts_of_a_self_call_are_told() {
     done(second, 200);
     session.close(End::COMPLETE);
     assert!(inbound.connections.is_empty());
-    for desk in [&desk, &inbound] {
+    for (desk, reporter) in [(desk, "source"), (inbound, "destination")] {
         assert_eq!(desk.value("istio_requests_total", &["response_code=\"200\""]), 2.0);
         assert!(!desk.shown.text().contains("istio_tcp_connections_opened_total{"));
+        let lines = desk.log();
+        assert!(lines.iter().all(|line| line["path"] == "/" && line["reporter"] == reporter), "{lines:?}");
+        assert_eq!(lines.len(), 2, "the connections have none: {lines:?}");
     }
+}
+
+#[test]
+fn an_exchange_has_a_line_and_its_connection_has_none() {
+    let desk = Desk::new(Direction::Outbound);
+    let session = desk.session();
+    let get = Request { path: b"/cart?id=7", authority: Some(b"cart"), request_id: Some(b"4f-7"), ..GET };
+    let exchange = session.begin(&get);
+    exchange.received(3);
+    done(exchange, 200);
+    let refused = session.begin(&GET);
+    refused.asked();
+    refused.answered(504);
+    refused.close(End { flags: "UT", details: Some("response_timeout".into()), ..End::COMPLETE });
+    let grpc = session.begin(&Request { is_grpc: true, ..GET });
+    grpc.grpc_status(99);
+    drop(grpc);
+    session.close(End::COMPLETE);
+    let lines = desk.log();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for (line, key, value) in [
+        (0, "path", "/cart?id=7".into()),
+        (0, "authority", "cart".into()),
+        (0, "request_id", "4f-7".into()),
+        (0, "user_agent", serde_json::Value::Null),
+        (0, "protocol", "HTTP/1.1".into()),
+        (0, "response_code", 200.into()),
+        (0, "response_code_details", "via_upstream".into()),
+        (0, "upstream_service_time", 0.into()),
+        (0, "bytes_received", 3.into()),
+        (0, "upstream_host", address(80).to_string().into()),
+        (0, "upstream_cluster", "PassthroughCluster".into()),
+        (0, "detected_protocol", "http1".into()),
+        (0, "grpc_status", serde_json::Value::Null),
+        (1, "response_code", 504.into()),
+        (1, "response_flags", "UT".into()),
+        (1, "response_code_details", "response_timeout".into()),
+        (1, "upstream_service_time", serde_json::Value::Null),
+        (2, "response_code", 0.into()),
+        (2, "response_flags", "LR".into()),
+        (2, "response_code_details", "proxy ended".into()),
+        (2, "grpc_status", 99.into()),
+    ] {
+        assert_eq!(lines[line][key], value, "{key} of line {line}");
+    }
+}
+
+#[test]
+fn a_connection_of_http_without_a_request_has_a_line_and_is_not_counted() {
+    let desk = Desk::new(Direction::Outbound);
+    desk.session().close(End { flags: "DPE", details: Some("two_lengths".into()), ..End::COMPLETE });
+    desk.session().close(End::COMPLETE);
+    assert!(!desk.shown.text().contains("istio_tcp_connections_closed_total{"));
+    let lines = desk.log();
+    assert_eq!(lines.len(), 2);
+    for key in ["method", "protocol", "response_code_details"] {
+        assert_eq!(lines[0][key], serde_json::Value::Null, "{key}");
+    }
+    assert_eq!(lines[0]["connection_termination_details"], "two_lengths");
+}
+
+#[test]
+fn accounts_are_small() {
+    assert!(size_of::<Session>() <= 8 && size_of::<Exchange>() <= 8);
+    // What an exchange has beside its texts, as long as it lasts.
+    assert!(size_of::<super::Account>() <= 448, "{} bytes", size_of::<super::Account>());
 }
 
 #[test]

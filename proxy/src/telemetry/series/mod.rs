@@ -20,9 +20,9 @@ use list::List;
 /// `response_flags` where nothing bad is known.
 pub(super) const NO_FLAGS: &str = "-";
 
-/// Combinations of response code, flags and gRPC status that an edge tells apart, at 584 bytes each. gRPC has 17 statuses,
+/// Combinations of response code, flags and gRPC status that an edge tells apart, at 576 bytes each. gRPC has 17 statuses,
 /// and few services use more than ten codes; a server that answers with all numbers there are must not fill the memory.
-const MOST: usize = 32;
+pub(crate) const MOST: usize = 32;
 
 /// The series of one edge.
 pub(super) struct Series {

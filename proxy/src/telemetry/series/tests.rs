@@ -142,5 +142,5 @@ fn all_numbers_there_are_do_not_fill_the_memory() {
 fn a_series_is_small() {
     // The settings say so of each edge and each outcome.
     let (edge, outcome) = (size_of::<Series>(), size_of::<Exchanges>() + size_of::<usize>());
-    assert!(edge <= 128 && outcome <= 600, "{edge} and {outcome} bytes");
+    assert!(edge <= 96 && outcome <= 576, "{edge} and {outcome} bytes");
 }
