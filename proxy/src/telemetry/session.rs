@@ -359,9 +359,7 @@ impl Drop for Account {
         }
         if http != EXCHANGES {
             let lasted = self.connection.started.1.elapsed();
-            books
-                .access_log
-                .write(|| Box::new(Line::of(&self.connection, lasted, self.connection.way(), end)));
+            books.access_log.write(|| Line::of(&self.connection, lasted, self.connection.way(), end));
         }
         books.connections.leave(&self.connection);
         books.metrics.self_calls.dec_by(self.is_self_call.into());

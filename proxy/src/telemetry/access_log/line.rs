@@ -66,6 +66,10 @@ impl Line {
         self.exchange.as_ref().map_or(0, |exchange| exchange.status)
     }
 
+    pub(super) fn grpc_status(&self) -> Option<u32> {
+        self.exchange.as_ref().and_then(|exchange| exchange.grpc_status)
+    }
+
     pub(super) fn upstream_service_time(&self) -> Option<u64> {
         self.exchange.as_ref().and_then(|exchange| exchange.upstream_service_time).map(milliseconds)
     }

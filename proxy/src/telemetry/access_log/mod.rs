@@ -1,15 +1,20 @@
 //! The access log: one line on stdout for each request, when it is over, and for each connection that speaks no HTTP.
 //!
-//! Lines go through a bounded queue to a thread of their own, since stdout is a pipe that its reader may leave full: then
-//! lines are dropped and counted, and neither traffic nor the kubelet's probes nor signals wait.
+//! Whoever makes a line also writes it, into memory: that costs less than to hand it over. A thread of its own takes many at
+//! once to stdout, which is a pipe that its reader may leave full: then lines are dropped and counted, and neither traffic
+//! nor the kubelet's probes nor signals wait.
 
+mod form;
 mod json;
 mod line;
+mod queue;
 mod text;
 mod texts;
 
+use std::cell::RefCell;
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -17,11 +22,9 @@ use clap::ValueEnum;
 
 use super::metrics::Metrics;
 pub(super) use line::{Exchanged, Line};
+use queue::{Batch, Queue};
 pub(crate) use texts::LONGEST_PATH;
 pub(super) use texts::Texts;
-
-/// What is collected before it is written.
-const BATCH_BYTES: usize = 64 * 1024;
 
 /// How long lines are collected once there is one. A writer that wakes for each line costs 15 % of a short connection.
 const COLLECT: Duration = Duration::from_millis(20);
@@ -34,7 +37,7 @@ pub struct Settings {
     #[arg(long, env = api::env::ACCESS_LOG, default_value = "json", value_enum, value_name = "FORMAT")]
     pub access_log: Format,
 
-    /// Access-log lines that may wait for stdout, at half a kilobyte each, with long texts at 3 KiB; more are dropped and
+    /// Access-log lines that may wait for stdout, at 1 KiB each (longer ones count several times); more are dropped and
     /// counted
     #[arg(long, env = "REMORA_ACCESS_LOG_QUEUE", default_value_t = 4096, value_name = "NUMBER",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -55,8 +58,23 @@ pub enum Format {
 /// Takes lines; clones write to the same queue.
 #[derive(Clone)]
 pub struct AccessLog {
-    queue: Option<SyncSender<Box<Line>>>,
+    writer: Option<Arc<Writer>>,
     metrics: Metrics,
+}
+
+/// The writer's end of the queue is open as long as this one.
+struct Writer {
+    append: Append,
+    queue: Arc<Queue>,
+}
+
+/// Appends a line's form to what will be written.
+type Append = fn(&Line, &mut Vec<u8>);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
 /// Writes what is left in the queue.
@@ -76,28 +94,35 @@ impl AccessLog {
         let append = match settings.access_log {
             Format::Json => json::append,
             Format::Text => text::append,
-            Format::Off => return Ok((Self { queue: None, metrics }, Flush { done })),
+            Format::Off => return Ok((Self { writer: None, metrics }, Flush { done })),
         };
-        let (queue, lines) = sync_channel(usize::try_from(settings.access_log_queue).unwrap_or(usize::MAX));
+        let queue = Arc::new(Queue::new(usize::try_from(settings.access_log_queue).unwrap_or(usize::MAX)));
+        let writer = Some(Arc::new(Writer { append, queue: Arc::clone(&queue) }));
         let counter = metrics.clone();
         thread::Builder::new().name("access-log".to_owned()).spawn(move || {
-            write_lines(&lines, append, output, &counter);
+            write_lines(&queue, output, &counter);
             drop(finished);
         })?;
-        let queue = Some(queue);
-        Ok((Self { queue, metrics }, Flush { done }))
+        Ok((Self { writer, metrics }, Flush { done }))
     }
 
     /// Whether there is one.
     pub(super) fn is_on(&self) -> bool {
-        self.queue.is_some()
+        self.writer.is_some()
     }
 
     /// Queues a line, which is only made if there is a log.
-    pub(super) fn write(&self, line: impl FnOnce() -> Box<Line>) {
-        if let Some(queue) = &self.queue
-            && queue.try_send(line()).is_err()
-        {
+    pub(super) fn write(&self, line: impl FnOnce() -> Line) {
+        thread_local! {
+            static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        let Some(writer) = &self.writer else { return };
+        let is_queued = TEXT.with_borrow_mut(|text| {
+            text.clear();
+            (writer.append)(&line(), text);
+            writer.queue.push(text)
+        });
+        if !is_queued {
             self.metrics.access_log_dropped(1);
         }
     }
@@ -111,39 +136,19 @@ impl Flush {
     }
 }
 
-/// Appends a line's form to what will be written.
-type Append = fn(&Line, &mut Vec<u8>);
-
-/// Until the last sender is gone: waits for a line, takes what else has come a moment later, and writes it at once.
-fn write_lines(lines: &Receiver<Box<Line>>, append: Append, mut output: impl Write, metrics: &Metrics) {
-    let mut batch = Vec::new();
-    while let Some(first) = next(lines) {
-        let mut count = 1;
-        append(&first, &mut batch);
-        while batch.len() < BATCH_BYTES
-            && let Ok(next) = lines.try_recv()
-        {
-            append(&next, &mut batch);
-            count += 1;
+/// Until the queue is closed: waits for a line, takes what else has come a moment later, and writes it at once.
+fn write_lines(queue: &Queue, mut output: impl Write, metrics: &Metrics) {
+    let mut batch = Batch::default();
+    while queue.wait() {
+        if !queue.is_urgent() {
+            // Not in `wait`, or the next line would wake it.
+            thread::park_timeout(COLLECT);
         }
-        if let Err(error) = output.write_all(&batch).and_then(|()| output.flush()) {
-            metrics.access_log_dropped(count);
+        batch = queue.take(batch);
+        if let Err(error) = output.write_all(&batch.bytes).and_then(|()| output.flush()) {
+            metrics.access_log_dropped(batch.lines);
             tracing::debug!(%error, "stdout does not take the access log");
         }
-        batch.clear();
-    }
-}
-
-/// The next line: at once while there are more, otherwise [`COLLECT`] after it has come.
-fn next(lines: &Receiver<Box<Line>>) -> Option<Box<Line>> {
-    match lines.try_recv() {
-        Err(TryRecvError::Empty) => {
-            let line = lines.recv().ok()?;
-            // Not in `recv`, or the next line would wake it.
-            thread::park_timeout(COLLECT);
-            Some(line)
-        }
-        line => line.ok(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
-use super::{AccessLog, Append, Exchanged, Format, Line, Settings, Texts, json, text};
+use super::{AccessLog, Append, Exchanged, Format, Line, Settings, Texts, json, queue, text};
 use crate::detect::{ClientHello, Detected, Protocol, Reason};
 use crate::direction::Direction;
 use crate::telemetry::connections::{Pair, Way};
@@ -19,8 +19,8 @@ use crate::telemetry::request::Request;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection's.
-fn line(port: u16) -> Box<Line> {
-    Box::new(Line {
+fn line(port: u16) -> Line {
+    Line {
         started: UNIX_EPOCH + Duration::from_millis(1_600_000_000_123),
         duration: Duration::from_micros(42_900),
         direction: Direction::Inbound,
@@ -36,7 +36,7 @@ fn line(port: u16) -> Box<Line> {
             failure: Some("with \"quotes\"\nand a newline".to_owned()),
         },
         exchange: None,
-    })
+    }
 }
 
 const REQUEST: Request<'static> = Request {
@@ -51,9 +51,9 @@ const REQUEST: Request<'static> = Request {
 };
 
 /// A request's.
-fn exchanged(request: &Request<'_>) -> Box<Line> {
+fn exchanged(request: &Request<'_>) -> Line {
     let server = Pair { local: "127.0.0.6:50000".parse().unwrap(), remote: "192.0.2.1:80".parse().unwrap() };
-    Box::new(Line {
+    Line {
         way: Way { cluster: Some(Cluster::Inbound(80)), server: Some(server) },
         detected: None,
         bytes_sent: 4,
@@ -65,8 +65,8 @@ fn exchanged(request: &Request<'_>) -> Box<Line> {
             upstream_service_time: Some(Duration::from_micros(7_900)),
             grpc_status: None,
         }),
-        ..*line(80)
-    })
+        ..line(80)
+    }
 }
 
 fn detected() -> Detected {
@@ -271,8 +271,27 @@ proptest! {
 
 #[test]
 fn a_line_is_as_small_as_the_settings_say() {
-    assert!(size_of::<Line>() <= 416, "{} bytes", size_of::<Line>());
-    assert!(size_of::<Line>() + Texts::MOST <= 3 * 1024);
+    let agent =
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36";
+    let id = "3a1f8a6e-6f4b-4b57-9ef2-0d4d7e3f9f3a";
+    let usual = Request { user_agent: Some(agent.as_bytes()), request_id: Some(id.as_bytes()), ..REQUEST };
+    for append in [json::append, text::append] {
+        for line in [line(80), exchanged(&usual)] {
+            assert!(shown(append, &line).len() < queue::PLACE);
+        }
+        // All that peers can add to it, of what takes most.
+        let worst = [0; 4096];
+        let worst = Request {
+            method: &worst,
+            path: &worst,
+            authority: Some(&worst),
+            user_agent: Some(&worst),
+            x_forwarded_for: Some(&worst),
+            request_id: Some(&worst),
+            ..REQUEST
+        };
+        assert!(shown(append, &exchanged(&worst)).len() < queue::PLACE + 6 * Texts::MOST);
+    }
 }
 
 #[test]

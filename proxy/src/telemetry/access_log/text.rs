@@ -3,92 +3,101 @@
 //! Invariant: a line has as many columns as any other, whatever peers say. In quotation marks, quotation marks, backslashes
 //! and what is no visible character are escaped; outside of them a space becomes an underscore, as Envoy has it.
 
-use std::fmt::{self, Display, Write};
-
+use super::form::{address, decimal, shown};
 use super::line::{Line, milliseconds};
 use super::texts::Field;
 
 /// Appends the line and its newline.
 pub(super) fn append(line: &Line, to: &mut Vec<u8>) {
-    write(line, &mut Utf8(to)).expect("memory takes all text");
-}
-
-fn write(line: &Line, to: &mut Utf8<'_>) -> fmt::Result {
+    to.push(b'[');
+    shown(to, humantime::format_rfc3339_millis(line.started));
+    to.extend_from_slice(b"] \"");
+    escaped(to, line.text(Field::Method));
+    to.push(b' ');
+    escaped(to, line.text(Field::Path));
+    to.push(b' ');
+    escaped(to, line.protocol());
+    to.extend_from_slice(b"\" ");
+    decimal(to, line.code().into());
+    bare(to, Some(line.end.flags));
     let (code_details, termination_details) = line.details();
-    let server = line.way.server;
-    write!(to, "[{}] \"", humantime::format_rfc3339_millis(line.started))?;
-    quoted(to, line.text(Field::Method))?;
-    to.write_char(' ')?;
-    quoted(to, line.text(Field::Path))?;
-    write!(to, " {}\" {} {} ", line.protocol().unwrap_or(ABSENT), line.code(), line.end.flags)?;
-    bare(to, code_details)?;
-    to.write_char(' ')?;
-    bare(to, termination_details)?;
-    to.write_str(" \"")?;
-    quoted(to, line.end.failure.as_deref())?;
-    write!(to, "\" {} {} {} ", line.bytes_received, line.bytes_sent, milliseconds(line.duration))?;
-    shown(to, line.upstream_service_time())?;
+    bare(to, code_details);
+    bare(to, termination_details);
+    quoted(to, line.end.failure.as_deref());
+    for number in [line.bytes_received, line.bytes_sent, milliseconds(line.duration)] {
+        column(to, Some(number), decimal);
+    }
+    column(to, line.upstream_service_time(), decimal);
     for field in [Field::ForwardedFor, Field::UserAgent, Field::RequestId, Field::Authority] {
-        to.write_str(" \"")?;
-        quoted(to, line.text(field))?;
-        to.write_char('"')?;
+        quoted(to, line.text(field));
     }
-    to.write_str(" \"")?;
-    shown(to, server.map(|server| server.remote))?;
-    to.write_str("\" ")?;
-    shown(to, line.way.cluster.as_ref())?;
-    to.write_char(' ')?;
-    shown(to, server.map(|server| server.local))?;
-    write!(to, " {} {} ", line.original_dst, line.downstream_remote)?;
-    bare(to, line.server_name())?;
+    let server = line.way.server;
+    to.extend_from_slice(b" \"");
+    or_absent(to, server.map(|server| server.remote), address);
+    to.push(b'"');
+    column(to, line.way.cluster.as_ref(), shown);
+    column(to, server.map(|server| server.local), address);
+    column(to, Some(line.original_dst), address);
+    column(to, Some(line.downstream_remote), address);
+    bare(to, line.server_name());
     // The route's name.
-    to.write_str(" -\n")
+    bare(to, None);
+    to.push(b'\n');
 }
 
-const ABSENT: &str = "-";
-
-fn shown(to: &mut Utf8<'_>, value: Option<impl Display>) -> fmt::Result {
+fn or_absent<T>(to: &mut Vec<u8>, value: Option<T>, append: impl FnOnce(&mut Vec<u8>, T)) {
     match value {
-        Some(value) => write!(to, "{value}"),
-        None => to.write_str(ABSENT),
+        Some(value) => append(to, value),
+        None => to.push(b'-'),
     }
 }
 
-fn quoted(to: &mut Utf8<'_>, text: Option<&str>) -> fmt::Result {
-    text.unwrap_or(ABSENT).chars().try_for_each(|character| escaped(to, character))
+fn column<T>(to: &mut Vec<u8>, value: Option<T>, append: impl FnOnce(&mut Vec<u8>, T)) {
+    to.push(b' ');
+    or_absent(to, value, append);
 }
 
-/// Not in quotation marks.
-fn bare(to: &mut Utf8<'_>, text: Option<&str>) -> fmt::Result {
-    let text = text.filter(|text| !text.is_empty()).unwrap_or(ABSENT);
-    text.chars().try_for_each(|character| match character {
-        ' ' => to.write_char('_'),
-        other => escaped(to, other),
-    })
+fn quoted(to: &mut Vec<u8>, text: Option<&str>) {
+    to.extend_from_slice(b" \"");
+    escaped(to, text);
+    to.push(b'"');
 }
 
-fn escaped(to: &mut Utf8<'_>, character: char) -> fmt::Result {
+/// A column without quotation marks.
+fn bare(to: &mut Vec<u8>, text: Option<&str>) {
+    to.push(b' ');
+    let begin = to.len();
+    escaped(to, text.filter(|text| !text.is_empty()));
+    for byte in to.iter_mut().skip(begin).filter(|byte| **byte == b' ') {
+        *byte = b'_';
+    }
+}
+
+fn escaped(to: &mut Vec<u8>, text: Option<&str>) {
+    or_absent(to, text, |to, text| {
+        // What most texts are needs one look.
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+            to.extend_from_slice(text.as_bytes());
+        } else {
+            text.chars().for_each(|character| escape(to, character));
+        }
+    });
+}
+
+fn escape(to: &mut Vec<u8>, character: char) {
     match character {
-        '"' => to.write_str("\\\""),
-        '\\' => to.write_str("\\\\"),
-        '\n' => to.write_str("\\n"),
-        '\r' => to.write_str("\\r"),
-        '\t' => to.write_str("\\t"),
+        '"' => to.extend_from_slice(b"\\\""),
+        '\\' => to.extend_from_slice(b"\\\\"),
+        '\n' => to.extend_from_slice(b"\\n"),
+        '\r' => to.extend_from_slice(b"\\r"),
+        '\t' => to.extend_from_slice(b"\\t"),
         // Unicode's separators of lines and paragraphs end a line for some readers.
         hidden if hidden.is_control() || matches!(hidden, '\u{2028}' | '\u{2029}') => {
             let mut bytes = [0; char::MAX_LEN_UTF8];
-            hidden.encode_utf8(&mut bytes).bytes().try_for_each(|byte| write!(to, "\\x{byte:02x}"))
+            for byte in hidden.encode_utf8(&mut bytes).bytes() {
+                shown(to, format_args!("\\x{byte:02x}"));
+            }
         }
-        visible => to.write_char(visible),
-    }
-}
-
-/// Takes text where bytes are collected.
-struct Utf8<'a>(&'a mut Vec<u8>);
-
-impl Write for Utf8<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
+        visible => to.extend_from_slice(visible.encode_utf8(&mut [0; char::MAX_LEN_UTF8]).as_bytes()),
     }
 }

@@ -210,14 +210,12 @@ impl Drop for Account {
             let (accepted, since) = connection.started;
             let exchange =
                 Exchanged { texts, protocol: self.protocol, status, upstream_service_time, grpc_status };
-            session.reporter().books.access_log.write(|| {
-                Box::new(Line {
-                    started: accepted + self.began.saturating_duration_since(since),
-                    bytes_received: extent.request_bytes,
-                    bytes_sent: extent.response_bytes,
-                    exchange: Some(exchange),
-                    ..Line::of(connection, duration, way, end)
-                })
+            session.reporter().books.access_log.write(|| Line {
+                started: accepted + self.began.saturating_duration_since(since),
+                bytes_received: extent.request_bytes,
+                bytes_sent: extent.response_bytes,
+                exchange: Some(exchange),
+                ..Line::of(connection, duration, way, end)
             });
         };
         let Routes(outer, inbound) = routes.unwrap_or_else(|| Routes::of(&self.session));
