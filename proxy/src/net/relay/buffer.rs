@@ -21,7 +21,7 @@ pub(super) fn with<T>(step: impl FnOnce(&mut [u8]) -> T) -> T {
 }
 
 /// Bytes that were read and could not be written at once, in memory of their own.
-pub(super) struct Rest<'a> {
+pub(crate) struct Rest<'a> {
     bytes: Box<[u8]>,
     written: usize,
     /// How much memory is held by all.
@@ -53,6 +53,45 @@ impl<'a> Rest<'a> {
 impl Drop for Rest<'_> {
     fn drop(&mut self) {
         // All of it is there until the last byte is taken.
+        subtract(self.buffered, self.bytes.len());
+    }
+}
+
+/// Bytes that were read before somebody could do something with them.
+pub(crate) struct Ahead<'a> {
+    bytes: Vec<u8>,
+    /// How much memory is held by all.
+    buffered: &'a Gauge,
+}
+
+impl<'a> Ahead<'a> {
+    pub(super) fn new(buffered: &'a Gauge) -> Self {
+        Self { bytes: Vec::new(), buffered }
+    }
+
+    /// In the order in which they came.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Keeps more of them.
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        add(self.buffered, bytes.len());
+    }
+
+    /// Forgets the first ones.
+    pub(crate) fn consume(&mut self, bytes: usize) {
+        let consumed = self.bytes.drain(..bytes.min(self.bytes.len())).len();
+        subtract(self.buffered, consumed);
+        if self.bytes.is_empty() {
+            self.bytes = Vec::new();
+        }
+    }
+}
+
+impl Drop for Ahead<'_> {
+    fn drop(&mut self) {
         subtract(self.buffered, self.bytes.len());
     }
 }

@@ -1,14 +1,16 @@
 //! One direction of a connection: read and write at once, and wait only for what the kernel does not have or does not take.
+//!
+//! It is carried until its [`Content`] is complete: of a TCP connection that is when the source has ended.
 
 use std::future::{pending, poll_fn};
 use std::io;
-use std::task::Poll;
 
 use super::buffer::{self, Rest};
+use super::content::{Content, NotContent};
 use super::half_closed::Progress;
 use super::pace::Pace;
 use super::pipe::Pipe;
-use super::second_look::SecondLook;
+use super::reader::{Reader, Reason};
 use super::{Account, Broken, CHUNK, Relay};
 use crate::net::leg::Leg;
 use crate::telemetry::NoPipe;
@@ -23,29 +25,51 @@ pub(super) struct Carried<'a, A> {
     pub(super) progress: Progress,
 }
 
+impl<'a, A> Carried<'a, A> {
+    /// Of this side.
+    pub(super) fn leg(&self, side: Side) -> &'a Leg {
+        match side {
+            Side::Client => self.client,
+            Side::Server => self.server,
+        }
+    }
+
+    /// Of the side that reads what this one has sent.
+    pub(super) fn other_leg(&self, side: Side) -> &'a Leg {
+        match side {
+            Side::Client => self.server,
+            Side::Server => self.client,
+        }
+    }
+
+    /// Bytes were passed on.
+    pub(super) fn moved(&self, bytes: usize, mode: RelayMode) {
+        self.progress.step();
+        self.relay.telemetry.of(mode).bytes.inc_by(bytes as u64);
+    }
+
+    /// What came from this side could not be written.
+    pub(super) fn failed(&self, side: Side, error: &io::Error) {
+        self.progress.stall();
+        self.other_leg(side).fail(error);
+    }
+}
+
 /// One of its directions. Small, since it is kept as long as the connection lasts.
-pub(super) struct Flow<'a, A> {
+pub(super) struct Flow<'a, A, C> {
     of: &'a Carried<'a, A>,
     /// Whose bytes these are.
     side: Side,
+    content: C,
 }
 
 /// What a direction remembers from step to step.
 #[derive(Default)]
 struct State {
     pace: Pace,
-    second_look: SecondLook,
+    reader: Reader,
     /// Whether the last try to splice has found nothing.
     is_dry: bool,
-}
-
-/// Why there may be something to read.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Reason {
-    /// The kernel said so.
-    Arrival,
-    /// It might not have said so.
-    SecondLook,
 }
 
 /// What a step came to.
@@ -70,36 +94,31 @@ enum Held<'a> {
 enum Failure {
     Read(io::Error),
     Write(io::Error),
+    Content(NotContent),
 }
 
-impl<'a, A: Account> Flow<'a, A> {
-    pub(super) fn new(of: &'a Carried<'a, A>, side: Side) -> Self {
-        Self { of, side }
+impl<'a, A: Account, C: Content> Flow<'a, A, C> {
+    pub(super) fn new(of: &'a Carried<'a, A>, side: Side, content: C) -> Self {
+        Self { of, side, content }
     }
 
     fn from(&self) -> &'a Leg {
-        match self.side {
-            Side::Client => self.of.client,
-            Side::Server => self.of.server,
-        }
+        self.of.leg(self.side)
     }
 
     fn to(&self) -> &'a Leg {
-        match self.side {
-            Side::Client => self.of.server,
-            Side::Server => self.of.client,
-        }
+        self.of.other_leg(self.side)
     }
 
-    /// Returns when the source has ended and that end was passed on. It does not return when writing has failed: what that
-    /// means for the connection is seen by whoever waits for broken legs.
+    /// Returns when the content is complete, and the source's end, if that was it, was passed on. It does not return when writing
+    /// has failed: what that means for the connection is seen by whoever waits for broken legs.
     ///
     /// A connection keeps two of these as long as it lasts, so nothing but what is named here is held across an await.
     #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
-    pub(super) fn run(self) -> impl Future<Output = Result<(), Broken>> {
+    pub(super) fn run(mut self) -> impl Future<Output = Result<(), Broken>> {
         async move {
             let (mut state, mut turn) = (State::default(), 0);
-            loop {
+            while !self.content.is_complete() {
                 let reason = self.readable(&mut state).await.map_err(|error| Broken::of(self.side, error))?;
                 let held = match self.step(&mut state, reason) {
                     Ok(Step::Nothing) => Ok(None),
@@ -113,6 +132,9 @@ impl<'a, A: Account> Flow<'a, A> {
                         turn = CHUNK;
                         Ok(Some(held))
                     }
+                    Ok(Step::End) if !self.content.may_end() => {
+                        return Err(Broken::NotContent(self.side, NotContent::Truncated));
+                    }
                     Ok(Step::End) => match self.to().end_writing() {
                         Ok(()) => {
                             self.of.account.half_closed(self.side);
@@ -123,6 +145,7 @@ impl<'a, A: Account> Flow<'a, A> {
                     },
                     Err(Failure::Write(error)) => Err(error),
                     Err(Failure::Read(error)) => return Err(Broken::of(self.side, error)),
+                    Err(Failure::Content(error)) => return Err(Broken::NotContent(self.side, error)),
                 };
                 let flushed = match held {
                     Ok(Some(held)) => self.flush(held).await,
@@ -130,8 +153,7 @@ impl<'a, A: Account> Flow<'a, A> {
                     Err(error) => Err(error),
                 };
                 if let Err(error) = flushed {
-                    self.of.progress.stall();
-                    self.to().fail(&error);
+                    self.of.failed(self.side, &error);
                     pending::<()>().await;
                 }
                 // Tokio's own budget would let a fast source carry 128 chunks, some milliseconds, before another
@@ -141,22 +163,20 @@ impl<'a, A: Account> Flow<'a, A> {
                     tokio::task::yield_now().await;
                 }
             }
+            Ok(())
         }
     }
 
     fn readable(&self, state: &mut State) -> impl Future<Output = io::Result<Reason>> {
-        poll_fn(|cx| match self.from().poll_readable(cx) {
-            Poll::Ready(ready) => Poll::Ready(ready.map(|()| Reason::Arrival)),
-            Poll::Pending => state.second_look.poll(cx).map(|()| Ok(Reason::SecondLook)),
-        })
+        poll_fn(|cx| state.reader.poll_readable(self.from(), cx))
     }
 
     /// Passes on what one read takes. It waits for nothing.
-    fn step(&self, state: &mut State, reason: Reason) -> Result<Step<'a>, Failure> {
+    fn step(&mut self, state: &mut State, reason: Reason) -> Result<Step<'a>, Failure> {
         let room = self.of.relay.room();
         if reason == Reason::Arrival
             && state.pace.wants_splice()
-            && let Some(step) = self.splice(state, room)?
+            && let Some(step) = self.splice(state, room.min(self.content.unseen()))?
         {
             return Ok(step);
         }
@@ -166,12 +186,8 @@ impl<'a, A: Account> Flow<'a, A> {
         })
     }
 
-    fn copy(&self, buffer: &mut [u8], state: &mut State, reason: Reason) -> Result<Step<'a>, Failure> {
-        let read = match reason {
-            Reason::Arrival => self.from().read(buffer),
-            Reason::SecondLook => self.from().read_unasked(buffer),
-        };
-        let length = match read {
+    fn copy(&mut self, buffer: &mut [u8], state: &mut State, reason: Reason) -> Result<Step<'a>, Failure> {
+        let length = match state.reader.read(self.from(), reason, buffer) {
             // What a reader reads after its writing has failed is no end.
             Ok(0) => match self.from().failure() {
                 Some(error) => return Err(Failure::Read(error)),
@@ -181,14 +197,9 @@ impl<'a, A: Account> Flow<'a, A> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Step::Nothing),
             Err(error) => return Err(Failure::Read(error)),
         };
-        if length < buffer.len() {
-            state.second_look.owe();
-        } else if reason == Reason::SecondLook {
-            state.second_look.go_on();
-        }
         self.took(length, &mut state.pace);
-        let bytes = buffer.get(..length).unwrap_or_default();
-        let written = accepted(self.to().stream().try_write(bytes))?;
+        let bytes = self.content.take(buffer.get(..length).unwrap_or_default()).map_err(Failure::Content)?;
+        let written = accepted(self.to().stream().try_write(bytes)).map_err(Failure::Write)?;
         self.passed(written, RelayMode::Copy);
         Ok(match bytes.get(written..) {
             None | Some([]) => Step::Passed(written),
@@ -202,10 +213,13 @@ impl<'a, A: Account> Flow<'a, A> {
     ///
     /// That nothing has come is believed once, though it might be an urgent byte that stops the kernel: to copy at once would
     /// pass on, after each large piece, the few bytes that came meanwhile, and cost the reader a wake-up for them.
-    fn splice(&self, state: &mut State, room: usize) -> Result<Option<Step<'a>>, Failure> {
+    fn splice(&mut self, state: &mut State, room: usize) -> Result<Option<Step<'a>>, Failure> {
         let telemetry = &self.of.relay.telemetry;
         let pace = &mut state.pace;
         let was_dry = std::mem::take(&mut state.is_dry);
+        if room == 0 {
+            return Ok(None);
+        }
         let mut pipe = match self.of.relay.pipes.take(&telemetry.splice.buffered) {
             Ok(pipe) => pipe,
             Err(reason) => {
@@ -221,7 +235,7 @@ impl<'a, A: Account> Flow<'a, A> {
                     return Ok(None);
                 }
                 state.is_dry = true;
-                state.second_look.owe();
+                state.reader.owe();
                 self.from().await_arrival();
                 return Ok(Some(Step::Nothing));
             }
@@ -238,7 +252,8 @@ impl<'a, A: Account> Flow<'a, A> {
             self.of.account.relayed(RelayMode::Splice);
         }
         self.took(length, pace);
-        let written = accepted(pipe.drain(self.to()))?;
+        self.content.skip(length);
+        let written = accepted(pipe.drain(self.to())).map_err(Failure::Write)?;
         self.passed(written, RelayMode::Splice);
         Ok(Some(if pipe.is_empty() { Step::Passed(written) } else { Step::Held(Box::new(Held::Pipe(pipe))) }))
     }
@@ -261,8 +276,7 @@ impl<'a, A: Account> Flow<'a, A> {
     }
 
     fn passed(&self, bytes: usize, mode: RelayMode) {
-        self.of.progress.step();
-        self.of.relay.telemetry.of(mode).bytes.inc_by(bytes as u64);
+        self.of.moved(bytes, mode);
         self.of.account.carried(self.side, bytes);
     }
 
@@ -276,11 +290,7 @@ impl<'a, A: Account> Flow<'a, A> {
                     Held::Rest(rest) => (rest.write(self.to()), RelayMode::Copy),
                     Held::Pipe(pipe) => (pipe.drain(self.to()), RelayMode::Splice),
                 };
-                match written {
-                    Ok(written) => self.passed(written, mode),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
-                }
+                self.passed(accepted(written)?, mode);
             }
             Ok(())
         }
@@ -297,10 +307,10 @@ impl Held<'_> {
 }
 
 /// How much the kernel took; a full socket takes nothing.
-fn accepted(written: io::Result<usize>) -> Result<usize, Failure> {
+pub(super) fn accepted(written: io::Result<usize>) -> io::Result<usize> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        written => written.map_err(Failure::Write),
+        written => written,
     }
 }
 

@@ -69,7 +69,8 @@ impl Progress {
         })
     }
 
-    async fn watch(&self, limit: Duration) {
+    /// Returns when nothing was moved for `limit`, whether or not a direction has ended.
+    pub(super) async fn watch(&self, limit: Duration) {
         let mut idleness = Idleness::default();
         while !idleness.meets_limit(self.steps.load(Ordering::Relaxed)) {
             tokio::time::sleep(limit / LOOKS).await;

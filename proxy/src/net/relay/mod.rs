@@ -8,10 +8,13 @@
 //! reader did not take at once, at most `CHUNK`, and is not read further before that is gone. Read `flow` first.
 
 mod buffer;
+mod content;
 mod flow;
 mod half_closed;
+mod messages;
 mod pace;
 mod pipe;
+mod reader;
 mod second_look;
 #[cfg(test)]
 mod tests;
@@ -29,9 +32,14 @@ use crate::budget::Budget;
 use crate::telemetry::Relaying;
 use crate::telemetry::connections::{RelayMode, Side};
 use crate::telemetry::session::Session;
+pub(crate) use buffer::Ahead;
+use content::Everything;
+pub(crate) use content::{Content, NotContent};
 use flow::{Carried, Flow};
 use half_closed::Progress;
+pub(crate) use messages::{Messages, Unsent};
 use pipe::Pipes;
+pub(crate) use reader::{Reader, Reason};
 
 /// The most that one read takes, and so the most that a direction holds. Smaller ones cost more processor time for each
 /// byte (64 KiB: twice as much), larger ones do not cost less.
@@ -66,6 +74,9 @@ pub enum Broken {
     /// One direction had ended, and the other one carried nothing for so long.
     #[error("half-closed, and without traffic for {0:?}")]
     HalfClosed(Duration),
+    /// What came from this side was not what had been announced.
+    #[error("{name}: {1}", name = .0.name())]
+    NotContent(Side, NotContent),
 }
 
 impl Broken {
@@ -124,33 +135,56 @@ impl Relay {
         }
     }
 
+    /// Shows `look` what one read of `leg` takes, none of which is kept; no bytes are the end of the stream.
+    pub(crate) fn read<T>(
+        &self,
+        leg: &Leg,
+        reader: &mut Reader,
+        reason: Reason,
+        look: impl FnOnce(&[u8]) -> T,
+    ) -> io::Result<T> {
+        buffer::with(|buffer| {
+            let buffer = buffer.get_mut(..self.room()).unwrap_or_default();
+            let length = reader.read(leg, reason, buffer)?;
+            Ok(look(buffer.get(..length).unwrap_or_default()))
+        })
+    }
+
+    /// For bytes that are read before their time.
+    pub(crate) fn ahead(&self) -> Ahead<'_> {
+        Ahead::new(&self.telemetry.copy.buffered)
+    }
+
     /// The most that is read at once now.
     fn room(&self) -> usize {
         self.budget.room(self.telemetry.buffered()).min(CHUNK)
     }
 
     /// Returns when both sides have ended, or the connection is broken.
-    pub(crate) async fn carry(
-        &self,
-        client: &Leg,
-        server: &Leg,
-        account: &impl Account,
-    ) -> Result<(), Broken> {
-        account.relayed(RelayMode::Copy);
-        let carried = Carried { relay: self, client, server, account, progress: Progress::default() };
-        let both = async {
-            let flow = |side| Flow::new(&carried, side).run();
-            tokio::try_join!(flow(Side::Client), flow(Side::Server)).map(drop)
-        };
-        // A leg that is being read says itself that it is broken, after its last byte; so the directions come first.
-        tokio::select! {
-            biased;
-            ended = both => ended,
-            error = broken(client, &carried.progress) => Err(Broken::Client(error)),
-            error = broken(server, &carried.progress) => Err(Broken::Server(error)),
-            () = carried.progress.idle_for(self.half_closed_timeout) => {
-                self.telemetry.half_closed_reset.inc();
-                Err(Broken::HalfClosed(self.half_closed_timeout))
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+    pub(crate) fn carry<'a>(
+        &'a self,
+        client: &'a Leg,
+        server: &'a Leg,
+        account: &'a impl Account,
+    ) -> impl Future<Output = Result<(), Broken>> {
+        async move {
+            account.relayed(RelayMode::Copy);
+            let carried = Carried { relay: self, client, server, account, progress: Progress::default() };
+            let both = async {
+                let flow = |side| Flow::new(&carried, side, Everything).run();
+                tokio::try_join!(flow(Side::Client), flow(Side::Server)).map(drop)
+            };
+            // A leg that is being read says itself that it is broken, after its last byte; so the directions come first.
+            tokio::select! {
+                biased;
+                ended = both => ended,
+                error = broken(client, &carried.progress) => Err(Broken::Client(error)),
+                error = broken(server, &carried.progress) => Err(Broken::Server(error)),
+                () = carried.progress.idle_for(self.half_closed_timeout) => {
+                    self.telemetry.half_closed_reset.inc();
+                    Err(Broken::HalfClosed(self.half_closed_timeout))
+                }
             }
         }
     }
