@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    admin, app_metrics, app_probes, application, budget, control_socket, detect, discovery, drain, net,
+    admin, app_metrics, app_probes, application, budget, control_socket, detect, discovery, drain, http, net,
     telemetry,
 };
 
@@ -32,6 +32,8 @@ pub struct Args {
     relay: net::relay::Settings,
     #[command(flatten)]
     detection: detect::Settings,
+    #[command(flatten)]
+    http: http::Settings,
     #[command(flatten)]
     drain: drain::Settings,
     #[command(flatten)]
@@ -78,6 +80,8 @@ pub struct Config {
     pub relay: net::relay::Settings,
     /// What connections speak.
     pub detection: detect::Settings,
+    /// How HTTP is carried.
+    pub http: http::Settings,
     /// How the proxy ends.
     pub drain: drain::Settings,
     /// Access log.
@@ -130,6 +134,7 @@ impl TryFrom<Args> for Config {
             memory,
             dial,
             detection,
+            http,
             dead_peers,
             discovery,
             relay,
@@ -148,6 +153,7 @@ impl TryFrom<Args> for Config {
             memory,
             dial,
             detection,
+            http,
             dead_peers,
             discovery,
             relay,
@@ -234,6 +240,10 @@ mod tests {
             ["--drain-delay", "25h"],
             ["--drain-deadline", "500000000000y"],
             ["--detection-memory", "1"],
+            ["--http-max-head", "1023"],
+            ["--http-max-fields", "257"],
+            ["--http-max-chunk-extension", "4294967296"],
+            ["--http-max-trailers", "4294967296"],
             ["--opaque-ports", "smtp"],
             ["--dead-peer-timeout", "5ms"],
             ["--dead-peer-timeout", "300000000000y"],
@@ -262,6 +272,9 @@ mod tests {
             "--inbound-connect-timeout",
             "--outbound-connect-timeout",
             "--detection-timeout",
+            "--http-head-timeout",
+            "--http-idle-timeout",
+            "--http-stream-idle-timeout",
             "--discovery-interval",
             "--half-closed-timeout",
             "--admin-timeout",

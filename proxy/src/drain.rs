@@ -123,6 +123,11 @@ impl Drain {
         }
     }
 
+    /// Whether inbound is going to close.
+    pub fn has_begun(&self) -> bool {
+        self.inbound_closes.is_some()
+    }
+
     /// Whether a termination signal has come.
     pub fn is_terminating(&self) -> bool {
         self.ends.is_some()

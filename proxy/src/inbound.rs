@@ -8,15 +8,18 @@ use std::sync::Arc;
 
 use crate::detect::{self, Hint};
 use crate::discovery::Discovery;
+use crate::ending;
+use crate::http::Http;
 use crate::net::accept::{Accepted, Gate};
 use crate::net::dial::Dialer;
 use crate::net::leg::Leg;
 use crate::net::original_dst::OriginalDst;
 use crate::net::relay::Relay;
 use crate::probe::{self, Probes};
-use crate::tcp::{self, Upstream};
+use crate::tcp::{self, Means};
 use crate::telemetry::edge::{Cluster, Edge};
 use crate::telemetry::session::{End, Reporter, Session};
+use crate::upstream::{self, Upstream};
 
 /// What a story is made of, in each direction.
 pub struct Parts {
@@ -30,8 +33,17 @@ pub struct Parts {
     pub gate: Gate,
     /// How long a client may take to say what it speaks, and where nobody asks.
     pub detection: detect::Settings,
+    /// Carries HTTP.
+    pub http: Http,
     /// Knows what addresses are; nobody does where there is none.
     pub discovery: Option<Arc<dyn Discovery>>,
+}
+
+impl Parts {
+    /// What carries connections, wherever they go.
+    pub(crate) fn means(&self) -> Means<'_> {
+        Means { relay: &self.relay, detection: &self.detection, http: &self.http }
+    }
 }
 
 /// What inbound connections share.
@@ -61,8 +73,7 @@ impl Inbound {
         async move {
             let Some((client, session)) = carried else { return };
             let mut way = ToApplication { inbound: &self, to: original_dst };
-            let Parts { relay, detection, .. } = &self.parts;
-            tcp::forward(client, &mut way, session, relay, detection).await;
+            tcp::forward(client, &mut way, session, self.parts.means()).await;
         }
     }
 
@@ -114,10 +125,10 @@ impl Upstream for ToApplication<'_> {
         drop(peer);
         match parts.dialer.to_application(self.to).await {
             Ok(server) => {
-                tcp::connected(session, &server, self.to);
+                upstream::connected(session, &server, self.to);
                 Ok(server)
             }
-            Err(error) => Err(tcp::not_connected(&error)),
+            Err(error) => Err(ending::not_connected(&error)),
         }
     }
 }

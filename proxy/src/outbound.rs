@@ -10,14 +10,16 @@ use std::sync::Arc;
 use crate::balance::Held;
 use crate::detect::Hint;
 use crate::discovery::{Discovery, Endpoint, ServicePort, Target, Watch};
+use crate::ending;
 use crate::inbound::{Inbound, Parts};
 use crate::net::accept::Accepted;
 use crate::net::dial::DialError;
 use crate::net::leg::Leg;
 use crate::net::original_dst::OriginalDst;
-use crate::tcp::{self, Upstream};
+use crate::tcp;
 use crate::telemetry::edge::{Cluster, Edge};
 use crate::telemetry::session::{End, Session};
+use crate::upstream::{self, Upstream};
 
 /// What outbound connections share.
 pub struct Outbound {
@@ -44,8 +46,7 @@ impl Outbound {
         let session = self.parts.reporter.open(pair, original_dst.address());
         async move {
             let mut way = ToDestination { outbound: &self, to: original_dst, held: None, hint: None };
-            let Parts { relay, detection, .. } = &self.parts;
-            tcp::forward(client, &mut way, session, relay, detection).await;
+            tcp::forward(client, &mut way, session, self.parts.means()).await;
         }
     }
 
@@ -55,10 +56,10 @@ impl Outbound {
             self.inbound.call(session, to.address()).await.map_err(Failed::elsewhere)?
         } else {
             let failed =
-                |error: DialError| Failed { end: tcp::not_connected(&error), is_final: error.is_ours() };
+                |error: DialError| Failed { end: ending::not_connected(&error), is_final: error.is_ours() };
             self.parts.dialer.to_destination(to).await.map_err(failed)?
         };
-        tcp::connected(session, &server, to);
+        upstream::connected(session, &server, to);
         Ok(server)
     }
 }

@@ -2,158 +2,184 @@
 //!
 //! It does not know where a connection goes or why; that was decided by the story.
 
-use crate::detect::{self, Hint};
+use crate::detect::{self, Detected, Protocol, Reason};
+use crate::ending::{broken, client_broken, given_up};
 use crate::first_speaker::FirstSpeaker;
-use crate::net::dial::DialError;
+use crate::http::{Http, h1};
 use crate::net::leg::Leg;
-use crate::net::original_dst::OriginalDst;
-use crate::net::relay::{Broken, Relay};
-use crate::telemetry::connections::{Side, Silence};
+use crate::net::relay::Relay;
 use crate::telemetry::session::{End, Session};
+use crate::upstream::Upstream;
 
-/// The way to the other end of a connection.
-pub(crate) trait Upstream {
-    /// How the port is declared, as far as that is known: all of it when [`dial`](Self::dial) has returned.
-    fn hint(&self) -> Option<Hint>;
-
-    /// Makes the upstream connection, and tells the account where it goes and that it is [`connected`]. What the way has
-    /// to keep while the connection lasts, it keeps in itself. The error is how the connection ends then.
-    fn dial(&mut self, session: &Session) -> impl Future<Output = Result<Leg, End>> + Send;
+/// What carries connections.
+#[derive(Clone, Copy)]
+pub(crate) struct Means<'a> {
+    pub(crate) relay: &'a Relay,
+    pub(crate) detection: &'a detect::Settings,
+    pub(crate) http: &'a Http,
 }
 
-/// Tells the account of a connection that was made to `to`. The kernel need not be asked for that address; it knows the
-/// other one alone.
-pub(crate) fn connected(session: &Session, server: &Leg, to: OriginalDst) {
-    if let Ok(local) = server.stream().local_addr() {
-        session.connected(local, to.address());
-    }
-}
-
-/// Makes the upstream connection while the client is listened to, and relays until both sides have ended. What they speak
-/// is told to the account, and changes nothing else: all protocols are relayed.
+/// Makes the upstream connection while the client is listened to, and carries it until both sides have ended: HTTP/1 message by
+/// message, everything else as it comes.
 ///
 /// The client's handshake is over already, so a failed dial can only be shown as a reset: at once, and without a byte,
-/// which is how a refused connection looks to most programs.
-pub(crate) async fn forward(
+/// which is how a refused connection looks to most programs. A client that has asked by HTTP/1 is answered instead.
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+pub(crate) fn forward(
     client: Leg,
     upstream: &mut impl Upstream,
     session: Session,
-    relay: &Relay,
-    detection: &detect::Settings,
-) {
-    // Boxed, since a connection would keep the room for it as long as it lasts.
-    let (client, server) = match Box::pin(establish(client, upstream, &session, detection)).await {
-        Ok(legs) => legs,
-        Err(end) => return session.close(end),
-    };
-    let end = tokio::select! {
-        biased;
-        ended = relay.carry(&client, &server, &session) => match ended {
-            Ok(()) => End::COMPLETE,
-            Err(error) => broken(&error),
-        },
-        silence = session.given_up() => given_up(&silence),
-    };
-    if end == End::COMPLETE {
-        client.finish();
-        server.finish();
+    means: Means<'_>,
+) -> impl Future<Output = ()> {
+    async move {
+        // Boxed, each of the two, since a connection would keep the room for both as long as it lasts.
+        let carried = match Box::pin(until_bytes(client, upstream, &session, means)).await {
+            Ok(legs) => Box::pin(carry_bytes(legs, &session, means.relay)),
+            Err(end) => return session.close(*end),
+        };
+        let end = carried.await;
+        session.close(end);
     }
-    session.close(end);
+}
+
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+fn carry_bytes<'a>(
+    (client, server): (Leg, Leg),
+    session: &'a Session,
+    relay: &'a Relay,
+) -> impl Future<Output = End> {
+    async move {
+        let end = tokio::select! {
+            biased;
+            ended = relay.carry(&client, &server, session) => match ended {
+                Ok(()) => End::COMPLETE,
+                Err(error) => broken(&error),
+            },
+            silence = session.given_up() => given_up(&silence),
+        };
+        if end == End::COMPLETE {
+            client.finish();
+            server.finish();
+        }
+        end
+    }
+}
+
+/// Everything that a connection may need besides the relaying of bytes: the legs where it comes to that, or how the connection
+/// ended. (It is boxed where it is moved through futures.)
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+fn until_bytes<'a>(
+    client: Leg,
+    upstream: &'a mut impl Upstream,
+    session: &'a Session,
+    means: Means<'a>,
+) -> impl Future<Output = Result<(Leg, Leg), Box<End>>> {
+    async move {
+        let mut connection = match Box::pin(establish(client, upstream, session, means)).await? {
+            Ends::Http1(connection) => connection,
+            Ends::Bytes(client, server) => return Ok((client, server)),
+        };
+        let end = tokio::select! {
+            biased;
+            end = connection.carry() => end,
+            silence = session.given_up() => given_up(&silence),
+        };
+        if end == End::COMPLETE {
+            connection.finish();
+        }
+        Err(Box::new(end))
+    }
+}
+
+/// What is known when a connection begins to be carried.
+enum Ends<'a, U> {
+    /// The client speaks HTTP/1, whether or not there is a server.
+    Http1(Box<h1::Connection<'a, U>>),
+    /// Whatever the two speak.
+    Bytes(Leg, Leg),
 }
 
 /// Both legs, once it is known what is spoken; or how the connection ends.
-async fn establish(
+async fn establish<'a, U: Upstream>(
     client: Leg,
-    upstream: &mut impl Upstream,
-    session: &Session,
-    detection: &detect::Settings,
-) -> Result<(Leg, Leg), End> {
+    upstream: &'a mut U,
+    session: &'a Session,
+    means: Means<'a>,
+) -> Result<Ends<'a, U>, Box<End>> {
     let mut first = FirstSpeaker::new(session.original_dst(), upstream.hint());
     let dialed = tokio::select! {
         biased;
         dialed = upstream.dial(session) => dialed,
         // Nothing could be done before the dial with what the client says, so there is no hurry.
-        Err(error) = first.client(&client, None) => Err(client_broken(&error)),
-        error = client.broken() => Err(client_broken(&error)),
+        Err(error) = first.client(&client, None) => return Err(Box::new(client_broken(&error))),
+        error = client.broken() => return Err(Box::new(client_broken(&error))),
     };
-    let server = dialed?;
     first.expect(upstream.hint());
-    let heard = tokio::select! {
-        biased;
-        heard = first.either(client, &server, detection) => heard,
-        silence = session.given_up() => return Err(given_up(&silence)),
+    let (client, heard) = match &dialed {
+        Ok(server) => tokio::select! {
+            biased;
+            heard = first.either(client, server, means.detection) => {
+                heard.map(|(client, heard)| (client, Some(heard))).map_err(|error| Box::new(broken(&error)))?
+            }
+            silence = session.given_up() => return Err(Box::new(given_up(&silence))),
+        },
+        // A client that has asked something can be told.
+        Err(_) => first.alone(client).map_err(|error| Box::new(client_broken(&error)))?,
     };
-    let (client, detected) = heard.map_err(|error| broken(&error))?;
-    session.detected(&detected);
-    Ok((client, server))
-}
-
-/// The peer is no longer there, which the kernel alone would say a quarter of an hour later.
-fn given_up(silence: &Silence) -> End {
-    let Silence { side, lasts } = silence;
-    let flags = match side {
-        Side::Client => "DC",
-        Side::Server => "UC",
-    };
-    let details = format!("{}: silent for {} s with data on the way to it", side.name(), lasts.as_secs());
-    End { flags, details: Some(details.into()), failure: None }
-}
-
-/// Envoy's `SI`: stream idle timeout.
-fn half_closed(idle: &Broken) -> End {
-    End { flags: "SI", details: Some(idle.to_string().into()), failure: None }
-}
-
-fn broken(broken: &Broken) -> End {
-    match broken {
-        Broken::Client(error) => client_broken(error),
-        Broken::Server(error) => server_broken(error),
-        idle @ Broken::HalfClosed(_) => half_closed(idle),
+    if let Some(detected) = &heard {
+        session.detected(detected);
     }
-}
-
-/// Envoy's `DC`: downstream connection termination.
-fn client_broken(error: &std::io::Error) -> End {
-    End { flags: "DC", details: Some(format!("client: {error}").into()), failure: None }
-}
-
-/// Envoy's `UC`: upstream connection termination.
-fn server_broken(error: &std::io::Error) -> End {
-    End { flags: "UC", details: Some(format!("server: {error}").into()), failure: None }
-}
-
-/// Envoy's `UF` with `URX` (failed, and no attempt is left); `UO` is what it says when its own resources are used up.
-pub(crate) fn not_connected(error: &DialError) -> End {
-    let flags = match error {
-        DialError::Exhausted(_) | DialError::NoSourcePort => "UO",
-        DialError::Refused | DialError::TimedOut(_) | DialError::Unreachable(_) | DialError::Other(_) => {
-            "UF,URX"
-        }
-    };
-    End { flags, details: None, failure: Some(error.to_string()) }
+    // Where only the port is declared so, and something else is spoken, it is not for us to break it.
+    let is_http1 = |heard: Detected| (heard.protocol, heard.reason) == (Protocol::Http1, Reason::FirstBytes);
+    if heard.is_some_and(is_http1) {
+        let means = h1::Means { relay: means.relay, http: means.http };
+        return Ok(Ends::Http1(Box::new(h1::Connection::new((client, dialed), upstream, session, means))));
+    }
+    Ok(Ends::Bytes(client, dialed?))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::inbound::Inbound;
-    use crate::outbound::Outbound;
+    use crate::http::h1;
+    use crate::inbound::{Inbound, ToApplication};
+    use crate::outbound::{Outbound, ToDestination};
+    use crate::upstream::Upstream;
+
+    fn never<T>() -> T {
+        panic!("only the type is looked at")
+    }
 
     /// The size of what a function returns, without calling it.
     fn size_of_returned<T>(_: impl FnOnce() -> T) -> usize {
         size_of::<T>()
     }
 
-    /// Tokio adds 104 bytes, and rounds up to 128.
+    fn size_while_http_is_spoken<U: Upstream + 'static>(_: impl FnOnce() -> U) -> usize {
+        let carried =
+            || super::until_bytes(never(), never::<&'static mut U>(), never::<&'static _>(), never());
+        size_of::<h1::Connection<'_, U>>() + size_of_returned(carried)
+    }
+
+    /// The allocator adds 8 bytes to each.
     #[test]
-    fn the_task_of_an_idle_connection_has_1_kib() {
-        fn never<T>() -> T {
-            panic!("only the type is looked at")
-        }
+    fn what_an_idle_connection_keeps_is_small() {
+        // Tokio adds 104 bytes, and rounds up to 128.
         for size in [
             size_of_returned(|| Inbound::serve(never(), never())),
             size_of_returned(|| Outbound::serve(never(), never())),
         ] {
-            assert!(size <= 920, "{size} bytes for each connection; mind what is held across an await");
+            assert!(size <= 280, "{size} bytes for the task of each connection; {MIND}");
+        }
+        let size =
+            size_of_returned(|| super::carry_bytes(never(), never::<&'static _>(), never::<&'static _>()));
+        assert!(size <= 664, "{size} bytes besides for each of which bytes alone are carried; {MIND}");
+        for size in [
+            size_while_http_is_spoken(never::<ToApplication<'static>>),
+            size_while_http_is_spoken(never::<ToDestination<'static>>),
+        ] {
+            assert!(size <= 1128, "{size} bytes besides for each on which HTTP is spoken; {MIND}");
         }
     }
+
+    const MIND: &str = "mind what is held across an await";
 }

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::direction::Direction;
 use crate::drain::{Doors, Drain, Exit, Load};
+use crate::http::{self, Http};
 use crate::telemetry::metrics::Metrics;
 
 /// What happens to the proxy from outside.
@@ -32,6 +33,9 @@ pub(super) struct Closing {
 struct Door {
     trigger: Trigger,
     closing: Shutdown,
+    /// Before it closes, clients are asked to go elsewhere.
+    retire: Trigger,
+    retiring: Shutdown,
     listeners: Arc<AtomicUsize>,
 }
 
@@ -44,21 +48,31 @@ pub(super) struct Accepting {
 impl Closing {
     pub(super) fn new(ended: Arc<Notify>) -> Self {
         let door = || {
-            let (trigger, closing) = shutdown::channel();
-            Door { trigger, closing, listeners: Arc::default() }
+            let ((trigger, closing), (retire, retiring)) = (shutdown::channel(), shutdown::channel());
+            Door { trigger, closing, retire, retiring, listeners: Arc::default() }
         };
         Self { inbound: door(), outbound: door(), ended }
     }
 
     /// For one more listener: its count, and how it hears that it has to close.
     pub(super) fn accepting(&self, direction: Direction) -> (Accepting, Shutdown) {
-        let door = match direction {
-            Direction::Inbound => &self.inbound,
-            Direction::Outbound => &self.outbound,
-        };
+        let door = self.door(direction);
         door.listeners.fetch_add(1, Ordering::SeqCst);
         let accepting = Accepting { listeners: Arc::clone(&door.listeners), ended: Arc::clone(&self.ended) };
         (accepting, door.closing.clone())
+    }
+
+    /// What carries HTTP of this direction.
+    pub(super) fn http(&self, direction: Direction, settings: http::Settings) -> Http {
+        let Door { retiring, closing, .. } = self.door(direction);
+        Http { settings, retiring: retiring.clone(), closing: closing.clone() }
+    }
+
+    fn door(&self, direction: Direction) -> &Door {
+        match direction {
+            Direction::Inbound => &self.inbound,
+            Direction::Outbound => &self.outbound,
+        }
     }
 
     /// Listeners that were told to close and have not finished.
@@ -109,6 +123,7 @@ impl Lifecycle {
         match event {
             Event::Drain(begun) => {
                 self.drain.begin(now);
+                self.apply(self.drain.doors(now));
                 tracing::info!(
                     "inbound drain has begun; inbound connections are still accepted for the delay"
                 );
@@ -130,6 +145,10 @@ impl Lifecycle {
             (Direction::Outbound, &self.closing.outbound, doors.outbound),
         ] {
             self.metrics.draining(direction, !open);
+            let retires = !open || (direction == Direction::Inbound && self.drain.has_begun());
+            if retires && !door.retiring.is_requested() {
+                door.retire.request();
+            }
             if !open && !door.closing.is_requested() {
                 door.trigger.request();
                 tracing::info!(%direction, "listeners close");

@@ -167,6 +167,7 @@ impl App {
             discovery: store.map(|store| Arc::clone(store) as Arc<dyn Discovery>),
             budget: budget.clone(),
             workload: Arc::new(surroundings.workload),
+            closing: &closing,
             books: Books {
                 metrics: metrics.clone(),
                 access_log: log,
@@ -294,6 +295,7 @@ struct Wiring<'a> {
     discovery: Option<Arc<dyn Discovery>>,
     budget: Budget,
     workload: Arc<Workload>,
+    closing: &'a Closing,
     books: Books,
 }
 
@@ -313,6 +315,7 @@ impl Wiring<'_> {
             )),
             gate: self.gate(direction),
             detection: self.config.detection.clone(),
+            http: self.closing.http(direction, self.config.http),
             discovery: self.discovery.clone(),
         };
         let inbound = Arc::new(Inbound::new(parts(Direction::Inbound), probes));

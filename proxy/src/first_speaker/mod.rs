@@ -107,6 +107,17 @@ impl FirstSpeaker {
         Ok((client, detected))
     }
 
+    /// What has been heard so far, where the server will say nothing, and the client's leg as after [`either`](Self::either).
+    pub(crate) fn alone(self, client: Leg) -> io::Result<(Leg, Option<Detected>)> {
+        let client = if self.is_hidden { client.registered_anew()? } else { client };
+        let detected = match (self.hint, self.detected) {
+            (Some(hint), Some(detected)) => Some(hint.settle(detected)),
+            (None, detected) => detected,
+            (Some(_), None) => None,
+        };
+        Ok((client, detected))
+    }
+
     fn look(&mut self, client: &Leg, has_ended: bool) -> io::Result<()> {
         match peek(client, self.seen, |bytes| (bytes.len(), detect(bytes))) {
             Ok((0, _)) => self.detected = Some(Detected::opaque(Reason::Ended)),

@@ -1,5 +1,67 @@
-//! HTTP as the data path speaks it: [`h1`] is HTTP/1.0 and 1.1.
+//! HTTP: what its messages are, and how they are carried.
 //!
-//! Other programs' HTTP (probes, metrics, administration) is spoken by hyper; nothing here is used for it.
+//! No version is translated into another one: what came as HTTP/1 goes as HTTP/1.
 
 pub mod h1;
+mod request_id;
+
+use std::time::Duration;
+
+use runtime::duration;
+use runtime::shutdown::Shutdown;
+
+/// How HTTP is carried.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[group(skip)]
+pub struct Settings {
+    /// How long a client may take from the first byte of a request's head to the last
+    #[arg(long, env = "REMORA_HTTP_HEAD_TIMEOUT", default_value = "10s", value_name = "DURATION",
+          value_parser = duration::within(duration::SHORTEST..=duration::DAY))]
+    pub http_head_timeout: Duration,
+
+    /// How long a client may keep a connection without a request
+    #[arg(long, env = "REMORA_HTTP_IDLE_TIMEOUT", default_value = "1h", value_name = "DURATION",
+          value_parser = duration::within(duration::SHORTEST..=LONGEST))]
+    pub http_idle_timeout: Duration,
+
+    /// How long a request may be without a byte in either direction before it is given up
+    #[arg(long, env = "REMORA_HTTP_STREAM_IDLE_TIMEOUT", default_value = "1h", value_name = "DURATION",
+          value_parser = duration::within(duration::SHORTEST..=LONGEST))]
+    pub http_stream_idle_timeout: Duration,
+
+    /// What requests without an x-request-id get
+    #[arg(
+        long,
+        env = "REMORA_HTTP_REQUEST_ID",
+        default_value = "generate",
+        value_enum,
+        value_name = "ACTION"
+    )]
+    pub http_request_id: RequestId,
+
+    /// The most of everything in a message.
+    #[command(flatten)]
+    pub h1: h1::Settings,
+}
+
+/// What is done about requests that have no name. One that came is never changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub enum RequestId {
+    /// A new one, by which all hops of a request are found.
+    Generate,
+    /// None.
+    Keep,
+}
+
+/// What carrying HTTP takes, in one direction.
+pub struct Http {
+    /// How it is carried.
+    pub settings: Settings,
+    /// Clients are asked to go elsewhere, since the proxy will.
+    pub retiring: Shutdown,
+    /// The listeners are closed.
+    pub closing: Shutdown,
+}
+
+/// Some requests wait for days.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);

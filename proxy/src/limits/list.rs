@@ -8,7 +8,7 @@ use super::{Basis, Value};
 use crate::admin::connections;
 use crate::direction::Direction;
 use crate::net::{leg, relay};
-use crate::{app_metrics, app_probes, control_socket, detect, probe, telemetry};
+use crate::{app_metrics, app_probes, control_socket, detect, http, probe, telemetry};
 
 /// One of them.
 pub(super) struct Row {
@@ -32,10 +32,18 @@ use Source::{Fixed, Follows, Option as By};
 
 /// All of them.
 pub(super) fn rows(basis: &Basis<'_>) -> Vec<Row> {
-    [connections(basis), traffic(basis), ends(basis), telling(basis), callers(basis), application(basis)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        connections(basis),
+        traffic(basis),
+        http(basis),
+        ends(basis),
+        telling(basis),
+        callers(basis),
+        application(basis),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn count(number: impl Into<u64>, unit: &'static str, name: &'static str, source: Source) -> Row {
@@ -134,6 +142,36 @@ fn traffic(basis: &Basis<'_>) -> Vec<Row> {
         .seen_in(&["remora_detected_connections_total{reason=\"too_long\"}"]),
         count(config.relay.splice_pipes, "pipes", "splice_pipes", By("--splice-pipes"))
             .seen_in(&["remora_relay_pipes", "remora_relay_splices_refused_total"]),
+    ]
+}
+
+/// What a request may be and take.
+fn http(basis: &Basis<'_>) -> Vec<Row> {
+    let settings = &basis.config.http;
+    let http::h1::Settings { http_max_head, http_max_fields, http_max_chunk_extension, http_max_trailers } =
+        settings.h1;
+    let most = |number: u32, name, option| bytes(Some(number.into()), name, By(option));
+    vec![
+        most(http_max_head, "http_head", "--http-max-head")
+            .seen_in(&["remora_http_refused_messages_total{reason=\"head_too_long\"}"]),
+        count(http_max_fields, "fields", "http_fields", By("--http-max-fields"))
+            .seen_in(&["remora_http_refused_messages_total{reason=\"too_many_fields\"}"]),
+        most(http_max_chunk_extension, "http_chunk_extension", "--http-max-chunk-extension")
+            .seen_in(&["remora_http_refused_messages_total{reason=\"chunk_extension_too_long\"}"]),
+        most(http_max_trailers, "http_trailers", "--http-max-trailers")
+            .seen_in(&["remora_http_refused_messages_total{reason=\"trailers_too_long\"}"]),
+        time(settings.http_head_timeout, "http_head_time", By("--http-head-timeout"))
+            .seen_in(&["remora_http_timeouts_total{timer=\"head\"}"]),
+        time(settings.http_idle_timeout, "http_idle", By("--http-idle-timeout"))
+            .seen_in(&["remora_http_timeouts_total{timer=\"idle\"}"]),
+        time(settings.http_stream_idle_timeout, "http_stream_idle", By("--http-stream-idle-timeout"))
+            .seen_in(&["remora_http_timeouts_total{timer=\"stream_idle\"}"]),
+        time(
+            http::h1::LINGER,
+            "http_linger",
+            Fixed("For a client to read the last answer and to end its side"),
+        ),
+        time(http::h1::GRACE, "http_grace", Fixed("Without a request, when the listeners have closed")),
     ]
 }
 

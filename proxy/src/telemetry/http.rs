@@ -30,6 +30,10 @@ impl Timer {
     }
 }
 
+/// Reasons of refusals that limits are.
+const LIMITS: [&str; 4] =
+    ["head_too_long", "too_many_fields", "chunk_extension_too_long", "trailers_too_long"];
+
 type Counters = Family<Vec<(&'static str, &'static str)>, Counter>;
 
 /// The families; clones count into the same ones.
@@ -44,6 +48,11 @@ impl Http {
     /// What limits do has its series before the first one, so that a rate sees that one.
     pub(super) fn register(&self, to: &mut Registry) {
         for direction in Direction::BOTH {
+            for (side, reason) in Side::BOTH.into_iter().flat_map(|side| LIMITS.map(|reason| (side, reason)))
+            {
+                let labels = labels(direction, [("side", side.name()), ("reason", reason)]);
+                self.refused_messages.get_or_create(&labels).inc_by(0);
+            }
             self.retries.get_or_create(&labels(direction, [])).inc_by(0);
             for timer in Timer::ALL {
                 self.timeouts.get_or_create(&labels(direction, [("timer", timer.name())])).inc_by(0);

@@ -11,7 +11,6 @@ pub mod connections;
 mod detections;
 pub mod edge;
 mod end;
-#[cfg_attr(not(test), expect(dead_code, reason = "the HTTP engines are about to call it"))]
 pub(crate) mod exchange;
 pub(crate) mod http;
 pub mod metrics;

@@ -58,6 +58,22 @@ impl Body {
         }
     }
 
+    /// How many bytes come next that are of this message, whatever they are.
+    pub fn unseen(&self) -> usize {
+        match &self.0 {
+            State::Exact { left } => usize::try_from(*left).unwrap_or(usize::MAX),
+            State::Chunked(_) => 0,
+            State::Endless => usize::MAX,
+        }
+    }
+
+    /// So many of those went by.
+    pub fn skip(&mut self, bytes: usize) {
+        if let State::Exact { left } = &mut self.0 {
+            *left = left.saturating_sub(bytes as u64);
+        }
+    }
+
     /// Whether the message is complete, whatever the stream brings next.
     pub fn is_done(&self) -> bool {
         match &self.0 {

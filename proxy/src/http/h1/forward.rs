@@ -38,6 +38,8 @@ pub(super) struct Edit<'h, 'b> {
     pub(super) names_fields: bool,
     /// The message must not say how long it is.
     pub(super) drop_length: bool,
+    /// Further fields, as they are sent.
+    pub(super) added: &'h [u8],
 }
 
 /// What becomes of a field.
@@ -51,7 +53,7 @@ impl Edit<'_, '_> {
     /// Appends the edited head.
     pub(super) fn append_to(&self, to: &mut Vec<u8>) {
         let mut connection = (!self.connection_is_true()).then(|| self.connection());
-        to.reserve(self.head.len() + 64);
+        to.reserve(self.head.len() + self.added.len() + 64);
         let mut copied = 0;
         for (number, field) in self.fields.iter().enumerate() {
             let line = self.line(number, field);
@@ -76,6 +78,7 @@ impl Edit<'_, '_> {
         let end = self.head.len().saturating_sub(2);
         append(to, self.head, copied..end);
         append_field(to, "Connection", &connection.unwrap_or_default());
+        to.extend_from_slice(self.added);
         append(to, self.head, end..self.head.len());
     }
 

@@ -10,6 +10,7 @@
 
 pub mod body;
 mod chunked;
+mod connection;
 mod fields;
 mod forward;
 mod refusal;
@@ -20,6 +21,7 @@ pub mod scan;
 mod tests;
 
 pub use chunked::Chunked;
+pub(crate) use connection::{Connection, GRACE, LINGER, Means};
 pub use fields::{MOST_FIELDS, Room, Version};
 pub use forward::Hop;
 pub use refusal::Refusal;

@@ -98,6 +98,18 @@ impl<'h, 'b> Request<'h, 'b> {
         self.facts.host
     }
 
+    /// The first values of the fields with these names.
+    pub fn values<const N: usize>(&self, names: [&str; N]) -> [Option<&'b [u8]>; N] {
+        names.map(|name| {
+            self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+        })
+    }
+
+    /// Whether to ask twice comes to the same as to ask once (RFC 9110, section 9.2.2).
+    pub fn is_idempotent(&self) -> bool {
+        matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+    }
+
     /// What has to be known when the response comes.
     pub fn asked(&self) -> Asked {
         self.asked
@@ -108,8 +120,9 @@ impl<'h, 'b> Request<'h, 'b> {
         self.length
     }
 
-    /// Appends the head to `to` as the server gets it; `keep` says whether the connection to it is kept.
-    pub fn forward(&self, keep: bool, to: &mut Vec<u8>) {
+    /// Appends the head to `to` as the server gets it; `keep` says whether the connection to it is kept, and `added` is fields
+    /// that it has besides, each with its CR LF.
+    pub fn forward(&self, keep: bool, added: &[u8], to: &mut Vec<u8>) {
         let hop = Hop { keep, explicit: self.asked.version == Version::Old };
         let edit = Edit {
             head: self.head,
@@ -119,6 +132,7 @@ impl<'h, 'b> Request<'h, 'b> {
             upgrade: self.asked.upgrade,
             names_fields: self.facts.connection.names_fields,
             drop_length: false,
+            added,
         };
         edit.append_to(to);
     }

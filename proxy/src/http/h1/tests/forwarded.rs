@@ -7,7 +7,7 @@ use super::{GET, asked, settings};
 
 fn request(head: &str, keep: bool) -> String {
     let (mut room, mut to) = (Room::new(), Vec::new());
-    Request::parse(head.as_bytes(), &mut room, &settings()).unwrap().forward(keep, &mut to);
+    Request::parse(head.as_bytes(), &mut room, &settings()).unwrap().forward(keep, &[], &mut to);
     String::from_utf8(to).unwrap()
 }
 

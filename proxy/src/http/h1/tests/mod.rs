@@ -24,7 +24,7 @@ struct Command {
 }
 
 /// The defaults.
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Command::parse_from(["proxy"]).settings
 }
 
@@ -99,7 +99,7 @@ impl Reader {
             let length = match self.speaker {
                 Speaker::Client => {
                     let request = Request::parse(&head, &mut room, &self.settings)?;
-                    request.forward(request.asked().persists, &mut forwarded);
+                    request.forward(request.asked().persists, &[], &mut forwarded);
                     request.length()
                 }
                 Speaker::Server(asked) => {

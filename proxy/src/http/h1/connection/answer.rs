@@ -1,0 +1,101 @@
+//! Answers of the proxy's own, where there is no server's to pass on. They have no Date, which is for origin servers (RFC 9110,
+//! section 6.6.1).
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::http::h1::request::Method;
+use crate::net::leg::Leg;
+
+/// What a client is told instead of a server's answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer<'a> {
+    pub(super) status: u16,
+    /// For whoever reads it; in the end it is in a log as well.
+    pub(super) text: &'a str,
+    /// Whether the connection is kept.
+    pub(super) keep: bool,
+    /// What was asked, if that is known.
+    pub(super) method: Method,
+}
+
+impl Answer<'_> {
+    /// The whole message.
+    pub(super) fn message(&self) -> Vec<u8> {
+        let Self { status, text, keep, method } = *self;
+        let connection = if keep { "" } else { "Connection: close\r\n" };
+        let content = if method == Method::Head { "" } else { text };
+        format!(
+            "HTTP/1.1 {status} {reason}\r\nServer: remora\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Content-Length: {length}\r\n{connection}\r\n{content}",
+            reason = reason(status),
+            length = text.len(),
+        )
+        .into_bytes()
+    }
+}
+
+impl Answer<'_> {
+    /// Sends it, to a client that takes it in time.
+    pub(super) async fn send(&self, client: &Leg) {
+        let message = self.message();
+        let mut left = message.as_slice();
+        let send = async {
+            while !left.is_empty() {
+                client.writable().await?;
+                match client.stream().try_write(left) {
+                    Ok(written) => left = left.get(written..).unwrap_or_default(),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        };
+        // Whether it came is seen by nobody who could do something about it.
+        let _: Result<io::Result<()>, _> = timeout(PATIENCE, send).await;
+    }
+}
+
+/// For a client that has not read what it was sent before.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// RFC 9110, section 15, and RFC 6585.
+fn reason(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        408 => "Request Timeout",
+        431 => "Request Header Fields Too Large",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Method};
+    use crate::http::h1::body::Length;
+    use crate::http::h1::request::Asked;
+    use crate::http::h1::tests::settings;
+    use crate::http::h1::{Room, Version, response::Response};
+
+    #[test]
+    fn an_answer_is_a_response_that_this_proxy_accepts() {
+        for status in [400, 408, 431, 502, 503, 504] {
+            for (keep, method) in [(true, Method::Other), (false, Method::Head)] {
+                let message = Answer { status, text: "why\n", keep, method }.message();
+                let text = String::from_utf8(message).unwrap();
+                let (head, content) = text.split_at(text.find("\r\n\r\n").unwrap() + 4);
+                let asked = Asked { method, version: Version::Current, persists: true, upgrade: false };
+                let mut room = Room::new();
+                let response = Response::parse(head.as_bytes(), &mut room, asked, &settings()).unwrap();
+                assert_eq!((response.status(), response.persists()), (status, keep), "{text}");
+                assert_eq!(response.length(), Length::Exact(content.len() as u64), "{text}");
+                assert!(!head.starts_with(&format!("HTTP/1.1 {status} Error")), "{text}");
+            }
+        }
+    }
+}

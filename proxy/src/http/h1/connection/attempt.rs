@@ -1,0 +1,271 @@
+//! One exchange: a server is reached, the request goes out while the answer comes in, and what to do when that fails.
+//!
+//! Invariant: a request is sent a second time only if its server had ended a connection that was used before, without a byte of
+//! an answer, all of the request is still here, and it is one of those that may be repeated (RFC 9110, section 9.2.2).
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+
+use super::answer::Answer;
+use super::answering::{Answered, Awaited, Heard, Unanswered, receive};
+use super::asking::{Asking, send};
+use super::inlet::Inlet;
+use super::{Connection, Means, PROTOCOL_ERROR, Server, Told};
+use crate::ending;
+use crate::http::h1::Refusal;
+use crate::net::leg::Leg;
+use crate::net::relay::{Broken, Messages, NotContent};
+use crate::telemetry::connections::Side;
+use crate::telemetry::exchange::Timer;
+use crate::telemetry::session::{End, Session};
+use crate::upstream::Upstream;
+
+/// What becomes of the client's connection after an exchange.
+pub(super) enum Then {
+    /// It waits for the next request.
+    Next,
+    /// It ends in good order.
+    Close,
+    /// It is over.
+    End(End),
+}
+
+/// How far an exchange has come that has failed.
+struct Failed {
+    why: Unanswered,
+    /// The server has said something.
+    is_heard: bool,
+    /// The client has been told something of an answer.
+    is_answered: bool,
+    /// The server has all of the request.
+    is_sent: bool,
+    /// The server had been asked before on this connection.
+    was_used: bool,
+}
+
+/// What a client is told instead of an answer.
+struct Instead {
+    status: u16,
+    end: End,
+    /// The client may go on.
+    keep: bool,
+}
+
+impl<U: Upstream> Connection<'_, U> {
+    /// Has a request answered.
+    pub(super) async fn exchange(&mut self, mut asking: Box<Asking>) -> Then {
+        let may_repeat = asking.is_idempotent && asking.message.body.is_done();
+        loop {
+            if let Err(end) = self.reach().await {
+                let keep = asking.message.body.is_done();
+                return self.instead(asking, Instead { status: 503, end, keep }).await;
+            }
+            match self.attempt(&mut asking).await {
+                Ok(answered) if answered.is_tunnel => return self.tunnel(asking).await,
+                Ok(answered) => {
+                    asking.exchange.close(End::COMPLETE);
+                    return if answered.keeps_client { Then::Next } else { Then::Close };
+                }
+                Err(failed) if may_repeat && failed.may_repeat() => {
+                    self.server = Server::None;
+                    self.session.retried_request();
+                }
+                Err(failed) => return self.fail(asking, failed).await,
+            }
+        }
+    }
+
+    /// Makes the connection to the server, unless there is one.
+    async fn reach(&mut self) -> Result<(), End> {
+        let dialed = match std::mem::replace(&mut self.server, Server::None) {
+            open @ Server::Open { .. } => {
+                self.server = open;
+                return Ok(());
+            }
+            Server::Failed(end) => Err(end),
+            Server::None => self.upstream.dial(self.session).await,
+        };
+        self.server = Server::from(Ok(dialed?), self.means.relay);
+        Ok(())
+    }
+
+    async fn attempt(&mut self, asking: &mut Asking) -> Result<Answered, Failed> {
+        let Self { means, session, client, inlet, server, .. } = self;
+        let Server::Open { leg, inlet: answers, is_used } = server else {
+            return Err(Failed::at_the_beginning());
+        };
+        let was_used = std::mem::replace(is_used, true);
+        let (heard, is_sent) = (Heard::default(), AtomicBool::new(false));
+        let sides = Sides { client, inlet, leg, answers };
+        let answered = both_ways(sides, asking, (&heard, &is_sent), session, means).await;
+        let is_sent = is_sent.into_inner();
+        let answered = answered.map_err(|why| Failed {
+            why,
+            is_heard: heard.something.into_inner(),
+            is_answered: heard.answer.into_inner(),
+            is_sent,
+            was_used,
+        })?;
+        // Who has offered to speak something else, and began with it before that was agreed, may not mean a request.
+        let is_request = !asking.asked.upgrade || inlet.ahead.bytes().is_empty();
+        let is_clean = answers.ahead.bytes().is_empty() && is_sent;
+        let stays = answered.is_tunnel || (answered.keeps_server && is_clean);
+        if !stays {
+            server.close();
+        }
+        Ok(Answered { keeps_client: answered.keeps_client && is_sent && is_request, ..answered })
+    }
+
+    async fn fail(&mut self, asking: Box<Asking>, failed: Failed) -> Then {
+        let refusal = asking.message.refusal;
+        let (status, end) = match (failed.why, refusal) {
+            (_, Some(refusal)) => (refusal.status(), self.refused(Side::Client, refusal)),
+            (Unanswered::Refused(refusal), None) => (502, self.refused(Side::Server, refusal)),
+            (Unanswered::Ended, None) => {
+                (503, ending::broken(&Broken::NotContent(Side::Server, NotContent::Truncated)))
+            }
+            (Unanswered::Idle, None) => {
+                self.session.timed_out(Timer::StreamIdle);
+                (504, idle())
+            }
+            (Unanswered::Broken(broken), None) => match broken {
+                Broken::Client(_) | Broken::NotContent(Side::Client, _) | Broken::HalfClosed(_) => {
+                    return give_up(*asking, ending::broken(&broken));
+                }
+                Broken::Server(_) | Broken::NotContent(Side::Server, _) => (503, ending::broken(&broken)),
+            },
+        };
+        if failed.is_answered {
+            return give_up(*asking, end);
+        }
+        let keep = failed.is_sent && refusal.is_none();
+        self.instead(asking, Instead { status, end, keep }).await
+    }
+
+    fn refused(&self, side: Side, refusal: Refusal) -> End {
+        self.session.refused_message(side, refusal.code());
+        let flags = match side {
+            Side::Client => PROTOCOL_ERROR,
+            // Envoy's: upstream protocol error.
+            Side::Server => "UPE",
+        };
+        End { flags, details: Some(format!("http1.{}", refusal.code()).into()), failure: None }
+    }
+
+    /// Answers for a server that does not.
+    async fn instead(&mut self, asking: Box<Asking>, instead: Instead) -> Then {
+        let Instead { status, end, keep } = instead;
+        self.server = Server::None;
+        let Asking { asked, exchange, .. } = *asking;
+        let keep = keep && asked.persists && !self.means.http.retiring.is_requested();
+        let why = end.failure.as_deref().or(end.details.as_deref()).unwrap_or(end.flags);
+        let text = format!("{why}\n");
+        Answer { status, text: &text, keep, method: asked.method }.send(&self.client).await;
+        exchange.answered(status);
+        exchange.close(end);
+        if keep { Then::Next } else { Then::Close }
+    }
+
+    /// Both sides speak something else from now on.
+    async fn tunnel(&mut self, asking: Box<Asking>) -> Then {
+        let Self { means, session, client, inlet, server, .. } = self;
+        let Server::Open { leg, .. } = server else { return Then::Close };
+        let told = Told { exchange: &asking.exchange, session };
+        let messages = Messages::new(means.relay, client, leg, &told);
+        let early = inlet.ahead.bytes();
+        let deliver = messages.deliver(Side::Client, messages.write(Side::Client, early, &[]));
+        let carried = tokio::select! {
+            biased;
+            () = deliver => Ok(()),
+            broken = messages.broken() => Err(broken),
+        };
+        let length = early.len();
+        if length > 0 {
+            told.exchange.received(length);
+            inlet.ahead.consume(length);
+        }
+        let carried = match carried {
+            Ok(()) => means.relay.carry(client, leg, &told).await,
+            Err(broken) => Err(broken),
+        };
+        let end = carried.map_or_else(|broken| ending::broken(&broken), |()| End::COMPLETE);
+        give_up(*asking, end)
+    }
+}
+
+/// The two ends of an exchange.
+struct Sides<'s, 'a> {
+    client: &'s Leg,
+    inlet: &'s mut Inlet<'a>,
+    leg: &'s Leg,
+    answers: &'s mut Inlet<'a>,
+}
+
+/// The request goes out, and the answer comes in.
+async fn both_ways(
+    sides: Sides<'_, '_>,
+    asking: &mut Asking,
+    (heard, is_sent): (&Heard, &AtomicBool),
+    session: &Session,
+    means: &Means<'_>,
+) -> Result<Answered, Unanswered> {
+    let Sides { client, inlet, leg, answers } = sides;
+    let Asking { asked, message, exchange, .. } = asking;
+    let told = Told { exchange, session };
+    let messages = Messages::new(means.relay, client, leg, &told);
+    let mut sending = pin!(send(&messages, (message, exchange), (client, inlet), is_sent));
+    let awaited = Awaited { asked: *asked, exchange, heard, is_sent, means };
+    let limit = means.http.settings.http_stream_idle_timeout;
+    let answered = tokio::select! {
+        biased;
+        broken = &mut sending => Err(Unanswered::Broken(broken)),
+        answered = receive(&messages, (leg, answers), awaited) => answered,
+        broken = messages.broken() => Err(Unanswered::Broken(broken)),
+        () = messages.idle(limit) => Err(Unanswered::Idle),
+    }?;
+    let is_sent = || is_sent.load(Ordering::Relaxed);
+    // An answer may come before the end of what was asked; the rest is still for the server, as long as it listens.
+    if !answered.is_tunnel && !is_sent() {
+        tokio::select! {
+            biased;
+            _ = &mut sending => {}
+            () = poll_fn(|_| if is_sent() { Poll::Ready(()) } else { Poll::Pending }) => {}
+            () = answers.stirs(leg) => {}
+            () = messages.idle(limit) => {}
+        }
+    }
+    Ok(answered)
+}
+
+impl Failed {
+    /// No server was there.
+    fn at_the_beginning() -> Self {
+        Self { why: Unanswered::Ended, is_heard: false, is_answered: false, is_sent: false, was_used: false }
+    }
+
+    /// Whether the server has perhaps not even seen the request, since it had ended the connection.
+    fn may_repeat(&self) -> bool {
+        let is_gone = match &self.why {
+            Unanswered::Broken(broken) => match broken {
+                Broken::Server(_) => true,
+                Broken::Client(_) | Broken::HalfClosed(_) | Broken::NotContent(..) => false,
+            },
+            Unanswered::Ended => true,
+            Unanswered::Refused(_) | Unanswered::Idle => false,
+        };
+        is_gone && self.was_used && !self.is_heard
+    }
+}
+
+/// The exchange and the connection end together.
+fn give_up(asking: Asking, end: End) -> Then {
+    asking.exchange.close(end.clone());
+    Then::End(end)
+}
+
+/// Envoy's `SI`: stream idle timeout.
+fn idle() -> End {
+    End { flags: "SI", details: Some("stream_idle_timeout".into()), failure: None }
+}

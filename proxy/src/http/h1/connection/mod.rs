@@ -1,0 +1,309 @@
+//! One client's connection, request after request, and the connection to its server: each request is read, sent, answered,
+//! and then the next one is read.
+//!
+//! It does not say what a message is (the modules beside do), nor where a server is (`Upstream` knows). Invariant: one exchange
+//! at a time, so that answers come in the order of the requests; nothing that came before the end of one of them is taken
+//! for a part of another; and a client sees a whole answer, or that it is not whole.
+
+mod answer;
+mod answering;
+mod asking;
+mod attempt;
+mod content;
+mod inlet;
+
+use std::future::pending;
+use std::io;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use super::Refusal;
+use super::request::Method;
+use super::scan::Kind;
+use crate::ending::client_broken;
+use crate::http::Http;
+use crate::net::leg::Leg;
+use crate::net::relay::{Account, Reason, Relay};
+use crate::telemetry::connections::{RelayMode, Side};
+use crate::telemetry::exchange::{self, Exchange, Timer};
+use crate::telemetry::session::{End, Session};
+use crate::upstream::Upstream;
+use answer::Answer;
+use asking::Asking;
+use attempt::Then;
+use inlet::{Inlet, Look, NoHead, scan};
+
+/// How long a connection without a request is kept when its listener has closed: a request may be on the way, and would be
+/// lost.
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
+
+/// How long a client may take to read the last answer and to end its side. To close earlier would reset the connection if it
+/// still sends, and a reset overtakes what it has not read (RFC 9112, section 9.6).
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
+/// What carries HTTP, apart from the two ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Means<'a> {
+    pub(crate) relay: &'a Relay,
+    pub(crate) http: &'a Http,
+}
+
+/// A connection on which HTTP/1 is spoken.
+pub(crate) struct Connection<'a, U> {
+    means: Means<'a>,
+    session: &'a Session,
+    upstream: &'a mut U,
+    client: Leg,
+    inlet: Inlet<'a>,
+    server: Server<'a>,
+    /// It ends when no request comes soon, since the proxy goes away.
+    is_leaving: bool,
+}
+
+/// The connection to the server.
+enum Server<'a> {
+    /// It is made when it is needed.
+    None,
+    /// It could not be made.
+    Failed(End),
+    /// It is there.
+    Open {
+        leg: Leg,
+        inlet: Inlet<'a>,
+        /// Whether it has carried a request; the server may be about to end it.
+        is_used: bool,
+    },
+}
+
+impl<'a> Server<'a> {
+    fn from(dialed: Result<Leg, End>, relay: &'a Relay) -> Self {
+        match dialed {
+            Ok(leg) => Self::Open { leg, inlet: Inlet::new(relay), is_used: false },
+            Err(end) => Self::Failed(end),
+        }
+    }
+
+    /// Returns when a server that was asked nothing says something, which is its end, or a complaint that nothing came.
+    async fn stirs(&mut self) {
+        match self {
+            Self::Open { leg, inlet, .. } => inlet.stirs(leg).await,
+            Self::None | Self::Failed(_) => pending().await,
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+
+    /// It is needed no more.
+    fn close(&mut self) {
+        if let Self::Open { leg, .. } = std::mem::replace(self, Self::None) {
+            leg.finish();
+        }
+    }
+}
+
+/// What comes next on a connection.
+enum Next {
+    Asking(Box<Asking>),
+    /// No request, but an answer and the end.
+    Refused(Why),
+    /// The end.
+    End(End),
+}
+
+/// Why a request is answered before it was read.
+#[derive(Clone, Copy)]
+enum Why {
+    Refusal(Refusal),
+    /// It was not all there in time.
+    Late,
+    /// The client had ended its side before that; it may still read.
+    Ended,
+}
+
+impl<'a, U: Upstream> Connection<'a, U> {
+    /// With its two ends; `server` is the connection that was made for it already, or why there is none.
+    pub(crate) fn new(
+        (client, server): (Leg, Result<Leg, End>),
+        upstream: &'a mut U,
+        session: &'a Session,
+        means: Means<'a>,
+    ) -> Self {
+        session.speaks_http();
+        let (inlet, server) = (Inlet::new(means.relay), Server::from(server, means.relay));
+        Self { means, session, upstream, client, inlet, server, is_leaving: false }
+    }
+
+    /// Closes it in good order.
+    pub(crate) fn finish(self) {
+        self.client.finish();
+        if let Server::Open { leg, .. } = self.server {
+            leg.finish();
+        }
+    }
+
+    /// Carries it until it has ended; it has to be [`finish`](Self::finish)ed then, if that was in good order.
+    pub(crate) async fn carry(&mut self) -> End {
+        loop {
+            let asking = match self.next().await {
+                Next::Asking(asking) => asking,
+                // Boxed, as all that is not always there, since an idle connection would keep the room for it.
+                Next::Refused(why) => {
+                    Box::pin(self.refuse(why)).await;
+                    return End::COMPLETE;
+                }
+                Next::End(end) => return end,
+            };
+            match Box::pin(self.exchange(asking)).await {
+                Then::Next => {}
+                Then::Close => {
+                    self.server.close();
+                    Box::pin(linger(&self.client)).await;
+                    return End::COMPLETE;
+                }
+                Then::End(end) => return end,
+            }
+        }
+    }
+
+    /// The next request, if there is one.
+    async fn next(&mut self) -> Next {
+        let (means, session) = (self.means, self.session);
+        let mut scan = scan(Kind::Request, &means.http.settings.h1);
+        let read = |bytes: &[u8], head: usize| Asking::read(bytes, head, session, &means);
+        let mut limit = pin!(sleep(means.http.settings.http_idle_timeout));
+        let mut look = self.inlet.look_back(&mut scan, read);
+        let mut has_begun = false;
+        loop {
+            match look {
+                Ok(Look::Head(Ok(asking))) => return Next::Asking(asking),
+                Ok(Look::Head(Err(refusal))) | Err(NoHead::Refused(refusal)) => {
+                    return Next::Refused(Why::Refusal(refusal));
+                }
+                Ok(Look::End) if scan.is_empty() => return Next::End(End::COMPLETE),
+                Ok(Look::End) => return Next::Refused(Why::Ended),
+                Ok(Look::Incomplete) if self.inlet.has_ended => return Next::End(End::COMPLETE),
+                Ok(Look::Incomplete) => {}
+                Err(NoHead::Broken(error)) => return Next::End(client_broken(&error)),
+            }
+            if !has_begun && !scan.is_empty() {
+                has_begun = true;
+                limit.as_mut().reset(Instant::now() + means.http.settings.http_head_timeout);
+            }
+            let reason = match self.awaits(limit.as_mut(), has_begun).await {
+                Ok(reason) => reason,
+                Err(next) => return next,
+            };
+            look = self.inlet.look(&self.client, reason, &mut scan, read);
+        }
+    }
+
+    /// Returns when the client may have said something, unless the connection ends before.
+    async fn awaits(&mut self, mut limit: Pin<&mut Sleep>, has_begun: bool) -> Result<Reason, Next> {
+        loop {
+            let Self { means, server, inlet, client, is_leaving, .. } = self;
+            let leaves = leaves(*means, server);
+            tokio::select! {
+                biased;
+                () = server.stirs() => server.close(),
+                reason = inlet.readable(client) => {
+                    return reason.map_err(|error| Next::End(client_broken(&error)));
+                }
+                () = leaves, if !(has_begun || *is_leaving) => {
+                    *is_leaving = true;
+                    limit.as_mut().reset(Instant::now() + if server.is_open() { GRACE } else { Duration::ZERO });
+                }
+                () = &mut limit => {
+                    if self.is_leaving && !has_begun {
+                        return Err(Next::End(End::COMPLETE));
+                    }
+                    self.session.timed_out(if has_begun { Timer::Head } else { Timer::Idle });
+                    return Err(if has_begun { Next::Refused(Why::Late) } else { Next::End(End::COMPLETE) });
+                }
+            }
+        }
+    }
+
+    /// Answers a request that was not read.
+    async fn refuse(&mut self, why: Why) {
+        self.server.close();
+        let (status, code, text) = match why {
+            Why::Refusal(refusal) => (refusal.status(), refusal.code(), refusal.to_string()),
+            Why::Late => {
+                (408, "request_head_timeout", "the head of the request did not come in time".to_owned())
+            }
+            Why::Ended => {
+                (400, "request_head_ended", "the stream ended within the head of the request".to_owned())
+            }
+        };
+        let exchange = self.session.begin(&exchange::Request::default());
+        if let Why::Refusal(_) = why {
+            self.session.refused_message(Side::Client, code);
+        }
+        let answer = Answer { status, text: &format!("{text}\n"), keep: false, method: Method::Other };
+        answer.send(&self.client).await;
+        exchange.answered(status);
+        exchange.close(End {
+            flags: PROTOCOL_ERROR,
+            details: Some(format!("http1.{code}").into()),
+            failure: None,
+        });
+        linger(&self.client).await;
+    }
+}
+
+/// Envoy's `DPE`: downstream protocol error.
+const PROTOCOL_ERROR: &str = "DPE";
+
+/// Returns when a connection on which nothing is asked should end, since the proxy goes away. Without a server there is nothing
+/// to wait for: it may have ended its connections since it goes away as well.
+fn leaves(means: Means<'_>, server: &Server<'_>) -> impl Future<Output = ()> + Send + use<> {
+    let Http { retiring, closing, .. } = means.http;
+    let mut signal = if server.is_open() { closing } else { retiring }.clone();
+    async move { signal.requested().await }
+}
+
+/// Ends the stream to the client, and waits until it has ended its own.
+async fn linger(client: &Leg) {
+    if client.end_writing().is_ok() {
+        let _ = timeout(LINGER, discard(client)).await;
+    }
+}
+
+async fn discard(leg: &Leg) {
+    let mut buffer = [0; 512];
+    while leg.stream().readable().await.is_ok() {
+        match leg.stream().try_read(&mut buffer) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Who is told what happens to content.
+struct Told<'e> {
+    exchange: &'e Exchange,
+    session: &'e Session,
+}
+
+impl Account for Told<'_> {
+    fn carried(&self, from: Side, bytes: usize) {
+        match from {
+            Side::Client => self.exchange.received(bytes),
+            Side::Server => self.exchange.sent(bytes),
+        }
+    }
+
+    fn relayed(&self, mode: RelayMode) {
+        self.session.relayed(mode);
+    }
+
+    fn half_closed(&self, side: Side) {
+        self.session.half_closed(side);
+    }
+}
