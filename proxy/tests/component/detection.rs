@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, eventually, next, reset};
 
 /// Nothing that is not an event may let these tests go on.
-const FOR_EVER: [&str; 2] = ["--detection-timeout", "1h"];
+const FOR_EVER: [&str; 4] = ["--detection-timeout", "1h", "--http-request-id", "keep"];
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const REQUEST: &[u8] = b"GET /a?b HTTP/1.1\r\nHost: web\r\n\r\n";
 
 fn hello() -> Vec<u8> {
@@ -44,7 +45,8 @@ fn end(client: &TcpStream, server: &TcpStream) {
 
 fn answer(line: &Value) -> (&str, &str) {
     let of = |key: &str| line[key].as_str().unwrap_or_else(|| panic!("{key} in {line}"));
-    assert_eq!(line["protocol"], Value::Null, "it was carried as TCP");
+    let is_http = line["protocol"] != Value::Null;
+    assert_eq!(is_http, of("detected_protocol") == "http1" && of("detected_by") == "first_bytes", "{line}");
     (of("detected_protocol"), of("detected_by"))
 }
 
@@ -70,8 +72,8 @@ fn what_clients_say_first_is_told_and_arrives() {
             let (mut client, mut server) = proxy.pair(way);
             client.write_all(bytes).unwrap();
             expect(&server, bytes);
-            server.write_all(b"answer").unwrap();
-            expect(&client, b"answer");
+            server.write_all(ANSWER).unwrap();
+            expect(&client, ANSWER);
             end(&client, &server);
         }
         let direction = if way.inbound { "direction=\"inbound\"" } else { "direction=\"outbound\"" };
@@ -142,13 +144,15 @@ fn one_byte_at_a_time_is_the_same() {
     for (bytes, protocol) in [(hello(), "tls"), (REQUEST.to_vec(), "http1")] {
         for way in [INBOUND, OUTBOUND] {
             let proxy = Proxy::start(&FOR_EVER);
-            let (mut client, server) = proxy.pair(way);
+            let (mut client, mut server) = proxy.pair(way);
             // Without delay (TCP_NODELAY) each is a segment of its own.
             client.set_nodelay(true).unwrap();
             for byte in &bytes {
                 client.write_all(&[*byte]).unwrap();
             }
             expect(&server, &bytes);
+            server.write_all(ANSWER).unwrap();
+            expect(&client, ANSWER);
             end(&client, &server);
             assert_eq!(only_answer(proxy), (protocol.into(), "first_bytes".into()));
         }
@@ -158,7 +162,7 @@ fn one_byte_at_a_time_is_the_same() {
 #[test]
 fn after_silence_of_both_either_may_speak() {
     for client_speaks in [true, false] {
-        let proxy = Proxy::start(&[]);
+        let proxy = Proxy::start(&FOR_EVER[2..]);
         let (mut client, mut server) = proxy.pair(OUTBOUND);
         // The page is made when the connection is open, and its protocol is unknown as long as nobody speaks.
         eventually("the connection is open", || {
@@ -169,6 +173,8 @@ fn after_silence_of_both_either_may_speak() {
             if client_speaks { (&mut client, &mut server) } else { (&mut server, &mut client) };
         speaker.write_all(REQUEST).unwrap();
         expect(listener, REQUEST);
+        server.write_all(ANSWER).unwrap();
+        expect(&client, ANSWER);
         end(&client, &server);
         let expected = if client_speaks { ("http1", "first_bytes") } else { ("opaque", "server_first") };
         assert_eq!(only_answer(proxy), (expected.0.into(), expected.1.into()));
@@ -181,9 +187,9 @@ fn an_end_without_a_byte_arrives_and_leaves_the_way_back_open() {
     let (client, mut server) = proxy.pair(INBOUND);
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(next(&server), Seen::End);
-    server.write_all(b"answer").unwrap();
+    server.write_all(ANSWER).unwrap();
     server.shutdown(Shutdown::Write).unwrap();
-    expect(&client, b"answer");
+    expect(&client, ANSWER);
     assert_eq!(next(&client), Seen::End);
     assert_eq!(only_answer(proxy), ("opaque".into(), "ended".into()));
 }
@@ -199,8 +205,8 @@ fn half_a_beginning_arrives_when_its_time_is_over_or_its_client_ends() {
         // The rest is carried as it comes.
         client.write_all(&bytes[half.len()..]).unwrap();
         expect(&server, &bytes[half.len()..]);
-        server.write_all(b"answer").unwrap();
-        expect(&client, b"answer");
+        server.write_all(ANSWER).unwrap();
+        expect(&client, ANSWER);
         end(&client, &server);
         assert_eq!(only_answer(proxy), ("opaque".into(), "incomplete".into()));
 
@@ -255,13 +261,16 @@ fn opaque_ports_of_the_pod_are_not_looked_at() {
     let listener = INBOUND.listener();
     let to = listener.local_addr().unwrap();
     let ports = to.port().to_string();
-    let proxy = Proxy::start(&["--opaque-ports", &ports, "--detection-timeout", "1h"]);
+    let proxy =
+        Proxy::start(&["--opaque-ports", &ports, "--detection-timeout", "1h", "--http-request-id", "keep"]);
     // The same port of another pod is another matter.
     for way in [INBOUND, OUTBOUND] {
         let mut client = proxy.connect(way, to);
-        let server = crate::support::accept(&listener);
+        let mut server = crate::support::accept(&listener);
         client.write_all(REQUEST).unwrap();
         expect(&server, REQUEST);
+        server.write_all(ANSWER).unwrap();
+        expect(&client, ANSWER);
         end(&client, &server);
     }
     // Half a request goes at once where nobody waits for the rest.

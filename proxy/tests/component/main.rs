@@ -28,6 +28,8 @@ mod discovery;
 #[cfg(test)]
 mod fuzzing;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod limits;
