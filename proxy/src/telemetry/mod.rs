@@ -3,7 +3,7 @@
 //! It is told and decides nothing. Invariant: nothing here waits or allocates per byte; counters are found without a lock, and
 //! a line goes into a bounded queue that drops and counts when it is full.
 //!
-//! Read [`session`] first, which is one connection's account, then [`exchange`], which is that of one request on it.
+//! Read [`session`] first, which is one connection's account, then `exchange`, which is that of one request on it.
 
 mod acceptance;
 pub mod access_log;

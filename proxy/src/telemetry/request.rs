@@ -3,7 +3,7 @@
 /// A request when it begins. Text is as it was sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Request<'a> {
-    /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`.
+    /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`; empty where it could not be read.
     pub(crate) protocol: &'static str,
     /// Empty where it could not be read.
     pub(crate) method: &'a [u8],

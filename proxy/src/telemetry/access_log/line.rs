@@ -57,8 +57,9 @@ impl Line {
         self.exchange.as_ref().and_then(|exchange| exchange.texts.get(field))
     }
 
+    /// None where the request could not be read.
     pub(super) fn protocol(&self) -> Option<&'static str> {
-        self.exchange.as_ref().map(|exchange| exchange.protocol)
+        self.exchange.as_ref().map(|exchange| exchange.protocol).filter(|protocol| !protocol.is_empty())
     }
 
     /// 0 where there was no response.

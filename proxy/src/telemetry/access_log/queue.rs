@@ -6,7 +6,8 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// The bytes of a place. Few lines take more; those of 7 KiB, which a peer can cause, take seven places.
+/// The bytes of a place. Few lines take more; those of 14 KiB, which a peer can cause by what has to be escaped, take as many
+/// places.
 pub(super) const PLACE: usize = 1024;
 
 /// What an empty queue keeps of its memory.

@@ -1,6 +1,6 @@
 //! What a request says, as a line of the log keeps it.
 //!
-//! Invariant: whatever a peer sends, a line keeps no more than [`Texts::MOST`] bytes of it, in one piece of memory.
+//! Invariant: whatever a peer sends, a line keeps no more than 3 KiB of it, in one piece of memory.
 
 use crate::telemetry::request::Request;
 
