@@ -52,6 +52,7 @@ pub(super) const COMPONENTS: &[&str] = &[
     "direction",
     "discovery",
     "drain",
+    "http",
     "inbound",
     "limits",
     "net",
