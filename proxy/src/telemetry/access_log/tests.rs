@@ -284,7 +284,7 @@ fn a_line_is_as_small_as_the_settings_say() {
         "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36";
     let id = "3a1f8a6e-6f4b-4b57-9ef2-0d4d7e3f9f3a";
     let usual = Request { user_agent: Some(agent.as_bytes()), request_id: Some(id.as_bytes()), ..REQUEST };
-    assert!(Texts::MOST <= 3 * 1024);
+    const { assert!(Texts::MOST <= 3 * 1024) };
     for append in [json::append, text::append] {
         for line in [line(80), exchanged(&usual)] {
             assert!(shown(append, &line).len() < queue::PLACE);
