@@ -5,9 +5,10 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 RELEASE := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 
-# What the linker and ring's assembler need; what the tests in network namespaces need.
+# What the linker and ring's assembler need; what the tests in network namespaces need; the servers that HTTP is compared with.
 BUILD_PACKAGES := gcc libc6-dev
 NETNS_PACKAGES := $(BUILD_PACKAGES) conntrack iproute2 iptables libcap2-bin nftables procps strace
+HTTP_PACKAGES := apache2-bin h2o haproxy nginx-light nodejs python3-venv
 LINT_PACKAGES := $(BUILD_PACKAGES) shellcheck
 
 .DEFAULT_GOAL := help
@@ -26,12 +27,12 @@ demo: ## the main job without a cluster: pods as network namespaces (root). BACK
 	$(RELEASE)/demo
 
 test: ## every test that needs no cluster (root)
-	@tests/packages $(NETNS_PACKAGES)
+	@tests/packages $(NETNS_PACKAGES) $(HTTP_PACKAGES)
 	cargo build --release --workspace --bins
 	cargo test --workspace
 
 soak: ## what `make test` runs a part of, whole (root)
-	@tests/packages $(NETNS_PACKAGES)
+	@tests/packages $(NETNS_PACKAGES) $(HTTP_PACKAGES)
 	cargo build --release --workspace --bins
 	REMORA_SOAK=1 cargo test --workspace -- --nocapture
 

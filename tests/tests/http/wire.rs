@@ -1,0 +1,92 @@
+//! Every shape between a client and a server whose every byte is known.
+
+use std::sync::mpsc;
+
+use crate::client::{self, AFTERWARDS, Got};
+use crate::differences::{self, Body, Side};
+use crate::message::{End, Message, find};
+use crate::script::{Act, Shape, Step};
+use crate::server::{EARLY, Sent, Server};
+use crate::shapes;
+use crate::ways::{Way, Ways};
+
+/// What cuts at random places are made of.
+const SEED: u64 = 8;
+
+/// The issue's own number is 60.
+const LEAST: usize = 120;
+
+/// A conversation, as both sides saw it.
+struct Conversation {
+    got: Got,
+    sent: Sent,
+}
+
+fn converse(ways: &Ways, way: Way, shape: &Shape) -> Conversation {
+    let (signal, signals) = mpsc::channel();
+    let server = Server::start(ways.pod(), Ways::ANY, &shape.acts, SEED, signals);
+    let target = ways.address(server.address().port());
+    let got = ways.on(way, || client::converse(target, shape, SEED, &signal));
+    Conversation { got, sent: server.finish() }
+}
+
+/// Without a proxy everything goes as it is written, or nothing would be compared.
+fn check_script(shape: &Shape, direct: &Conversation) {
+    let name = &shape.name;
+    let Conversation { got, sent } = direct;
+    // A client may be early where nobody holds it up.
+    assert!(sent.complaints.iter().all(|complaint| complaint == EARLY), "{name}: {sent:?}");
+    assert_eq!(requests(sent).count(), shape.acts.len(), "{name}: {sent:?}");
+    let expected = shape.steps.iter().filter(|step| matches!(step, Step::Interim | Step::Final(_))).count();
+    assert!(got.messages.len() >= expected, "{name}: {got:?}");
+    let is_complete = got.messages.iter().all(|message| message.is_complete);
+    assert!(is_complete || shape.is_cut_off, "{name}: {got:?}");
+    let resets = shape.acts.iter().flatten().any(|act| matches!(act, Act::Reset));
+    assert!(got.end == End::Finished || resets, "{name}: {got:?}");
+}
+
+/// Those of the shape.
+fn requests(sent: &Sent) -> impl Iterator<Item = &Message> {
+    sent.requests.iter().filter(|request| find(&request.head, AFTERWARDS.as_bytes()).is_none())
+}
+
+fn of_servers(left: &Sent, right: &Sent) -> Vec<String> {
+    let mut all = right.complaints.clone();
+    let (a, b) = (requests(left).count(), requests(right).count());
+    if a != b {
+        all.push(format!("requests: {a} became {b}"));
+    }
+    for (number, (a, b)) in requests(left).zip(requests(right)).enumerate() {
+        let found = differences::of_messages(Side::Request, Body::Framed, a, b);
+        all.extend(found.into_iter().map(|text| format!("request {number}: {text}")));
+    }
+    if left.raw != right.raw {
+        all.push(format!("a tunnel: {} bytes became {} or other ones", left.raw.len(), right.raw.len()));
+    }
+    all
+}
+
+#[test]
+fn both_sides_get_the_same_bytes_through_the_mesh() {
+    println!("seed {SEED}");
+    let ways = Ways::new();
+    let shapes = shapes::all();
+    assert!(shapes.len() >= LEAST, "{}", shapes.len());
+    let mut failures = Vec::new();
+    for shape in &shapes {
+        let direct = converse(&ways, Way::Direct, shape);
+        check_script(shape, &direct);
+        for way in Way::MESHED {
+            let meshed = converse(&ways, way, shape);
+            let found =
+                of_servers(&direct.sent, &meshed.sent).into_iter().map(|text| format!("server: {text}"));
+            let got = differences::of_clients(shape, Body::Framed, &direct.got, &meshed.got);
+            let found: Vec<_> = found.chain(got.into_iter().map(|text| format!("client: {text}"))).collect();
+            if !found.is_empty() {
+                failures.push(format!("{} ({way:?}):\n  {}", shape.name, found.join("\n  ")));
+            }
+        }
+    }
+    println!("{} shapes", shapes.len());
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
