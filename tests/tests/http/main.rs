@@ -5,6 +5,7 @@
 //! Reading order: `script` is the language that conversations are written in, `shapes` are conversations, `client` and
 //! `server` play them, `ways` are where; `wire` and `real` are the tests, and `differences` is what they allow.
 
+mod ambiguous;
 mod client;
 mod differences;
 mod message;
