@@ -17,4 +17,5 @@ mod script;
 mod server;
 mod shapes;
 mod ways;
+mod websocket;
 mod wire;
