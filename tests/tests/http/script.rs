@@ -124,6 +124,12 @@ impl Shape {
         self
     }
 
+    /// Whether chance has a part in it.
+    pub(crate) fn is_cut(&self) -> bool {
+        let by_client = self.steps.iter().any(|step| matches!(step, Step::Cut(_)));
+        by_client || self.acts.iter().flatten().any(|act| matches!(act, Act::Cut(_)))
+    }
+
     pub(crate) fn cut_off(mut self) -> Self {
         self.is_cut_off = true;
         self.ends()

@@ -2,6 +2,8 @@
 
 use std::sync::mpsc;
 
+use tests::scale;
+
 use crate::client::{self, AFTERWARDS, Got};
 use crate::differences::{self, Body, Side};
 use crate::message::{End, Message, find};
@@ -10,7 +12,7 @@ use crate::server::{EARLY, Sent, Server};
 use crate::shapes;
 use crate::ways::{Way, Ways};
 
-/// What cuts at random places are made of.
+/// What cuts at random places are made of, and those of a soak begin with.
 const SEED: u64 = 8;
 
 /// The issue's own number is 60.
@@ -22,11 +24,11 @@ struct Conversation {
     sent: Sent,
 }
 
-fn converse(ways: &Ways, way: Way, shape: &Shape) -> Conversation {
+fn converse(ways: &Ways, way: Way, shape: &Shape, seed: u64) -> Conversation {
     let (signal, signals) = mpsc::channel();
-    let server = Server::start(ways.pod(), Ways::ANY, &shape.acts, SEED, signals);
+    let server = Server::start(ways.pod(), Ways::ANY, &shape.acts, seed, signals);
     let target = ways.address(server.address().port());
-    let got = ways.on(way, || client::converse(target, shape, SEED, &signal));
+    let got = ways.on(way, || client::converse(target, shape, seed, &signal));
     Conversation { got, sent: server.finish() }
 }
 
@@ -66,27 +68,54 @@ fn of_servers(left: &Sent, right: &Sent) -> Vec<String> {
     all
 }
 
+/// Where the ways differ.
+fn compare(ways: &Ways, shape: &Shape, seed: u64) -> Vec<String> {
+    let direct = converse(ways, Way::Direct, shape, seed);
+    check_script(shape, &direct);
+    let differences = |way| {
+        let meshed = converse(ways, way, shape, seed);
+        let server = of_servers(&direct.sent, &meshed.sent).into_iter().map(|text| format!("server: {text}"));
+        let client = differences::of_clients(shape, Body::Framed, &direct.got, &meshed.got);
+        let found: Vec<_> = server.chain(client.into_iter().map(|text| format!("client: {text}"))).collect();
+        (!found.is_empty())
+            .then(|| format!("{} ({way:?}, seed {seed}):\n  {}", shape.name, found.join("\n  ")))
+    };
+    Way::MESHED.into_iter().filter_map(differences).collect()
+}
+
 #[test]
 fn both_sides_get_the_same_bytes_through_the_mesh() {
-    println!("seed {SEED}");
     let ways = Ways::new();
     let shapes = shapes::all();
     assert!(shapes.len() >= LEAST, "{}", shapes.len());
-    let mut failures = Vec::new();
-    for shape in &shapes {
-        let direct = converse(&ways, Way::Direct, shape);
-        check_script(shape, &direct);
-        for way in Way::MESHED {
-            let meshed = converse(&ways, way, shape);
-            let found =
-                of_servers(&direct.sent, &meshed.sent).into_iter().map(|text| format!("server: {text}"));
-            let got = differences::of_clients(shape, Body::Framed, &direct.got, &meshed.got);
-            let found: Vec<_> = found.chain(got.into_iter().map(|text| format!("client: {text}"))).collect();
-            if !found.is_empty() {
-                failures.push(format!("{} ({way:?}):\n  {}", shape.name, found.join("\n  ")));
-            }
-        }
+    let failures: Vec<_> = shapes.iter().flat_map(|shape| compare(&ways, shape, SEED)).collect();
+    println!("{} shapes, seed {SEED}", shapes.len());
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+    // It was no detour, and taken for what it is.
+    for meshed in [&ways.server, &ways.client] {
+        assert!(meshed.metric(&["istio_requests_total{"]) >= shapes.len() as u64);
     }
-    println!("{} shapes", shapes.len());
+}
+
+#[test]
+fn sequences_of_requests_get_the_same_bytes() {
+    let ways = Ways::new();
+    let shapes = shapes::all();
+    let seeds = SEED..SEED + scale::of("seeds", 2_000, 100);
+    let failures = seeds.clone().flat_map(|seed| compare(&ways, &shapes::sequence(&shapes, seed), seed));
+    let failures: Vec<_> = failures.collect();
+    println!("seeds {seeds:?}");
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn wherever_messages_are_cut_both_sides_get_the_same_bytes() {
+    let ways = Ways::new();
+    let mut shapes = shapes::all();
+    shapes.retain(Shape::is_cut);
+    let seeds = SEED..SEED + scale::of("seeds", 1_000, 20);
+    let all = seeds.clone().flat_map(|seed| shapes.iter().map(move |shape| (shape, seed)));
+    let failures: Vec<_> = all.flat_map(|(shape, seed)| compare(&ways, shape, seed)).collect();
+    println!("{} shapes, seeds {seeds:?}", shapes.len());
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
 }
