@@ -117,6 +117,11 @@ fn nothing_of_an_ambiguous_message_reaches_a_server() {
     let failures: Vec<_> = failures.take(MOST_FAILURES).collect();
     println!("{} messages, {} cases on each way", messages.len(), cases.len());
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+    // The first proxy on the way has said why.
+    let refused = cases.iter().filter(|case| case.message.2 != Wrong::Nothing).count() as u64;
+    for meshed in [&ways.server, &ways.client] {
+        assert_eq!(meshed.metric(&["remora_http_refused_messages_total{"]), refused);
+    }
 }
 
 /// Which markers a server was asked for, without the mesh.
