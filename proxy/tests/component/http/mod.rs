@@ -3,6 +3,7 @@
 //! What is a message, and what is none, is tested beside the code; here both ends are sockets.
 
 mod broken;
+mod counted;
 mod drained;
 mod exchanged;
 mod long;
