@@ -13,5 +13,5 @@ mod workload;
 
 pub use fortio::{Load, LoadResult, Protocol};
 pub use kubectl::{apply, eventually, get, kubectl, kubectl_stdin, script};
-pub use proxy_view::{Seen, access_log, connections_opened, seen};
+pub use proxy_view::{Seen, access_log, counted, seen};
 pub use workload::{FORTIO_IMAGE, Namespace, Pod, fortio_container, nodes, service, workload};

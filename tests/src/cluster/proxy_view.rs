@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::kubectl::kubectl;
 use super::workload::Pod;
 
-/// A connection as a proxy saw it: pod, reporter, original destination.
+/// A connection, or a request of HTTP, as a proxy saw it: pod, reporter, original destination.
 pub type Seen = (String, String, String);
 
 /// The access log of a pod's proxy.
@@ -20,7 +20,7 @@ pub fn access_log(pod: &Pod) -> Result<Vec<Value>> {
         .collect()
 }
 
-/// How often each connection stands in the access logs of `pods`.
+/// How often each stands in the access logs of `pods`.
 pub fn seen(pods: &[&Pod]) -> Result<BTreeMap<Seen, usize>> {
     let mut counts = BTreeMap::new();
     for pod in pods {
@@ -33,8 +33,8 @@ pub fn seen(pods: &[&Pod]) -> Result<BTreeMap<Seen, usize>> {
     Ok(counts)
 }
 
-/// `istio_tcp_connections_opened_total` of a pod's proxy for one reporter, through the API server's proxy.
-pub fn connections_opened(pod: &Pod, reporter: &str) -> Result<u64> {
+/// What a pod's proxy has counted as one reporter, through the API server's proxy: connections, and requests of HTTP.
+pub fn counted(pod: &Pod, reporter: &str) -> Result<u64> {
     let path = format!(
         "/api/v1/namespaces/{}/pods/{}:{}/proxy/metrics",
         pod.namespace,
@@ -44,11 +44,13 @@ pub fn connections_opened(pod: &Pod, reporter: &str) -> Result<u64> {
     Ok(sum(&kubectl(&["get", "--raw", &path])?, reporter))
 }
 
+const FAMILIES: [&str; 2] = ["istio_tcp_connections_opened_total{", "istio_requests_total{"];
+
 fn sum(metrics: &str, reporter: &str) -> u64 {
     let label = format!("reporter=\"{reporter}\"");
     metrics
         .lines()
-        .filter(|line| line.starts_with("istio_tcp_connections_opened_total{") && line.contains(&label))
+        .filter(|line| FAMILIES.iter().any(|family| line.starts_with(family)) && line.contains(&label))
         .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
         .sum()
 }
@@ -61,8 +63,9 @@ mod tests {
     fn series_of_one_reporter_are_added() {
         let text = "istio_tcp_connections_opened_total{reporter=\"source\",a=\"1\"} 3\n\
                     istio_tcp_connections_opened_total{reporter=\"source\",a=\"2\"} 4\n\
+                    istio_requests_total{reporter=\"source\"} 5\n\
                     istio_tcp_connections_opened_total{reporter=\"destination\"} 9\n\
                     istio_tcp_connections_closed_total{reporter=\"source\"} 7\n";
-        assert_eq!((sum(text, "source"), sum(text, "destination")), (7, 9));
+        assert_eq!((sum(text, "source"), sum(text, "destination")), (12, 9));
     }
 }

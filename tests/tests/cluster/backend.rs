@@ -57,7 +57,8 @@ fn carries(backend: &str) -> Result<()> {
             let lines = seen(&[&client, &server])?;
             let inbound = lines.get(&(server.name.clone(), "destination".to_owned(), address.clone()));
             let outbound = lines.keys().any(|(pod, reporter, _)| *pod == client.name && reporter == "source");
-            Ok((inbound == Some(&1) && outbound).then_some(()))
+            // One for each request.
+            Ok((inbound == Some(&2) && outbound).then_some(()))
         })?;
     }
     Ok(())

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tests::cluster::{
-    Load, Namespace, Pod, Protocol, Seen, connections_opened, eventually, nodes, script, seen, service,
-    workload,
+    Load, Namespace, Pod, Protocol, Seen, counted, eventually, nodes, script, seen, service, workload,
 };
 
 const AT_ONCE: usize = 4;
@@ -82,11 +81,11 @@ impl Stage {
         }
         ensure!(!self.plain_client.is_meshed(), "a pod of an unlabelled namespace is meshed");
         let cases = self.cases()?;
-        let (logged, counted) = (seen(&self.proxies())?, self.counted()?);
+        let (logged, before) = (seen(&self.proxies())?, self.counted()?);
         run(&cases)?;
         let mut expected = BTreeMap::new();
         for case in &cases {
-            case.expected.iter().for_each(|seen| *expected.entry(seen.clone()).or_insert(0) += 1);
+            case.expected.iter().for_each(|seen| *expected.entry(seen.clone()).or_insert(0) += case.lines);
         }
         // A line is written when its connection has ended, which the client does not wait for.
         let sum = |counts: &BTreeMap<Seen, usize>| counts.values().sum::<usize>();
@@ -95,7 +94,7 @@ impl Stage {
         })?;
         compare(&expected, &since(&logged, &seen(&self.proxies())?))?;
         for ((pod, reporter), now) in self.counted()? {
-            let before = counted.get(&(pod.clone(), reporter)).copied().unwrap_or(0);
+            let before = before.get(&(pod.clone(), reporter)).copied().unwrap_or(0);
             let carried: usize = expected
                 .iter()
                 .filter(|((name, by, _), _)| *name == pod && by == reporter)
@@ -115,7 +114,7 @@ impl Stage {
         let mut counts = BTreeMap::new();
         for pod in self.proxies() {
             for reporter in ["source", "destination"] {
-                counts.insert((pod.name.clone(), reporter), connections_opened(pod, reporter)?);
+                counts.insert((pod.name.clone(), reporter), counted(pod, reporter)?);
             }
         }
         Ok(counts)
@@ -151,8 +150,7 @@ impl Stage {
         let ip: IpAddr = object["spec"]["clusterIP"].as_str().context("a cluster address")?.parse()?;
         let original = std::net::SocketAddr::new(ip, protocol.port()).to_string();
         let host = format!("{name}.{}.svc.cluster.local", namespace.name);
-        let mut case =
-            Case { from: from.clone(), load: Load::one_connection(protocol, &host, v6), expected: vec![] };
+        let mut case = Case::new(from, Load::one_connection(protocol, &host, v6), protocol);
         case.expect_source(from, original);
         case.expect_destination(to, to.address(v6, protocol.port())?.to_string());
         Ok(case)
@@ -161,8 +159,7 @@ impl Stage {
     fn by_address(&self, from: &Pod, to: &Pod, protocol: Protocol, v6: bool) -> Result<Case> {
         let address = to.address(v6, protocol.port())?;
         let host = if v6 { format!("[{}]", address.ip()) } else { address.ip().to_string() };
-        let mut case =
-            Case { from: from.clone(), load: Load::one_connection(protocol, &host, v6), expected: vec![] };
+        let mut case = Case::new(from, Load::one_connection(protocol, &host, v6), protocol);
         // A pod's call to its own address is loopback, which is never captured.
         if from.name != to.name {
             case.expect_source(from, address.to_string());
@@ -172,14 +169,24 @@ impl Stage {
     }
 }
 
+/// Calls that a load makes over its one connection.
+const CALLS: u64 = 2;
+
 /// One connection, and what the proxies have to say of it.
 struct Case {
     from: Pod,
     load: Load,
     expected: Vec<Seen>,
+    /// How often: of HTTP each request is told, of everything else the connection.
+    lines: usize,
 }
 
 impl Case {
+    fn new(from: &Pod, load: Load, protocol: Protocol) -> Self {
+        let lines = if protocol == Protocol::Http { CALLS as usize } else { 1 };
+        Self { from: from.clone(), load, expected: Vec::new(), lines }
+    }
+
     fn expect_source(&mut self, from: &Pod, original: String) {
         if from.is_meshed() {
             self.expected.push((from.name.clone(), "source".to_owned(), original));
@@ -201,7 +208,7 @@ fn run(cases: &[Case]) -> Result<()> {
             scope.spawn(|| {
                 // The guard ends with the closure, so that the loads run side by side.
                 while let Some(case) = next.lock().ok().and_then(|mut cases| cases.next()) {
-                    let result = case.load.run(&case.from).and_then(|result| result.check(2));
+                    let result = case.load.run(&case.from).and_then(|result| result.check(CALLS));
                     if let (Err(error), Ok(mut faults)) = (result, faults.lock()) {
                         faults.push(format!("{:?} from {}: {error:#}", case.load, case.from.name));
                     }

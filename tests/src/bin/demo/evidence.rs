@@ -1,4 +1,4 @@
-//! What the proxies say of the traffic, held against the calls that were made: every connection is logged and counted by
+//! What the proxies say of the traffic, held against the calls that were made: every connection, or request of HTTP, is logged and counted by
 //! the proxies that should have carried it, with its original destination, and by no other.
 
 use std::net::SocketAddr;
@@ -25,6 +25,8 @@ pub(crate) struct Entry {
     pub(crate) response_flags: String,
     pub(crate) bytes_received: u64,
     pub(crate) bytes_sent: u64,
+    /// Of a request; a connection that speaks no HTTP has none.
+    pub(crate) protocol: Option<String>,
 }
 
 /// Who logged a call.
@@ -36,8 +38,11 @@ pub(crate) struct Trace {
 /// What one proxy counted in one direction.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Counters {
-    pub(crate) opened: u64,
-    pub(crate) closed: u64,
+    /// That speak no HTTP, begun and ended.
+    pub(crate) connections: u64,
+    pub(crate) ended: u64,
+    /// Of HTTP.
+    pub(crate) requests: u64,
     pub(crate) received: u64,
     pub(crate) sent: u64,
 }
@@ -101,27 +106,31 @@ pub(crate) fn accounts(party: &Party<'_>, calls: &[Call]) -> Result<Vec<Account>
 fn account(party: &Party<'_>, reporter: &'static str, calls: u64) -> Result<Account> {
     let counters = counters(party, reporter)?;
     let proxy = party.pod.container(api::pod::PROXY_CONTAINER)?;
-    let what = format!("{} access-log lines, reporter {reporter}, as were counted", counters.opened);
+    let counted = counters.connections + counters.requests;
+    let what = format!("{counted} access-log lines, reporter {reporter}, as were counted");
     let lines = proxy.wait_for(&what, PATIENCE, |progress| {
         let mut lines = entries(&progress.stdout);
         lines.retain(|entry| entry.reporter == reporter);
-        (lines.len() as u64 >= counters.opened).then_some(lines)
+        (lines.len() as u64 >= counted).then_some(lines)
     })?;
     let (v4, v6) = Switch::ADDRESSES;
     let from_node = |entry: &&Entry| [v4.into(), v6.into()].contains(&entry.downstream_remote_address.ip());
     let probes = lines.iter().filter(from_node).count() as u64;
     let total = |field: fn(&Entry) -> u64| lines.iter().map(field).sum::<u64>();
+    let requests = lines.iter().filter(|entry| entry.protocol.is_some()).count() as u64;
+    let connections = lines.len() as u64 - requests;
     let told = Counters {
-        opened: lines.len() as u64,
-        closed: lines.len() as u64,
+        connections,
+        ended: connections,
+        requests,
         received: total(|entry| entry.bytes_received),
         sent: total(|entry| entry.bytes_sent),
     };
     ensure!(told == counters, "reporter {reporter}: counters and log differ: {counters:?}, {told:?}");
-    if told.opened != calls + probes {
+    if lines.len() as u64 != calls + probes {
         bail!(
-            "reporter {reporter}: {calls} calls and {probes} probes, but {} connections: {lines:#?}",
-            told.opened
+            "reporter {reporter}: {calls} calls and {probes} probes, but {} lines: {lines:#?}",
+            lines.len()
         );
     }
     Ok(Account { pod: party.name, reporter, counters, calls, probes })
@@ -133,10 +142,11 @@ fn counters(party: &Party<'_>, reporter: &str) -> Result<Counters> {
     ensure!(status == 200, "GET /metrics at {target}: status {status}");
     let sum = |name: &str| sum(&text, name, reporter);
     Ok(Counters {
-        opened: sum("istio_tcp_connections_opened_total")?,
-        closed: sum("istio_tcp_connections_closed_total")?,
-        received: sum("istio_tcp_received_bytes_total")?,
-        sent: sum("istio_tcp_sent_bytes_total")?,
+        connections: sum("istio_tcp_connections_opened_total")?,
+        ended: sum("istio_tcp_connections_closed_total")?,
+        requests: sum("istio_requests_total")?,
+        received: sum("istio_tcp_received_bytes_total")? + sum("istio_request_bytes_sum")?,
+        sent: sum("istio_tcp_sent_bytes_total")? + sum("istio_response_bytes_sum")?,
     })
 }
 
@@ -146,7 +156,8 @@ fn sum(text: &str, name: &str, reporter: &str) -> Result<u64> {
     let series = text.lines().filter(|line| line.starts_with(&format!("{name}{{")) && line.contains(&label));
     series
         .map(|line| {
-            let value = line.rsplit(' ').next().unwrap_or_default();
+            // A histogram's sum is written as a fraction, which it never has here.
+            let value = line.rsplit(' ').next().unwrap_or_default().trim_end_matches(".0");
             value.parse::<u64>().with_context(|| format!("metric {line}"))
         })
         .sum()

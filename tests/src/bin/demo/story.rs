@@ -214,8 +214,8 @@ fn count(parties: &[&Party<'_>], calls: &[Call]) -> Result<()> {
             rows.push(vec![
                 account.pod.to_owned(),
                 account.reporter.to_owned(),
-                account.counters.opened.to_string(),
-                account.counters.closed.to_string(),
+                account.counters.connections.to_string(),
+                account.counters.requests.to_string(),
                 account.counters.received.to_string(),
                 account.counters.sent.to_string(),
                 account.calls.to_string(),
@@ -223,11 +223,12 @@ fn count(parties: &[&Party<'_>], calls: &[Call]) -> Result<()> {
             ]);
         }
     }
-    table(&["pod", "reporter", "opened", "closed", "bytes in", "bytes out", "calls", "probes"], &rows);
+    table(&["pod", "reporter", "connections", "requests", "bytes in", "bytes out", "calls", "probes"], &rows);
     println!();
     say(
-        "\"source\" is the proxy in its part as the client's, \"destination\" in that as the server's. Opened are the calls \
-         above and the kubelet's probes of the application, and nothing else; the access logs tell the same.",
+        "\"source\" is the proxy in its part as the client's, \"destination\" in that as the server's. Connections and \
+         requests (of HTTP) are the calls above and the kubelet's probes of the application, and nothing else; the access \
+         logs tell the same.",
     );
     Ok(())
 }
