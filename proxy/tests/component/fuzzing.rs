@@ -12,7 +12,15 @@ use crate::targets;
 #[test]
 fn beginnings_by_the_million() {
     targets::detection_seeds().for_each(|seed| targets::detection(&seed));
-    each(scale("beginnings", 1_000_000, 200_000), |_, bytes| targets::detection(bytes));
+    let seeds = targets::detection_seeds().collect::<Vec<_>>();
+    each(&seeds, scale("beginnings", 1_000_000, 200_000), |_, bytes| targets::detection(bytes));
+}
+
+#[test]
+fn streams_of_http1_by_the_hundred_thousand() {
+    targets::http1_seeds().for_each(|seed| targets::http1(&seed));
+    let seeds = targets::http1_seeds().collect::<Vec<_>>();
+    each(&seeds, scale("streams", 2_000_000, 100_000), |_, bytes| targets::http1(bytes));
 }
 
 /// A client that has said something, and where it arrives.
@@ -85,7 +93,8 @@ fn beginnings_over_the_wire_by_the_thousand() {
     let proxy = Proxy::start(&[]);
     let (rounds, waiting) = (scale("connections", 100_000, 3_000), std::cell::RefCell::new(Vec::new()));
     let carried = || waiting.take().into_iter().for_each(Said::assert_carried);
-    each(rounds, |seed, bytes| {
+    let seeds = targets::detection_seeds().collect::<Vec<_>>();
+    each(&seeds, rounds, |seed, bytes| {
         let said = Said::new(&proxy, seed, bytes);
         waiting.borrow_mut().push(said);
         if waiting.borrow().len() == 200 {
@@ -101,13 +110,12 @@ fn beginnings_over_the_wire_by_the_thousand() {
     assert_eq!(out_of_order, None);
 }
 
-/// Gives so many beginnings to `check`, each with its seed.
-fn each(rounds: usize, check: impl Fn(u64, &[u8])) {
-    let seeds: Vec<_> = targets::detection_seeds().collect();
+/// Gives so many mutations of `seeds` to `check`, each with the seed of its chance.
+fn each(seeds: &[Vec<u8>], rounds: usize, check: impl Fn(u64, &[u8])) {
     let given = std::env::var("FUZZ_SEED").ok().map(|text| text.parse().expect("a number"));
     let start = given.unwrap_or_else(|| fastrand::u64(..u64::MAX / 2));
     for seed in (start..).take(rounds) {
-        let bytes = mutated(&seeds, &mut fastrand::Rng::with_seed(seed));
+        let bytes = mutated(seeds, &mut fastrand::Rng::with_seed(seed));
         let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(seed, &bytes)));
         if let Err(panic) = checked {
             eprintln!("FUZZ_SEED={seed}: {bytes:?}");

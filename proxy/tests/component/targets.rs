@@ -1,6 +1,11 @@
 //! What is fuzzed, and what it begins with: the tests give it mutations of the seeds, libFuzzer whatever it likes.
 
 use proxy::detect::{LIMIT, Reason, detect};
+use proxy::http::h1::body::Body;
+use proxy::http::h1::request::{Asked, Method, Request};
+use proxy::http::h1::response::Response;
+use proxy::http::h1::scan::{Kind, Scan};
+use proxy::http::h1::{Refusal, Room, Settings, Version};
 
 /// A client's first bytes: whatever they are, an answer stands, comes by [`LIMIT`] bytes, and names hosts alone.
 pub(crate) fn detection(bytes: &[u8]) {
@@ -47,4 +52,114 @@ pub(crate) fn detection_seeds() -> impl Iterator<Item = Vec<u8>> {
 fn vector(width: usize, bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).expect("a short one").to_be_bytes();
     [&length[length.len() - width..], bytes].concat()
+}
+
+/// A client's stream of HTTP/1 and a server's: however it is cut, the same is made of it, and what was carried is carried again
+/// unchanged.
+pub(crate) fn http1(bytes: &[u8]) {
+    for kind in [Kind::Request, Kind::Response] {
+        let whole = carry(kind, [bytes]);
+        let middle = bytes.first().map_or(0, |byte| usize::from(*byte) % bytes.len());
+        let (one, other) = bytes.split_at(middle);
+        for cut in [carry(kind, [one, other]), carry(kind, bytes.chunks(1))] {
+            assert_eq!(cut.1, whole.1, "cut at {middle}, or byte by byte");
+            // Of content that turns bad, what came before that may have gone.
+            assert!(
+                cut.0 == whole.0 || (whole.1.is_some() && cut.0.starts_with(&whole.0)),
+                "{cut:?}, {whole:?}"
+            );
+        }
+        if whole.1.is_none() {
+            assert_eq!(carry(kind, [whole.0.as_slice()]), whole, "carried again");
+        }
+    }
+}
+
+/// What of a stream is passed on, and why no more.
+fn carry<'b>(kind: Kind, pieces: impl IntoIterator<Item = &'b [u8]>) -> (Vec<u8>, Option<Refusal>) {
+    let (mut carried, mut waiting) = (Vec::new(), Vec::new());
+    let mut message = Message::new(kind);
+    for piece in pieces {
+        waiting.extend_from_slice(piece);
+        loop {
+            match message.step(&waiting, &mut carried) {
+                Ok(0) => break,
+                Ok(used) => drop(waiting.drain(..used)),
+                Err(refusal) => return (carried, Some(refusal)),
+            }
+        }
+    }
+    (carried, None)
+}
+
+/// The message that is being read.
+struct Message {
+    kind: Kind,
+    scan: Scan,
+    body: Option<Body>,
+}
+
+impl Message {
+    fn new(kind: Kind) -> Self {
+        Self { kind, scan: Scan::new(kind, &SETTINGS), body: None }
+    }
+
+    /// Passes on what there is of a head or its content, and says how many bytes that took.
+    fn step(&mut self, bytes: &[u8], carried: &mut Vec<u8>) -> Result<usize, Refusal> {
+        if let Some(body) = &mut self.body {
+            let used = body.walk(bytes)?;
+            carried.extend_from_slice(&bytes[..used]);
+            if body.is_done() {
+                *self = Self::new(self.kind);
+            }
+            return Ok(used);
+        }
+        let Some(head) = self.scan.look(bytes)? else { return Ok(0) };
+        let mut room = Room::new();
+        let length = match self.kind {
+            Kind::Request => {
+                let request = Request::parse(&bytes[head.clone()], &mut room, &SETTINGS)?;
+                request.forward(request.asked().persists, &[], carried);
+                request.length()
+            }
+            Kind::Response => {
+                let response = Response::parse(&bytes[head.clone()], &mut room, ASKED, &SETTINGS)?;
+                response.forward(response.persists(), carried);
+                response.length()
+            }
+        };
+        let body = Body::new(length, &SETTINGS);
+        if body.is_done() {
+            *self = Self::new(self.kind)
+        } else {
+            self.body = Some(body)
+        }
+        Ok(head.end)
+    }
+}
+
+const SETTINGS: Settings = Settings {
+    http_max_head: 4096,
+    http_max_fields: 20,
+    http_max_chunk_extension: 64,
+    http_max_trailers: 256,
+};
+
+const ASKED: Asked =
+    Asked { method: Method::Other, version: Version::Current, persists: true, upgrade: true };
+
+/// A stream of each kind.
+pub(crate) fn http1_seeds() -> impl Iterator<Item = Vec<u8>> {
+    let streams: [&[u8]; 9] = [
+        b"GET / HTTP/1.1\r\nHost: web.shop.example\r\n\r\nHEAD /a?b HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        b"POST http://web:80/ HTTP/1.1\r\nHost: web\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody",
+        b"\r\nPUT / HTTP/1.1\r\nhost:web\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n4;a=\"b\\\"\";c\r\nbody\r\n0\r\nX: y\r\n\r\n",
+        b"GET /chat HTTP/1.1\r\nHost: web\r\nConnection: Upgrade, X\r\nX: y\r\nUpgrade: websocket\r\n\r\n",
+        b"CONNECT web:443 HTTP/1.1\r\nHost: web:443\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: [::1]:80\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\nKeep-Alive: x\r\n\r\nbody",
+        b"HTTP/1.1 200\r\ntransfer-encoding: Chunked\r\n\r\nA\r\n0123456789\r\n00\r\n\r\nHTTP/1.1 304 x\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x01a",
+        b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
+    ];
+    streams.map(<[u8]>::to_vec).into_iter()
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{AS_SENT, Ends, GET, OK, address, expect, proxy, rest, told};
-use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, accept, next};
+use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, THIS_POD, Way, accept, next};
 use std::io::Write;
 
 /// Nothing of these is for one hop alone, so nothing is changed.
@@ -226,6 +226,28 @@ fn a_client_that_has_ended_its_side_still_gets_its_answer() {
     assert_eq!(next(&ends.server), Seen::End, "the server sees what it would see without a proxy");
     ends.answers(OK);
     assert_eq!(rest(&ends.client), OK);
+}
+
+#[test]
+fn a_request_of_the_pod_to_itself_is_told_by_both_sides() {
+    let proxy = proxy(&[]);
+    let listener = std::net::TcpListener::bind((THIS_POD, 0)).unwrap();
+    let client = proxy.connect(OUTBOUND, address(&listener));
+    let mut ends = Ends { client, server: accept(&listener), listener };
+    ends.exchange(GET, OK);
+    ends.server_ends();
+    assert_eq!(next(&ends.server), Seen::End);
+    ends.asks(GET);
+    ends.serve_anew();
+    ends.is_asked(GET);
+    ends.answers(OK);
+    ends.is_answered(OK);
+    ends.client_ends();
+    assert_eq!(next(&ends.client), Seen::End);
+    let lines = proxy.stop();
+    let both =
+        [[&json!("source"), &json!(200), &json!("-")], [&json!("destination"), &json!(200), &json!("-")]];
+    assert_eq!(told(&lines, ["reporter", "response_code", "response_flags"]), [both, both].concat());
 }
 
 #[test]

@@ -1,0 +1,12 @@
+//! Streams of HTTP/1 in, what is passed on out. The target is the tests' own; this gives it to libFuzzer, and libFuzzer something to begin with.
+#![no_main]
+
+#[path = "../seeds.rs"]
+mod seeds;
+#[path = "../../proxy/tests/component/targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(
+    init: seeds::write("http1", targets::http1_seeds()),
+    |bytes: &[u8]| targets::http1(bytes)
+);
