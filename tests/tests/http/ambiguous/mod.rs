@@ -2,6 +2,7 @@
 //! gets the one or the other.
 
 mod messages;
+mod responses;
 
 use std::sync::mpsc;
 
@@ -17,7 +18,7 @@ use crate::ways::{Way, Ways};
 const LEAST: usize = 28;
 
 /// Each may have cost [`client::PATIENCE`].
-const MOST_FAILURES: usize = 20;
+const MOST_FAILURES: usize = 5;
 
 /// A message, where it is on its connection, and what follows it.
 struct Case<'a> {
