@@ -104,11 +104,16 @@ pub const START_ERROR: u8 = 128;
 /// Starts a container's process; comes back when everything around it is built and the program is about to be executed,
 /// or when that failed, which the process's output and exit code tell.
 pub fn start(name: &str, spec: &Spec) -> Result<Process> {
+    start_into(name, spec, Stdio::piped())
+}
+
+/// The same, with another standard output than one that is kept: for programs that write much.
+pub fn start_into(name: &str, spec: &Spec, stdout: impl Into<Stdio>) -> Result<Process> {
     // The process's standard input is a pipe until then: its end is the event.
     let (mut built, building) = io::pipe().context("cannot make a pipe")?;
     let mut command = Command::new(binaries::pod_exec()?);
     command.arg(serde_json::to_string(spec)?).env_clear().stdin(building);
-    let process = launch(name, command)?;
+    let process = launch(name, command, stdout.into())?;
     io::copy(&mut built, &mut io::sink()).context("cannot wait for the container to be built")?;
     Ok(process)
 }
@@ -116,12 +121,12 @@ pub fn start(name: &str, spec: &Spec) -> Result<Process> {
 /// Starts a program whose output is kept and whose input is empty.
 pub fn spawn(name: &str, mut command: Command) -> Result<Process> {
     command.stdin(Stdio::null());
-    launch(name, command)
+    launch(name, command, Stdio::piped())
 }
 
 /// Starts a program on a thread that lives as long as this process does: the parent-death signal, by which containers end
 /// with us, is sent when the *thread* that made them ends.
-fn launch(name: &str, mut command: Command) -> Result<Process> {
+fn launch(name: &str, mut command: Command, stdout: Stdio) -> Result<Process> {
     type Job = (Command, mpsc::Sender<io::Result<Child>>);
     static STARTER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
         let (sender, jobs) = mpsc::channel::<Job>();
@@ -135,7 +140,7 @@ fn launch(name: &str, mut command: Command) -> Result<Process> {
     process::check_interrupt()?;
     let (reply, child) = mpsc::channel();
     let program = command.get_program().to_owned();
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdout(stdout).stderr(Stdio::piped());
     // A terminal's Ctrl-C is for us alone: containers end when we say so.
     command.process_group(0);
     STARTER.send((command, reply)).map_err(|_| anyhow!("the thread that starts processes is gone"))?;
