@@ -36,10 +36,11 @@ soak: ## what `make test` runs a part of, whole (root)
 	cargo build --release --workspace --bins
 	REMORA_SOAK=1 cargo test --workspace -- --nocapture
 
-# Whoever of the two cannot be had is named, and the others are measured.
-bench: ## what carrying traffic costs, beside Envoy, HAProxy and no proxy (root). ARGUMENTS=--quick, --only bulk, --help
+# Whoever of these cannot be had is named, and the others are measured.
+bench: ## what carrying traffic costs, beside Envoy, HAProxy, nginx and no proxy (root). ARGUMENTS=--quick, --only bulk, --help
 	@tests/packages $(NETNS_PACKAGES)
 	-@tests/packages haproxy
+	-@tests/packages nginx
 	-@tests/packages python3-venv
 	cargo build --release --workspace --bins
 	$(RELEASE)/bench $(ARGUMENTS)

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use anyhow::Result;
 
 use crate::events::Events;
-use crate::wire;
+use crate::wire::{Incoming, Protocol};
 
 /// What is read at once.
 const CHUNK: usize = 256 * 1024;
@@ -18,29 +18,32 @@ const CHUNK: usize = 256 * 1024;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Service {
     /// An answer to each request, and the end when it comes.
-    Exchange,
+    Exchange(Protocol),
     /// Takes everything, and ends when the client does.
     Sink,
 }
 
 impl Service {
-    pub(crate) const ALL: [Self; 2] = [Self::Exchange, Self::Sink];
+    pub(crate) const ALL: [Self; 3] =
+        [Self::Exchange(Protocol::Opaque), Self::Exchange(Protocol::Http1), Self::Sink];
 }
 
 enum Socket {
     Listener(TcpListener, Service),
-    Exchange { stream: TcpStream, unanswered: usize },
+    Exchange(Server),
     Sink(TcpStream),
+}
+
+/// A connection on which one request at a time is answered.
+struct Server {
+    stream: TcpStream,
+    protocol: Protocol,
+    request: Incoming,
 }
 
 /// Serves until the process ends.
 pub(crate) fn start(listeners: Vec<(TcpListener, Service)>) -> Result<()> {
-    let mut backend = Backend {
-        events: Events::new()?,
-        sockets: Vec::new(),
-        buffer: vec![0; CHUNK],
-        response: wire::response(),
-    };
+    let mut backend = Backend { events: Events::new()?, sockets: Vec::new(), buffer: vec![0; CHUNK] };
     for (listener, service) in listeners {
         listener.set_nonblocking(true)?;
         let number = number(&listener);
@@ -57,7 +60,6 @@ struct Backend {
     /// By descriptor.
     sockets: Vec<Option<Socket>>,
     buffer: Vec<u8>,
-    response: Vec<u8>,
 }
 
 impl Backend {
@@ -81,9 +83,7 @@ impl Backend {
                 let service = *service;
                 return accepted.into_iter().for_each(|(stream, _)| self.accepted(stream, service));
             }
-            Some(Socket::Exchange { stream, unanswered }) => {
-                answer(stream, unanswered, &mut self.buffer, &self.response)
-            }
+            Some(Socket::Exchange(server)) => server.answer(&mut self.buffer),
             Some(Socket::Sink(stream)) => lives(&stream.read(&mut self.buffer)),
         };
         if !lives {
@@ -97,7 +97,9 @@ impl Backend {
             return;
         }
         let socket = match service {
-            Service::Exchange => Socket::Exchange { stream, unanswered: 0 },
+            Service::Exchange(protocol) => {
+                Socket::Exchange(Server { stream, protocol, request: Incoming::default() })
+            }
             Service::Sink => Socket::Sink(stream),
         };
         self.put(number, socket);
@@ -117,18 +119,21 @@ fn number(socket: &impl AsRawFd) -> usize {
     usize::try_from(socket.as_raw_fd()).expect("an open descriptor is not negative")
 }
 
-/// Reads what is there and answers each request that is complete. Nobody asks again before the answer has come, so there is
-/// always room for it.
-fn answer(stream: &mut TcpStream, unanswered: &mut usize, buffer: &mut [u8], response: &[u8]) -> bool {
-    let read = stream.read(buffer);
-    *unanswered += read.as_ref().map_or(0, |length| *length);
-    while *unanswered >= wire::REQUEST_LENGTH {
-        *unanswered -= wire::REQUEST_LENGTH;
-        if stream.write_all(response).is_err() {
-            return false;
+impl Server {
+    /// Reads what is there and answers when the request is complete; false when the connection is over, or what came is no
+    /// request. Nobody asks again before the answer has come, so there is always room for it.
+    fn answer(&mut self, buffer: &mut [u8]) -> bool {
+        let Self { stream, protocol, request } = self;
+        let read = stream.read(buffer);
+        let Some(came @ [_, ..]) = read.as_ref().ok().and_then(|length| buffer.get(..*length)) else {
+            return lives(&read);
+        };
+        match request.take(came, |all| protocol.is_request(all)) {
+            Ok(false) => true,
+            Ok(true) => stream.write_all(protocol.response()).is_ok(),
+            Err(_) => false,
         }
     }
-    lives(&read)
 }
 
 /// Whether a connection goes on after this.

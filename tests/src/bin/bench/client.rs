@@ -1,7 +1,7 @@
 //! A client's connection: asks, and knows when it has been answered.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result, ensure};
@@ -9,32 +9,44 @@ use nix::errno::Errno;
 use socket2::{Domain, Socket, Type};
 use tests::peer::PATIENCE;
 
-use crate::wire;
+use crate::backend::Service;
+use crate::way::Way;
+use crate::wire::{Incoming, Protocol};
+
+/// More than an answer has.
+const BUFFER: usize = 4096;
 
 /// A connection on which one request at a time is asked.
 pub(crate) struct Client {
     stream: TcpStream,
-    received: usize,
+    protocol: Protocol,
+    answer: Incoming,
 }
 
 impl Client {
     /// Connects and waits for it. What follows waits, too.
-    pub(crate) fn connect(to: SocketAddr) -> Result<Self> {
+    pub(crate) fn connect(way: Way, protocol: Protocol) -> Result<Self> {
+        let to = way.to(Service::Exchange(protocol));
         let stream =
             TcpStream::connect_timeout(&to, PATIENCE).with_context(|| format!("connecting to {to}"))?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, received: 0 })
+        Ok(Self::new(stream, protocol))
     }
 
     /// The same, for many at once: nothing that follows waits.
-    pub(crate) fn connect_without_waiting(to: SocketAddr) -> Result<Self> {
+    pub(crate) fn connect_without_waiting(way: Way, protocol: Protocol) -> Result<Self> {
+        let to = way.to(Service::Exchange(protocol));
         let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking().cloexec(), None)?;
         match socket.connect(&to.into()) {
             Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => {
                 Err(error).with_context(|| format!("connecting to {to}"))
             }
-            _ => Ok(Self { stream: socket.into(), received: 0 }),
+            _ => Ok(Self::new(socket.into(), protocol)),
         }
+    }
+
+    fn new(stream: TcpStream, protocol: Protocol) -> Self {
+        Self { stream, protocol, answer: Incoming::default() }
     }
 
     /// Nothing that follows waits.
@@ -44,32 +56,27 @@ impl Client {
     }
 
     /// Sends a request, for which there is always room.
-    pub(crate) fn ask(&mut self, request: &[u8]) -> Result<()> {
-        self.stream.write_all(request).context("asking")
+    pub(crate) fn ask(&mut self) -> Result<()> {
+        self.stream.write_all(self.protocol.request()).context("asking")
     }
 
-    /// Reads; tells whether the answer is complete now.
+    /// Reads; tells whether the answer is complete now. One that is not what was asked for is an error.
     pub(crate) fn answered(&mut self) -> Result<bool> {
-        let mut buffer = [0; 2 * wire::RESPONSE_LENGTH];
+        let mut buffer = [0; BUFFER];
         match self.stream.read(&mut buffer) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
             read => {
-                let length = read.context("waiting for an answer")?;
-                ensure!(length > 0, "the connection was ended before the answer");
-                self.received += length;
+                let came = buffer.get(..read.context("waiting for an answer")?).unwrap_or_default();
+                ensure!(!came.is_empty(), "the connection was ended before the answer");
+                let protocol = self.protocol;
+                self.answer.take(came, |all| protocol.is_response(all)).context("an answer")
             }
         }
-        ensure!(self.received <= wire::RESPONSE_LENGTH, "more came than was asked for");
-        let complete = self.received == wire::RESPONSE_LENGTH;
-        if complete {
-            self.received = 0;
-        }
-        Ok(complete)
     }
 
     /// Asks and waits for the whole answer; for a connection that waits.
-    pub(crate) fn exchange(&mut self, request: &[u8]) -> Result<()> {
-        self.ask(request)?;
+    pub(crate) fn exchange(&mut self) -> Result<()> {
+        self.ask()?;
         let before = std::time::Instant::now();
         while !self.answered()? {
             ensure!(before.elapsed() < PATIENCE, "no answer within {PATIENCE:?}");

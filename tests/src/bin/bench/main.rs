@@ -31,7 +31,7 @@ use crate::rounds::Outcome;
 /// Somebody of those to compare with could not be measured.
 const INCOMPLETE: u8 = 3;
 
-/// What carrying traffic costs, beside Envoy, HAProxy and no proxy at all
+/// What carrying traffic costs, beside Envoy, HAProxy, nginx and no proxy at all
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct Options {
     /// One round of small amounts: to see that it works

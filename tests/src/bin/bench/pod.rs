@@ -1,5 +1,6 @@
 //! A pod: a namespace with the rules of `init-redirect`, an application behind them, and one of the proxies as its sidecar.
 
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::chown;
 use std::path::Path;
@@ -15,6 +16,12 @@ use tests::{binaries, leftovers};
 use crate::backend::Service;
 use crate::machine;
 use crate::programs::{CONFIGURATION, Program};
+use crate::wire::Protocol;
+
+/// Where the application of a pod speaks HTTP/1.1, behind its proxy.
+pub(crate) const HTTP1_PORT: u16 = 8082;
+/// What is read of a log at once.
+const LOG_CHUNK: usize = 64 * 1024;
 
 /// A pod, with or without its proxy running.
 pub(crate) struct Pod {
@@ -82,7 +89,9 @@ impl Pod {
         self.proxy = None;
         let mut spec = as_proxy(Place::New(self.container()), self.program.arguments.clone());
         spec.environment = vec![(api::env::WORKLOAD_NAME.to_owned(), "bench".to_owned())];
-        self.proxy = Some(exec::start(self.program.name, &spec)?);
+        let (log, output) = std::io::pipe().context("a pipe")?;
+        self.proxy = Some(exec::start_into(self.program.name, &spec, output)?);
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || read_to_end(log))?;
         Ok(())
     }
 
@@ -119,11 +128,18 @@ impl Pod {
     }
 }
 
+/// Takes an access log off a proxy, as what collects the logs of containers does, and forgets it.
+fn read_to_end(mut log: std::io::PipeReader) {
+    let mut buffer = vec![0; LOG_CHUNK];
+    while matches!(log.read(&mut buffer), Ok(1..)) {}
+}
+
 /// The application's port for a service.
 fn port(service: Service, left_alone: bool) -> u16 {
     let captured = match service {
-        Service::Exchange => 8080,
+        Service::Exchange(Protocol::Opaque) => 8080,
         Service::Sink => 8081,
+        Service::Exchange(Protocol::Http1) => HTTP1_PORT,
     };
     if left_alone { captured + 1000 } else { captured }
 }

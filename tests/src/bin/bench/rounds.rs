@@ -6,7 +6,7 @@ use tests::netns::Netns;
 
 use crate::measures::{Amount, Measure, restart};
 use crate::pod::Pod;
-use crate::programs::{self, OURS};
+use crate::programs::{self, OURS, Program};
 use crate::table::{DIRECT, Table};
 use crate::way::Way;
 use crate::{Options, backend, machine};
@@ -39,8 +39,12 @@ pub(crate) fn measure(options: &Options) -> Result<Outcome> {
     let (programs, mut missing) = programs::all(&options.proxy_options)?;
     let (rounds, amount) =
         if options.quick { (1, Amount::Quick) } else { (usize::from(options.rounds), Amount::Full) };
-    let versions: serde_json::Map<_, _> =
-        programs.iter().map(|program| (program.name.to_owned(), program.version.clone().into())).collect();
+    let subjects: serde_json::Map<_, _> = programs
+        .iter()
+        .map(|Program { name, version, setup, .. }| {
+            ((*name).to_owned(), json!({ "version": version, "setup": setup }))
+        })
+        .collect();
     let mut table = Table::new(programs.iter().map(|program| program.name).chain([DIRECT]).collect());
 
     let mut stage = Stage::new(programs, options.congestion_control.as_deref())?;
@@ -64,7 +68,7 @@ pub(crate) fn measure(options: &Options) -> Result<Outcome> {
         "machine": machine::description(&stage.client)?,
         "load average before and after": [before, machine::load()?],
         "rounds": rounds,
-        "versions": versions,
+        "subjects": subjects,
     });
     Ok(Outcome { table, about, missing })
 }
@@ -76,7 +80,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(programs: Vec<programs::Program>, congestion_control: Option<&str>) -> Result<Self> {
+    fn new(programs: Vec<Program>, congestion_control: Option<&str>) -> Result<Self> {
         let client = Netns::new("client")?;
         machine::control_congestion(&client, congestion_control)?;
         let (mut pods, mut listeners) = (Vec::new(), Vec::new());
@@ -97,7 +101,7 @@ impl Stage {
         in_turn(&mut self.pods, 0, |pod| restart(client, pod))
     }
 
-    /// The direct path, and then all proxies, in another order each round; tells who failed.
+    /// The direct path, and then all proxies that carry the like, in another order each round; tells who failed.
     fn measure(
         &mut self,
         measure: Measure,
@@ -112,6 +116,9 @@ impl Stage {
             direct = measure.direct(Way { client, pod, direct: true }, amount).context(DIRECT)?;
         }
         let failed = in_turn(&mut self.pods, first, |pod| {
+            if measure.protocol().is_some_and(|protocol| !pod.program.protocols.contains(&protocol)) {
+                return Ok(());
+            }
             let readings = measure.proxied(client, pod, &direct, amount)?;
             table.record(round, pod.program.name, &readings);
             Ok(())

@@ -3,11 +3,10 @@
 use anyhow::Result;
 
 use super::{Amount, Reading, Row};
-use crate::backend::Service;
 use crate::client::Client;
 use crate::events::Events;
 use crate::way::Way;
-use crate::wire;
+use crate::wire::Protocol;
 
 static CPU: Row = Row::new("new connection: CPU", "µs", 1).wanted("<= 0.60 of envoy");
 static RATE: Row = Row::new("new connection: rate", "1/s", 0);
@@ -32,17 +31,17 @@ struct Visitor {
 
 impl Visitor {
     fn new(way: Way, events: &Events, number: usize) -> Result<Self> {
-        let client = Client::connect_without_waiting(way.to(Service::Exchange))?;
+        let client = Client::connect_without_waiting(way, Protocol::Opaque)?;
         events.on_change(&client, number)?;
         Ok(Self { client, asked: false })
     }
 
     /// Whether it is done.
-    fn proceed(&mut self, request: &[u8]) -> Result<bool> {
+    fn proceed(&mut self) -> Result<bool> {
         if !self.asked {
             // The first change is that of having connected.
             self.asked = true;
-            self.client.ask(request)?;
+            self.client.ask()?;
             return Ok(false);
         }
         self.client.answered()
@@ -51,7 +50,6 @@ impl Visitor {
 
 /// Returns when `count` connections were answered and closed.
 fn connect(way: Way, count: usize) -> Result<()> {
-    let request = wire::request();
     let mut events = Events::new()?;
     let mut visitors = Vec::with_capacity(CONCURRENT);
     for number in 0..CONCURRENT.min(count) {
@@ -63,7 +61,7 @@ fn connect(way: Way, count: usize) -> Result<()> {
         for &number in &ready {
             let Some(slot) = visitors.get_mut(number) else { continue };
             let Some(visitor) = slot else { continue };
-            if visitor.proceed(&request)? {
+            if visitor.proceed()? {
                 done += 1;
                 *slot = None;
                 if begun < count {

@@ -3,25 +3,38 @@
 use anyhow::Result;
 
 use super::{Amount, Reading, Row};
-use crate::backend::Service;
 use crate::client::Client;
 use crate::events::Events;
 use crate::way::Way;
-use crate::wire;
+use crate::wire::Protocol;
 
 static MANY_CPU: Row = Row::new("small exchange, 64 connections: CPU", "µs", 1).wanted("<= 0.65 of envoy");
 static MANY_RATE: Row = Row::new("small exchange, 64 connections: rate", "1/s", 0);
 static ONE_CPU: Row = Row::new("small exchange, 1 connection: CPU", "µs", 1);
 static ONE_RATE: Row = Row::new("small exchange, 1 connection: rate", "1/s", 0);
+static HTTP1_MANY_CPU: Row = Row::new("HTTP/1.1 request, 64 connections: CPU", "µs", 1)
+    .wanted("<= 0.30 of envoy, 0.25 of envoy-json, 1.15 of nginx");
+static HTTP1_MANY_RATE: Row =
+    Row::new("HTTP/1.1 request, 64 connections: rate", "1/s", 0).wanted(">= 0.60 of direct");
+static HTTP1_ONE_CPU: Row = Row::new("HTTP/1.1 request, 1 connection: CPU", "µs", 1);
+static HTTP1_ONE_RATE: Row = Row::new("HTTP/1.1 request, 1 connection: rate", "1/s", 0);
 
-pub(super) fn measure(way: Way, amount: Amount) -> Result<Vec<Reading>> {
+/// How many connections, how many exchanges, and their rows.
+type Part = (usize, usize, &'static Row, &'static Row);
+
+pub(super) fn measure(way: Way, protocol: Protocol, amount: Amount) -> Result<Vec<Reading>> {
+    let parts: [Part; 2] = match protocol {
+        Protocol::Opaque => [(64, 60_000, &MANY_CPU, &MANY_RATE), (1, 6_000, &ONE_CPU, &ONE_RATE)],
+        Protocol::Http1 => {
+            [(64, 60_000, &HTTP1_MANY_CPU, &HTTP1_MANY_RATE), (1, 6_000, &HTTP1_ONE_CPU, &HTTP1_ONE_RATE)]
+        }
+    };
     let mut readings = Vec::new();
-    for (connections, full, cpu, rate) in
-        [(64, 60_000, &MANY_CPU, &MANY_RATE), (1, 6_000, &ONE_CPU, &ONE_RATE)]
-    {
+    for (connections, full, cpu, rate) in parts {
         let count = amount.of(full);
-        way.run(|| exchange(way, connections, count / 10))?;
-        let (cost, ()) = way.cost(|| exchange(way, connections, count))?;
+        let work = |count| exchange(way, protocol, connections, count);
+        way.run(|| work(count / 10))?;
+        let (cost, ()) = way.cost(|| work(count))?;
         readings.extend(cost.micros_each(count).map(|micros| cpu.reading(micros)));
         readings.push(rate.reading(cost.rate(count)));
     }
@@ -29,14 +42,13 @@ pub(super) fn measure(way: Way, amount: Amount) -> Result<Vec<Reading>> {
 }
 
 /// Returns when `count` answers have come.
-fn exchange(way: Way, connections: usize, count: usize) -> Result<()> {
-    let request = wire::request();
+fn exchange(way: Way, protocol: Protocol, connections: usize, count: usize) -> Result<()> {
     let mut events = Events::new()?;
     let mut clients = Vec::with_capacity(connections);
     for number in 0..connections.min(count) {
-        let mut client = Client::connect(way.to(Service::Exchange))?.without_waiting()?;
+        let mut client = Client::connect(way, protocol)?.without_waiting()?;
         events.on_input(&client, number)?;
-        client.ask(&request)?;
+        client.ask()?;
         clients.push(client);
     }
     let (mut asked, mut answered, mut ready) = (clients.len(), 0, Vec::new());
@@ -48,7 +60,7 @@ fn exchange(way: Way, connections: usize, count: usize) -> Result<()> {
                 answered += 1;
                 if asked < count {
                     asked += 1;
-                    client.ask(&request)?;
+                    client.ask()?;
                 }
             }
         }

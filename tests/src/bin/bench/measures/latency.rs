@@ -9,39 +9,49 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use super::{Amount, Reading, Row};
-use crate::backend::Service;
 use crate::client::Client;
 use crate::events::Events;
 use crate::figures;
 use crate::way::Way;
-use crate::wire;
+use crate::wire::Protocol;
 
 static CPU: Row = Row::new("small exchange, 2,000/s: CPU", "µs", 1);
 static MEDIAN: Row = Row::new("latency at 2,000/s: p50", "µs", 0);
 static TAIL: Row = Row::new("latency at 2,000/s: p99", "µs", 0);
 static ADDED: Row = Row::new("latency at 2,000/s: added p50", "µs", 0).wanted("<= 0.40 of envoy");
+static HTTP1_CPU: Row = Row::new("HTTP/1.1 request, 2,000/s: CPU", "µs", 1);
+static HTTP1_MEDIAN: Row = Row::new("HTTP/1.1 latency at 2,000/s: p50", "µs", 0);
+static HTTP1_TAIL: Row = Row::new("HTTP/1.1 latency at 2,000/s: p99", "µs", 0);
+static HTTP1_ADDED: Row =
+    Row::new("HTTP/1.1 latency at 2,000/s: added p50", "µs", 0).wanted("<= 0.40 of envoy");
 
 const CONNECTIONS: usize = 64;
 /// Between two requests.
 const INTERVAL: Duration = Duration::from_micros(500);
 const COUNT: usize = 6_000;
 
-pub(super) fn measure(way: Way, amount: Amount) -> Result<Vec<Reading>> {
+pub(super) fn measure(way: Way, protocol: Protocol, amount: Amount) -> Result<Vec<Reading>> {
+    let (cpu, median, tail) = match protocol {
+        Protocol::Opaque => (&CPU, &MEDIAN, &TAIL),
+        Protocol::Http1 => (&HTTP1_CPU, &HTTP1_MEDIAN, &HTTP1_TAIL),
+    };
     let count = amount.of(COUNT);
-    way.run(|| ask(way, count / 10))?;
-    let (cost, mut latencies) = way.cost(|| ask(way, count))?;
+    way.run(|| ask(way, protocol, count / 10))?;
+    let (cost, mut latencies) = way.cost(|| ask(way, protocol, count))?;
     latencies.sort_unstable();
     let micros = |permille| figures::percentile(&latencies, permille).as_secs_f64() * 1e6;
-    let cpu = cost.micros_each(count).map(|micros| CPU.reading(micros));
-    Ok(cpu.into_iter().chain([MEDIAN.reading(micros(500)), TAIL.reading(micros(990))]).collect())
+    let cpu = cost.micros_each(count).map(|micros| cpu.reading(micros));
+    Ok(cpu.into_iter().chain([median.reading(micros(500)), tail.reading(micros(990))]).collect())
 }
 
 /// What a proxy adds to the median of the direct path.
 pub(super) fn added(proxied: &[Reading], direct: &[Reading]) -> Option<Reading> {
-    let median = |readings: &[Reading]| {
-        readings.iter().find(|reading| *reading.row == MEDIAN).map(|reading| reading.value)
-    };
-    Some(ADDED.reading(median(proxied)? - median(direct)?))
+    [(&MEDIAN, &ADDED), (&HTTP1_MEDIAN, &HTTP1_ADDED)].into_iter().find_map(|(median, added)| {
+        let median = |readings: &[Reading]| {
+            readings.iter().find(|reading| reading.row == median).map(|reading| reading.value)
+        };
+        Some(added.reading(median(proxied)? - median(direct)?))
+    })
 }
 
 /// A connection with the moments at which its unanswered requests were due; the first of them has been sent.
@@ -51,12 +61,11 @@ struct Queue {
 }
 
 /// Gives the latencies of `count` requests.
-fn ask(way: Way, count: usize) -> Result<Vec<Duration>> {
-    let request = wire::request();
+fn ask(way: Way, protocol: Protocol, count: usize) -> Result<Vec<Duration>> {
     let mut events = Events::new()?;
     let mut queues = Vec::with_capacity(CONNECTIONS);
     for number in 0..CONNECTIONS {
-        let client = Client::connect(way.to(Service::Exchange))?.without_waiting()?;
+        let client = Client::connect(way, protocol)?.without_waiting()?;
         events.on_input(&client, number)?;
         queues.push(Queue { client, due: VecDeque::new() });
     }
@@ -76,7 +85,7 @@ fn ask(way: Way, count: usize) -> Result<Vec<Duration>> {
             if queue.client.answered()? {
                 latencies.extend(queue.due.pop_front().map(|due| due.elapsed()));
                 if !queue.due.is_empty() {
-                    queue.client.ask(&request)?;
+                    queue.client.ask()?;
                 }
             }
         }
@@ -84,7 +93,7 @@ fn ask(way: Way, count: usize) -> Result<Vec<Duration>> {
             let Some(queue) = queues.get_mut(asked % CONNECTIONS) else { break };
             queue.due.push_back(next);
             if queue.due.len() == 1 {
-                queue.client.ask(&request)?;
+                queue.client.ask()?;
             }
             asked += 1;
             next += INTERVAL;

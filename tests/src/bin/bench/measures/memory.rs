@@ -6,17 +6,19 @@ use anyhow::Result;
 use tests::netns::Netns;
 
 use super::{Amount, Reading, Row};
-use crate::backend::Service;
 use crate::client::Client;
 use crate::pod::Pod;
 use crate::process;
 use crate::way::Way;
-use crate::wire;
+use crate::wire::Protocol;
 
 static IDLE: Row = Row::new("memory, idle", "MiB PSS", 1).wanted("<= 6");
 static FEW: Row = Row::new("memory, 1,000 idle connections", "MiB PSS", 1);
 static MANY: Row = Row::new("memory, 9,000 idle connections", "MiB PSS", 1);
 static EACH: Row = Row::new("memory of an idle connection", "KiB", 2).wanted("<= 2.5");
+static HTTP1_FEW: Row = Row::new("memory, 1,000 idle HTTP/1.1 connections", "MiB PSS", 1);
+static HTTP1_MANY: Row = Row::new("memory, 9,000 idle HTTP/1.1 connections", "MiB PSS", 1);
+static HTTP1_EACH: Row = Row::new("memory of an idle HTTP/1.1 connection", "KiB", 2).wanted("<= 3.5");
 
 /// What a proxy is allowed to carry; two descriptors each, below the 20,000 that a process often has at most.
 pub(crate) const MOST_CONNECTIONS: u64 = 9_500;
@@ -24,30 +26,38 @@ pub(crate) const MOST_CONNECTIONS: u64 = 9_500;
 pub(crate) const DESCRIPTORS: u64 = 2 * MOST_CONNECTIONS;
 
 /// Restarts the pod's proxy, so that what it has carried before does not count.
-pub(super) fn measure(client: &Netns, pod: &mut Pod, amount: Amount) -> Result<Vec<Reading>> {
+pub(super) fn measure(
+    client: &Netns,
+    pod: &mut Pod,
+    protocol: Protocol,
+    amount: Amount,
+) -> Result<Vec<Reading>> {
+    let (few_row, many_row, each_row) = match protocol {
+        Protocol::Opaque => (&FEW, &MANY, &EACH),
+        Protocol::Http1 => (&HTTP1_FEW, &HTTP1_MANY, &HTTP1_EACH),
+    };
     super::restart(client, pod)?;
     let way = Way { client, pod, direct: false };
     let (few, many) = (amount.of(1_000), amount.of(9_000));
     let idle = settled(pod)?;
-    let mut open = way.run(|| connect(way, few))?;
+    let mut open = way.run(|| connect(way, protocol, few))?;
     let with_few = settled(pod)?;
-    open.extend(way.run(|| connect(way, many - few))?);
+    open.extend(way.run(|| connect(way, protocol, many - few))?);
     let with_many = settled(pod)?;
     drop(open);
     let mebibytes = |kibibytes: f64| kibibytes / 1024.0;
     Ok(vec![
         IDLE.reading(mebibytes(idle)),
-        FEW.reading(mebibytes(with_few)),
-        MANY.reading(mebibytes(with_many)),
-        EACH.reading((with_many - with_few) / (many - few) as f64),
+        few_row.reading(mebibytes(with_few)),
+        many_row.reading(mebibytes(with_many)),
+        each_row.reading((with_many - with_few) / (many - few) as f64),
     ])
 }
 
-fn connect(way: Way, count: usize) -> Result<Vec<Client>> {
-    let request = wire::request();
+fn connect(way: Way, protocol: Protocol, count: usize) -> Result<Vec<Client>> {
     let connect = |_| {
-        let mut client = Client::connect(way.to(Service::Exchange))?;
-        client.exchange(&request)?;
+        let mut client = Client::connect(way, protocol)?;
+        client.exchange()?;
         Ok(client)
     };
     (0..count).map(connect).collect()

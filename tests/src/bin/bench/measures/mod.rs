@@ -14,6 +14,7 @@ use tests::netns::Netns;
 
 use crate::pod::Pod;
 use crate::way::Way;
+use crate::wire::Protocol;
 
 /// A row of the table.
 #[derive(Debug, PartialEq)]
@@ -78,6 +79,12 @@ pub(crate) enum Measure {
     Latency,
     /// Memory, without and with idle connections
     Memory,
+    /// HTTP/1.1 requests as fast as they go
+    Http1Requests,
+    /// HTTP/1.1 requests at a fixed rate
+    Http1Latency,
+    /// Memory, without and with idle HTTP/1.1 connections
+    Http1Memory,
     /// Time from exec to the first answer
     Start,
     /// Size of the program
@@ -85,24 +92,40 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Bulk,
         Self::Connections,
         Self::Exchanges,
         Self::Latency,
         Self::Memory,
+        Self::Http1Requests,
+        Self::Http1Latency,
+        Self::Http1Memory,
         Self::Start,
         Self::Binary,
     ];
+
+    /// What is spoken, where proxies differ in whether they carry it.
+    pub(crate) fn protocol(self) -> Option<Protocol> {
+        match self {
+            Self::Bulk | Self::Connections | Self::Exchanges | Self::Latency | Self::Memory => {
+                Some(Protocol::Opaque)
+            }
+            Self::Http1Requests | Self::Http1Latency | Self::Http1Memory => Some(Protocol::Http1),
+            Self::Start | Self::Binary => None,
+        }
+    }
 
     /// On the direct path; none where it has nothing of the kind.
     pub(crate) fn direct(self, way: Way, amount: Amount) -> Result<Vec<Reading>> {
         match self {
             Self::Bulk => bulk::measure(way, amount),
             Self::Connections => connections::measure(way, amount),
-            Self::Exchanges => exchanges::measure(way, amount),
-            Self::Latency => latency::measure(way, amount),
-            Self::Memory | Self::Start | Self::Binary => Ok(Vec::new()),
+            Self::Exchanges => exchanges::measure(way, Protocol::Opaque, amount),
+            Self::Latency => latency::measure(way, Protocol::Opaque, amount),
+            Self::Http1Requests => exchanges::measure(way, Protocol::Http1, amount),
+            Self::Http1Latency => latency::measure(way, Protocol::Http1, amount),
+            Self::Memory | Self::Http1Memory | Self::Start | Self::Binary => Ok(Vec::new()),
         }
     }
 
@@ -115,10 +138,16 @@ impl Measure {
         amount: Amount,
     ) -> Result<Vec<Reading>> {
         match self {
-            Self::Memory => memory::measure(client, pod, amount),
+            Self::Memory => memory::measure(client, pod, Protocol::Opaque, amount),
+            Self::Http1Memory => memory::measure(client, pod, Protocol::Http1, amount),
             Self::Start => start::measure(client, pod),
             Self::Binary => binary::measure(pod),
-            Self::Bulk | Self::Connections | Self::Exchanges | Self::Latency => {
+            Self::Bulk
+            | Self::Connections
+            | Self::Exchanges
+            | Self::Latency
+            | Self::Http1Requests
+            | Self::Http1Latency => {
                 let readings = self.direct(Way { client, pod, direct: false }, amount)?;
                 let added = latency::added(&readings, direct);
                 Ok(readings.into_iter().chain(added).collect())

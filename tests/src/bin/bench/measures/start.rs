@@ -6,11 +6,9 @@ use anyhow::{Context, Result};
 use tests::netns::Netns;
 
 use super::{Reading, Row};
-use crate::backend::Service;
 use crate::client::Client;
 use crate::pod::Pod;
 use crate::way::Way;
-use crate::wire;
 
 static FIRST: Row = Row::new("exec to first answer", "ms", 1).wanted("<= 10");
 
@@ -28,10 +26,9 @@ pub(super) fn measure(client: &Netns, pod: &mut Pod) -> Result<Vec<Reading>> {
 
 /// Tries again and again: until the proxy listens, the kernel refuses at once.
 fn first_answer(way: Way, begun: Instant) -> Result<()> {
-    let request = wire::request();
+    let protocol = way.pod.program.first_protocol();
     loop {
-        let answered =
-            Client::connect(way.to(Service::Exchange)).and_then(|mut client| client.exchange(&request));
+        let answered = Client::connect(way, protocol).and_then(|mut client| client.exchange());
         match answered {
             Err(error) if begun.elapsed() > LIMIT => {
                 return Err(error).with_context(|| format!("nothing is carried after {LIMIT:?}"));

