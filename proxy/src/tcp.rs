@@ -5,7 +5,7 @@
 use crate::detect::{self, Detected, Protocol, Reason};
 use crate::ending::{broken, client_broken, given_up};
 use crate::first_speaker::FirstSpeaker;
-use crate::http::{Http, h1};
+use crate::http::{Http, h1, h2};
 use crate::net::leg::Leg;
 use crate::net::relay::Relay;
 use crate::telemetry::session::{End, Session};
@@ -20,10 +20,10 @@ pub(crate) struct Means<'a> {
 }
 
 /// Makes the upstream connection while the client is listened to, and carries it until both sides have ended: HTTP/1 message by
-/// message, everything else as it comes.
+/// message, HTTP/2 stream by stream, everything else as it comes.
 ///
 /// The client's handshake is over already, so a failed dial can only be shown as a reset: at once, and without a byte,
-/// which is how a refused connection looks to most programs. A client that has asked by HTTP/1 is answered instead.
+/// which is how a refused connection looks to most programs. A client that has asked by HTTP is answered instead.
 #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
 pub(crate) fn forward(
     client: Leg,
@@ -77,6 +77,7 @@ fn until_bytes<'a>(
     async move {
         let mut connection = match Box::pin(establish(client, upstream, session, means)).await? {
             Ends::Http1(connection) => connection,
+            Ends::Http2(ends) => return Err(Box::new(Box::pin(streams(*ends, session, means)).await)),
             Ends::Bytes(client, server) => return Ok((client, server)),
         };
         let end = tokio::select! {
@@ -91,10 +92,22 @@ fn until_bytes<'a>(
     }
 }
 
+/// The streams of HTTP/2.
+async fn streams(ends: (Leg, Result<Leg, End>), session: &Session, means: Means<'_>) -> End {
+    let means = h2::Means { relay: means.relay, http: means.http };
+    tokio::select! {
+        biased;
+        end = Box::pin(h2::carry(ends, session, means)) => end,
+        silence = session.given_up() => given_up(&silence),
+    }
+}
+
 /// What is known when a connection begins to be carried.
 enum Ends<'a, U> {
     /// The client speaks HTTP/1, whether or not there is a server.
     Http1(Box<h1::Connection<'a, U>>),
+    /// The same of HTTP/2.
+    Http2(Box<(Leg, Result<Leg, End>)>),
     /// Whatever the two speak.
     Bytes(Leg, Leg),
 }
@@ -130,12 +143,15 @@ async fn establish<'a, U: Upstream>(
         session.detected(detected);
     }
     // Where only the port is declared so, and something else is spoken, it is not for us to break it.
-    let is_http1 = |heard: Detected| (heard.protocol, heard.reason) == (Protocol::Http1, Reason::FirstBytes);
-    if heard.is_some_and(is_http1) {
-        let means = h1::Means { relay: means.relay, http: means.http };
-        return Ok(Ends::Http1(Box::new(h1::Connection::new((client, dialed), upstream, session, means))));
+    let is_seen = |heard: &Detected| heard.reason == Reason::FirstBytes;
+    match heard.filter(is_seen).map(|heard| heard.protocol) {
+        Some(Protocol::Http1) => {
+            let means = h1::Means { relay: means.relay, http: means.http };
+            Ok(Ends::Http1(Box::new(h1::Connection::new((client, dialed), upstream, session, means))))
+        }
+        Some(Protocol::Http2) => Ok(Ends::Http2(Box::new((client, dialed)))),
+        Some(Protocol::Tls | Protocol::Opaque) | None => Ok(Ends::Bytes(client, dialed?)),
     }
-    Ok(Ends::Bytes(client, dialed?))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! No version is translated into another one: what came as HTTP/1 goes as HTTP/1.
 
 pub mod h1;
+pub mod h2;
 mod request_id;
 
 use std::time::Duration;
@@ -39,9 +40,13 @@ pub struct Settings {
     )]
     pub http_request_id: RequestId,
 
-    /// The most of everything in a message.
+    /// The most of everything in a message of HTTP/1.
     #[command(flatten)]
     pub h1: h1::Settings,
+
+    /// What peers of HTTP/2 are told, and held to.
+    #[command(flatten)]
+    pub h2: h2::Settings,
 }
 
 /// What is done about requests that have no name. One that came is never changed.

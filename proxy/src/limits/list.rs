@@ -36,6 +36,7 @@ pub(super) fn rows(basis: &Basis<'_>) -> Vec<Row> {
         connections(basis),
         traffic(basis),
         http(basis),
+        http2(basis),
         ends(basis),
         telling(basis),
         callers(basis),
@@ -172,6 +173,44 @@ fn http(basis: &Basis<'_>) -> Vec<Row> {
             Fixed("For a client to read the last answer and to end its side"),
         ),
         time(http::h1::GRACE, "http_grace", Fixed("Without a request, when the listeners have closed")),
+    ]
+}
+
+/// What HTTP/2 adds to that.
+fn http2(basis: &Basis<'_>) -> Vec<Row> {
+    let http::h2::Settings {
+        http2_max_streams,
+        http2_stream_window,
+        http2_connection_window,
+        http2_max_head,
+        http2_max_fields,
+    } = basis.config.http.h2;
+    let most = |number: u32, name, option| bytes(Some(number.into()), name, By(option));
+    vec![
+        count(http2_max_streams, "streams", "http2_streams", By("--http2-max-streams"))
+            .seen_in(&["remora_http_refused_messages_total{reason=\"too_many_streams\"}"]),
+        most(http2_stream_window, "http2_stream_window", "--http2-stream-window")
+            .seen_in(&["remora_relay_buffered_bytes"]),
+        most(http2_connection_window, "http2_connection_window", "--http2-connection-window")
+            .seen_in(&["remora_relay_buffered_bytes"]),
+        most(http2_max_head, "http2_head", "--http2-max-head")
+            .seen_in(&["remora_http_refused_messages_total{reason=\"malformed\"}"]),
+        count(http2_max_fields, "fields", "http2_fields", By("--http2-max-fields"))
+            .seen_in(&["remora_http_refused_messages_total{reason=\"too_many_fields\"}"]),
+        count(
+            http::h2::MOST_USELESS,
+            "frames",
+            "http2_useless_frames",
+            Fixed("That carry nothing, at once and in all; useful ones and time allow more"),
+        )
+        .seen_in(&["remora_http_refused_messages_total"]),
+        count(
+            http::h2::MOST_BROKEN,
+            "streams",
+            "http2_broken_streams",
+            Fixed("Of a client that break a rule of HTTP/2; then its connection ends"),
+        )
+        .seen_in(&["remora_http_refused_messages_total{reason=\"malformed\"}"]),
     ]
 }
 

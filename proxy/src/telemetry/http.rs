@@ -31,8 +31,14 @@ impl Timer {
 }
 
 /// Reasons of refusals that limits are.
-const LIMITS: [&str; 4] =
-    ["head_too_long", "too_many_fields", "chunk_extension_too_long", "trailers_too_long"];
+const LIMITS: [&str; 6] = [
+    "head_too_long",
+    "too_many_fields",
+    "chunk_extension_too_long",
+    "trailers_too_long",
+    "too_many_streams",
+    "malformed",
+];
 
 type Counters = Family<Vec<(&'static str, &'static str)>, Counter>;
 

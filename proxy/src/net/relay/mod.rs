@@ -26,6 +26,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use runtime::duration;
+use runtime::metrics::types::gauge::Gauge;
 
 use super::leg::Leg;
 use crate::budget::Budget;
@@ -153,6 +154,16 @@ impl Relay {
     /// For bytes that are read before their time.
     pub(crate) fn ahead(&self) -> Ahead<'_> {
         Ahead::new(&self.telemetry.copy.buffered)
+    }
+
+    /// Whether so many bytes more may wait for a slow reader.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.budget.room(self.telemetry.buffered()) >= bytes
+    }
+
+    /// Bytes that wait for slow readers elsewhere are counted in this.
+    pub(crate) fn waiting(&self) -> Gauge {
+        self.telemetry.copy.buffered.clone()
     }
 
     /// The most that is read at once now.

@@ -129,19 +129,16 @@ impl Exchange {
     }
 
     /// The status of a gRPC response, which its trailers tell, or its head where it has nothing else.
-    #[cfg_attr(not(test), expect(dead_code, reason = "HTTP/2 is about to call it"))]
     pub(crate) fn grpc_status(&self, status: u32) {
         self.0.grpc_status.store(status, Ordering::Relaxed);
     }
 
     /// A gRPC message of the client was passed on.
-    #[cfg_attr(not(test), expect(dead_code, reason = "HTTP/2 is about to call it"))]
     pub(crate) fn request_message(&self) {
         self.0.request_messages.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A gRPC message of the server was passed on.
-    #[cfg_attr(not(test), expect(dead_code, reason = "HTTP/2 is about to call it"))]
     pub(crate) fn response_message(&self) {
         self.0.response_messages.fetch_add(1, Ordering::Relaxed);
     }

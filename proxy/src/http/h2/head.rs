@@ -1,0 +1,189 @@
+//! What h2 leaves to its user of RFC 9113, section 8: which requests, responses and trailers may be forwarded.
+//!
+//! Pure. h2 has seen to the rest: pseudo-header fields that are missing, repeated, unknown or late, names that are not lower
+//! case, fields that are about a connection, TE, and content that is not as long as content-length says.
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, request};
+
+use super::Refusal;
+
+/// Whether a request may be forwarded, of which h2 has left out a fragment, and the scheme where it has no authority.
+pub(super) fn judge_request(request: &request::Parts, most_fields: usize) -> Result<(), Refusal> {
+    judge_fields(&request.headers, most_fields)?;
+    judge_target(&request.method, &request.uri, request.extensions.get::<::h2::ext::Protocol>().is_some())?;
+    judge_host(&request.uri, &request.headers)
+}
+
+/// Whether a response, interim or not, may be forwarded.
+pub(super) fn judge_response(
+    status: StatusCode,
+    fields: &HeaderMap,
+    most_fields: usize,
+) -> Result<(), Refusal> {
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Refusal::Switch);
+    }
+    judge_fields(fields, most_fields)
+}
+
+/// Whether trailers may be forwarded.
+pub(super) fn judge_trailers(fields: &HeaderMap, most_fields: usize) -> Result<(), Refusal> {
+    judge_fields(fields, most_fields)?;
+    if [CONTENT_LENGTH, HOST, TRANSFER_ENCODING].iter().any(|name| fields.contains_key(name)) {
+        return Err(Refusal::TrailerForbidden);
+    }
+    Ok(())
+}
+
+fn judge_fields(fields: &HeaderMap, most: usize) -> Result<(), Refusal> {
+    if fields.len() > most {
+        return Err(Refusal::TooManyFields);
+    }
+    if fields.values().any(has_space_around) {
+        return Err(Refusal::FieldValue);
+    }
+    if fields.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+        return Err(Refusal::ContentLengthRepeated);
+    }
+    Ok(())
+}
+
+fn has_space_around(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    [bytes.first(), bytes.last()].into_iter().flatten().any(|byte| matches!(byte, b' ' | b'\t'))
+}
+
+fn judge_target(method: &Method, uri: &Uri, is_extended: bool) -> Result<(), Refusal> {
+    if *method == Method::CONNECT && !is_extended {
+        let is_complete = uri.authority().is_some_and(|authority| authority.port().is_some());
+        return if is_complete { Ok(()) } else { Err(Refusal::ConnectTarget) };
+    }
+    match uri.path_and_query().map(|path| path.as_str()) {
+        Some(path) if path.starts_with('/') => Ok(()),
+        Some("*") if *method == Method::OPTIONS => Ok(()),
+        _ => Err(Refusal::Path),
+    }
+}
+
+fn judge_host(uri: &Uri, fields: &HeaderMap) -> Result<(), Refusal> {
+    let mut hosts = fields.get_all(HOST).iter().map(HeaderValue::as_bytes);
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Refusal::HostRepeated);
+    }
+    let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
+    let (Some(named), other) = (authority.or(host), host) else { return Err(Refusal::AuthorityMissing) };
+    if !is_host_and_port(named) {
+        return Err(Refusal::AuthorityInvalid);
+    }
+    match other {
+        Some(host) if !host.eq_ignore_ascii_case(named) => Err(Refusal::HostNotAuthority),
+        _ => Ok(()),
+    }
+}
+
+/// RFC 3986, sections 3.2.2 and 3.2.3; what is within brackets http has looked at, where it comes from `:authority`.
+fn is_host_and_port(authority: &[u8]) -> bool {
+    let port = authority.iter().rposition(|byte| *byte == b':');
+    // Colons within brackets are the address's.
+    let port = port.filter(|colon| !authority.get(*colon..).unwrap_or_default().contains(&b']'));
+    let (host, port) = match port {
+        Some(colon) => {
+            (authority.get(..colon).unwrap_or_default(), authority.get(colon + 1..).unwrap_or_default())
+        }
+        None => (authority, &b""[..]),
+    };
+    let is_host = match host {
+        [b'[', address @ .., b']'] => {
+            str::from_utf8(address).is_ok_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
+        }
+        _ => host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=,".contains(byte)),
+    };
+    !host.is_empty() && is_host && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{judge_request, judge_response, judge_trailers};
+    use crate::http::h2::Refusal;
+    use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, request};
+
+    fn request(method: &str, uri: &str, fields: &[(&str, &str)]) -> request::Parts {
+        let (mut parts, ()) = Request::builder().method(method).uri(uri).body(()).unwrap().into_parts();
+        parts.headers = map(fields);
+        parts
+    }
+
+    fn map(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        map
+    }
+
+    #[test]
+    fn requests() {
+        let refused = |refusal| Err(refusal);
+        type Fields = &'static [(&'static str, &'static str)];
+        let cases: &[(&str, &str, Fields, Result<(), Refusal>)] = &[
+            ("GET", "http://a/", &[], Ok(())),
+            ("GET", "http://a:80/x?y", &[("host", "A:80")], Ok(())),
+            ("GET", "http://[::1]:80/", &[], Ok(())),
+            ("GET", "/", &[("host", "a")], Ok(())),
+            ("GET", "/", &[("host", "[::1]:80")], Ok(())),
+            ("OPTIONS", "*", &[("host", "a")], Ok(())),
+            ("CONNECT", "a:443", &[], Ok(())),
+            ("CONNECT", "a", &[], refused(Refusal::ConnectTarget)),
+            ("GET", "*", &[("host", "a")], refused(Refusal::Path)),
+            ("GET", "/", &[], refused(Refusal::AuthorityMissing)),
+            ("GET", "/", &[("host", "")], refused(Refusal::AuthorityInvalid)),
+            ("GET", "/", &[("host", "a@b")], refused(Refusal::AuthorityInvalid)),
+            ("GET", "/", &[("host", "a/b")], refused(Refusal::AuthorityInvalid)),
+            ("GET", "/", &[("host", "a:b")], refused(Refusal::AuthorityInvalid)),
+            ("GET", "/", &[("host", "a:123456")], refused(Refusal::AuthorityInvalid)),
+            ("GET", "/", &[("host", "[::x]")], refused(Refusal::AuthorityInvalid)),
+            ("GET", "http://u:p@a/", &[], refused(Refusal::AuthorityInvalid)),
+            ("GET", "http://u@a:1/", &[], refused(Refusal::AuthorityInvalid)),
+            ("GET", "http://a/", &[("host", "b")], refused(Refusal::HostNotAuthority)),
+            ("GET", "http://a/", &[("host", "a:80")], refused(Refusal::HostNotAuthority)),
+            ("GET", "http://a/", &[("host", "a"), ("host", "a")], refused(Refusal::HostRepeated)),
+            ("GET", "http://a/", &[("x", " y")], refused(Refusal::FieldValue)),
+            ("GET", "http://a/", &[("x", "y\t")], refused(Refusal::FieldValue)),
+            ("GET", "http://a/", &[("x", "")], Ok(())),
+            (
+                "GET",
+                "http://a/",
+                &[("content-length", "1"), ("content-length", "1")],
+                refused(Refusal::ContentLengthRepeated),
+            ),
+            (
+                "GET",
+                "http://a/",
+                &[("cookie", "a=1"), ("cookie", "b=2"), ("x", "")],
+                refused(Refusal::TooManyFields),
+            ),
+        ];
+        for (method, uri, fields, expected) in cases {
+            assert_eq!(
+                &judge_request(&request(method, uri, fields), 2),
+                expected,
+                "{method} {uri} {fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn responses_and_trailers() {
+        let none = HeaderMap::new();
+        assert_eq!(judge_response(StatusCode::OK, &none, 2), Ok(()));
+        assert_eq!(judge_response(StatusCode::EARLY_HINTS, &none, 2), Ok(()));
+        assert_eq!(judge_response(StatusCode::SWITCHING_PROTOCOLS, &none, 2), Err(Refusal::Switch));
+        assert_eq!(judge_response(StatusCode::OK, &map(&[("x", "y ")]), 2), Err(Refusal::FieldValue));
+        assert_eq!(judge_trailers(&map(&[("grpc-status", "0")]), 2), Ok(()));
+        for name in ["content-length", "host", "transfer-encoding"] {
+            assert_eq!(judge_trailers(&map(&[(name, "1")]), 2), Err(Refusal::TrailerForbidden), "{name}");
+        }
+    }
+}

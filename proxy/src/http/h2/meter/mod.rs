@@ -1,0 +1,383 @@
+//! Looks at the frames that pass between a socket and h2, in both directions, and says when a peer has to be left: for a frame
+//! that must not be where it is, or for more frames of no use than it may send.
+//!
+//! Pure: bytes and time are arguments. It is the same for both faces, and knows nothing of streams but their numbers: what
+//! takes the state of a stream to see is h2's. What h2 would answer with another error code than RFC 9113 names, or not at
+//! all, is decided here first. Invariant: nothing that a correct peer sends in the course of useful traffic is a violation.
+
+mod budget;
+mod frame;
+#[cfg(test)]
+mod tests;
+
+use std::time::Instant;
+
+use ::h2::Reason;
+
+pub(crate) use budget::MOST_USELESS;
+use budget::{Account, Budget};
+use frame::{Frame, Kind, Passed, Walker};
+
+/// RFC 9113, section 6.5.2: what is announced to peers, and the least that they must accept.
+pub(super) const FRAME_SIZE: u32 = 16_384;
+
+/// RFC 9113, section 6.5.2.
+const ENABLE_PUSH: u16 = 2;
+const INITIAL_WINDOW_SIZE: u16 = 4;
+const MOST_WINDOW: u32 = i32::MAX as u32;
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Peer {
+    /// Sends requests.
+    Client,
+    /// Answers them.
+    Server,
+}
+
+/// Why h2 resets a stream of the peer's by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Rejected {
+    /// It breaks a rule.
+    Malformed,
+    /// The peer has more streams than it may have.
+    TooMany,
+}
+
+impl Rejected {
+    /// The two.
+    pub(super) const ALL: [Self; 2] = [Self::Malformed, Self::TooMany];
+
+    /// What the peer is told.
+    pub(super) fn reason(self) -> Reason {
+        match self {
+            Self::Malformed => Reason::PROTOCOL_ERROR,
+            Self::TooMany => Reason::REFUSED_STREAM,
+        }
+    }
+
+    /// The place among all.
+    pub(super) fn of(reason: Reason) -> Option<Self> {
+        Self::ALL.into_iter().find(|rejected| rejected.reason() == reason)
+    }
+}
+
+/// Why a peer is left.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[repr(u8)]
+pub(super) enum Violation {
+    /// RFC 9113, section 4.2, and the length that each type has to have.
+    FrameSize = 1,
+    /// RFC 9113, section 3.4: settings come first.
+    NoSettings,
+    /// RFC 9113, section 6: about a stream where it has to be about the connection, or the other way round.
+    FrameStream,
+    /// RFC 9113, section 6.10: another frame within a block of fields, or the rest of none.
+    FieldBlock,
+    /// RFC 9113, section 6.1: more padding than frame.
+    Padding,
+    /// RFC 9113, section 8.4: it was refused by our settings, and a client must not.
+    Push,
+    /// RFC 9113, section 6.5.2: more than a window can be.
+    Window,
+    /// Frames that carry nothing (RFC 9113, section 10.5).
+    PingFlood,
+    SettingsFlood,
+    ResetFlood,
+    ContinuationFlood,
+    EmptyDataFlood,
+    WindowUpdateFlood,
+    PriorityFlood,
+    GoAwayFlood,
+    UnknownFrameFlood,
+    ResponseHeadFlood,
+}
+
+impl Violation {
+    /// All that there are.
+    pub(super) const ALL: [Self; 17] = [
+        Self::FrameSize,
+        Self::NoSettings,
+        Self::FrameStream,
+        Self::FieldBlock,
+        Self::Padding,
+        Self::Push,
+        Self::Window,
+        Self::PingFlood,
+        Self::SettingsFlood,
+        Self::ResetFlood,
+        Self::ContinuationFlood,
+        Self::EmptyDataFlood,
+        Self::WindowUpdateFlood,
+        Self::PriorityFlood,
+        Self::GoAwayFlood,
+        Self::UnknownFrameFlood,
+        Self::ResponseHeadFlood,
+    ];
+
+    /// As logs and labels name it, and the peer is told.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::FrameSize => "frame_size",
+            Self::NoSettings => "no_settings",
+            Self::FrameStream => "frame_stream",
+            Self::FieldBlock => "field_block",
+            Self::Padding => "padding",
+            Self::Push => "push",
+            Self::Window => "window",
+            Self::PingFlood => "ping_flood",
+            Self::SettingsFlood => "settings_flood",
+            Self::ResetFlood => "reset_flood",
+            Self::ContinuationFlood => "continuation_flood",
+            Self::EmptyDataFlood => "empty_data_flood",
+            Self::WindowUpdateFlood => "window_update_flood",
+            Self::PriorityFlood => "priority_flood",
+            Self::GoAwayFlood => "goaway_flood",
+            Self::UnknownFrameFlood => "unknown_frame_flood",
+            Self::ResponseHeadFlood => "response_head_flood",
+        }
+    }
+
+    /// What a GOAWAY says.
+    pub(super) fn reason(self) -> Reason {
+        match self {
+            Self::FrameSize => Reason::FRAME_SIZE_ERROR,
+            Self::Window => Reason::FLOW_CONTROL_ERROR,
+            Self::NoSettings | Self::FrameStream | Self::FieldBlock | Self::Padding | Self::Push => {
+                Reason::PROTOCOL_ERROR
+            }
+            Self::PingFlood
+            | Self::SettingsFlood
+            | Self::ResetFlood
+            | Self::ContinuationFlood
+            | Self::EmptyDataFlood
+            | Self::WindowUpdateFlood
+            | Self::PriorityFlood
+            | Self::GoAwayFlood
+            | Self::UnknownFrameFlood
+            | Self::ResponseHeadFlood => Reason::ENHANCE_YOUR_CALM,
+        }
+    }
+
+    fn flood(account: Account) -> Self {
+        match account {
+            Account::Ping => Self::PingFlood,
+            Account::Settings => Self::SettingsFlood,
+            Account::Reset => Self::ResetFlood,
+            Account::Continuation => Self::ContinuationFlood,
+            Account::EmptyData => Self::EmptyDataFlood,
+            Account::WindowUpdate => Self::WindowUpdateFlood,
+            Account::Priority => Self::PriorityFlood,
+            Account::GoAway => Self::GoAwayFlood,
+            Account::Unknown => Self::UnknownFrameFlood,
+            Account::ResponseHead => Self::ResponseHeadFlood,
+        }
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Meter {
+    peer: Peer,
+    from_peer: Walker,
+    to_peer: Walker,
+    budget: Budget,
+    has_settings: bool,
+    /// The stream whose block of fields has begun and not ended, from the peer and to it.
+    block_from: Option<u32>,
+    block_to: Option<u32>,
+    last_stream: u32,
+    /// Whether the last frame is a part of a head.
+    is_head: bool,
+    is_leaving: bool,
+    resets: [u32; 2],
+}
+
+impl Meter {
+    /// Of a connection on which nothing has passed.
+    pub(super) fn new(peer: Peer, now: Instant) -> Self {
+        let (from_peer, to_peer) = match peer {
+            Peer::Client => (Walker::after_preface(), Walker::new()),
+            Peer::Server => (Walker::new(), Walker::after_preface()),
+        };
+        Self {
+            peer,
+            from_peer,
+            to_peer,
+            budget: Budget::new(now),
+            has_settings: false,
+            block_from: None,
+            block_to: None,
+            last_stream: 0,
+            is_head: false,
+            is_leaving: false,
+            resets: [0; 2],
+        }
+    }
+
+    /// The peer sent `bytes`. After a violation there is nothing more to be looked at.
+    pub(super) fn received(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Violation> {
+        while let Some(passed) = self.from_peer.next(&mut bytes) {
+            match passed {
+                Passed::Frame(frame) => {
+                    self.check(&frame)?;
+                    let is_head = self.peer == Peer::Server;
+                    self.budget.charge(&frame, is_head, now).map_err(Violation::flood)?;
+                    self.budget.received(&frame);
+                    self.is_head = matches!(frame.kind, Kind::Headers | Kind::Continuation);
+                    self.is_leaving |= frame.kind == Kind::GoAway;
+                    if frame.kind == Kind::Headers {
+                        self.last_stream = self.last_stream.max(frame.stream);
+                    }
+                }
+                // RFC 9113, section 6.5.2: a server must not, and h2 does not mind.
+                Passed::Setting { id: ENABLE_PUSH, value: 1.. } if self.peer == Peer::Server => {
+                    return Err(Violation::Push);
+                }
+                Passed::Setting { id: INITIAL_WINDOW_SIZE, value } if value > MOST_WINDOW => {
+                    return Err(Violation::Window);
+                }
+                Passed::Setting { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// `bytes` were sent to the peer.
+    pub(super) fn sent(&mut self, mut bytes: &[u8]) {
+        while let Some(passed) = self.to_peer.next(&mut bytes) {
+            let Passed::Frame(frame) = passed else { continue };
+            self.budget.sent(&frame);
+            follow_block(&mut self.block_to, &frame);
+            let reason = Reason::from(frame.first_number());
+            for (counted, count) in Rejected::ALL.into_iter().zip(&mut self.resets) {
+                if frame.kind == Kind::ResetStream && reason == counted.reason() {
+                    *count = count.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    /// Whether the peer has sent GOAWAY.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving
+    }
+
+    /// Whether a head of the peer has begun and not ended.
+    pub(super) fn is_within_head(&self) -> bool {
+        self.block_from.is_some() || (self.is_head && !self.from_peer.is_between_frames())
+    }
+
+    /// How many streams were reset, in the order of [`Rejected::ALL`].
+    pub(super) fn resets(&self) -> [u32; 2] {
+        self.resets
+    }
+
+    /// The frame that tells the peer why it is left, if one can be sent now.
+    pub(super) fn farewell(&self, violation: Violation) -> Option<Vec<u8>> {
+        if !self.to_peer.is_between_frames() || self.block_to.is_some() {
+            return None;
+        }
+        let debug = violation.code().as_bytes();
+        let length = u8::try_from(8 + debug.len()).ok()?;
+        let last_stream = match self.peer {
+            Peer::Client => self.last_stream,
+            // Servers open streams by pushing, which they must not.
+            Peer::Server => 0,
+        };
+        let mut frame = vec![0, 0, length, 0x7, 0, 0, 0, 0, 0];
+        frame.extend(last_stream.to_be_bytes());
+        frame.extend(u32::from(violation.reason()).to_be_bytes());
+        frame.extend(debug);
+        Some(frame)
+    }
+
+    /// What can be seen of a frame alone, and of where it is.
+    fn check(&mut self, frame: &Frame) -> Result<(), Violation> {
+        if !self.has_settings {
+            if frame.kind != Kind::Settings || frame.is_ack() {
+                return Err(Violation::NoSettings);
+            }
+            self.has_settings = true;
+        }
+        if !has_valid_size(frame) {
+            return Err(Violation::FrameSize);
+        }
+        let is_valid_stream = match frame.kind {
+            Kind::Settings | Kind::Ping | Kind::GoAway | Kind::PriorityUpdate => frame.stream == 0,
+            Kind::WindowUpdate | Kind::Unknown => true,
+            Kind::Data
+            | Kind::Headers
+            | Kind::Priority
+            | Kind::ResetStream
+            | Kind::PushPromise
+            | Kind::Continuation => frame.stream != 0,
+        };
+        if !is_valid_stream {
+            return Err(Violation::FrameStream);
+        }
+        let continues = (frame.kind == Kind::Continuation).then_some(frame.stream);
+        if self.block_from != continues {
+            return Err(Violation::FieldBlock);
+        }
+        if frame.kind == Kind::PushPromise {
+            return Err(Violation::Push);
+        }
+        if !has_valid_padding(frame) {
+            return Err(Violation::Padding);
+        }
+        follow_block(&mut self.block_from, frame);
+        Ok(())
+    }
+}
+
+fn follow_block(block: &mut Option<u32>, frame: &Frame) {
+    match frame.kind {
+        Kind::Headers | Kind::PushPromise | Kind::Continuation => {
+            *block = (!frame.is_end_of_headers()).then_some(frame.stream);
+        }
+        Kind::Data
+        | Kind::Priority
+        | Kind::ResetStream
+        | Kind::Settings
+        | Kind::Ping
+        | Kind::GoAway
+        | Kind::WindowUpdate
+        | Kind::PriorityUpdate
+        | Kind::Unknown => {}
+    }
+}
+
+/// RFC 9113, section 6, each type in its own.
+fn has_valid_size(frame: &Frame) -> bool {
+    let length = frame.length;
+    length <= FRAME_SIZE
+        && match frame.kind {
+            Kind::Priority => length == 5,
+            Kind::ResetStream | Kind::WindowUpdate => length == 4,
+            Kind::Ping => length == 8,
+            Kind::Settings if frame.is_ack() => length == 0,
+            Kind::Settings => length.is_multiple_of(6),
+            Kind::GoAway => length >= 8,
+            Kind::PushPromise | Kind::PriorityUpdate => length >= 4,
+            Kind::Data | Kind::Headers | Kind::Continuation | Kind::Unknown => true,
+        }
+}
+
+/// RFC 9113, sections 6.1 and 6.2.
+fn has_valid_padding(frame: &Frame) -> bool {
+    let padded = match frame.kind {
+        Kind::Data | Kind::Headers => frame.padding(),
+        Kind::Priority
+        | Kind::ResetStream
+        | Kind::Settings
+        | Kind::PushPromise
+        | Kind::Ping
+        | Kind::GoAway
+        | Kind::WindowUpdate
+        | Kind::Continuation
+        | Kind::PriorityUpdate
+        | Kind::Unknown => None,
+    };
+    padded.is_none_or(|padding| padding < frame.length)
+}

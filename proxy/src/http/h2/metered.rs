@@ -1,0 +1,180 @@
+//! A leg as h2 reads and writes it, with the meter in between.
+//!
+//! Invariant: a leg is closed in good order only when h2 had closed it, after its last frame, or the peer was told why it is
+//! left; however else the connection goes, the leg is dropped, which resets it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::meter::{Meter, Peer, Rejected, Violation};
+use crate::net::leg::Leg;
+
+/// What is read before streams get their turn, so that the frames that h2 holds for them are bounded. A stream's reader takes
+/// them at once.
+const TURN: usize = 64 * 1024;
+
+/// What is known of a peer besides what h2 tells.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    violation: AtomicU8,
+    is_leaving: AtomicBool,
+    is_within_head: AtomicBool,
+    resets: [AtomicU32; 2],
+}
+
+impl Seen {
+    /// Why it had to be left.
+    pub(super) fn violation(&self) -> Option<Violation> {
+        let number = self.violation.load(Ordering::Relaxed);
+        Violation::ALL.into_iter().find(|violation| *violation as u8 == number)
+    }
+
+    /// Whether it has sent GOAWAY.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Relaxed)
+    }
+
+    /// Whether a head of its has begun and not ended.
+    pub(super) fn is_within_head(&self) -> bool {
+        self.is_within_head.load(Ordering::Relaxed)
+    }
+
+    /// How many of its streams were reset so.
+    pub(super) fn resets(&self, rejected: Rejected) -> u32 {
+        self.resets.get(rejected as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}
+
+/// One leg.
+pub(super) struct Metered {
+    /// Until it is closed.
+    leg: Option<Leg>,
+    meter: Meter,
+    read: usize,
+    is_finished: bool,
+    seen: Arc<Seen>,
+}
+
+impl Metered {
+    /// The leg to `peer`.
+    pub(super) fn new(leg: Leg, peer: Peer, now: Instant) -> (Self, Arc<Seen>) {
+        let seen = Arc::new(Seen::default());
+        let meter = Meter::new(peer, now);
+        (Self { leg: Some(leg), meter, read: 0, is_finished: false, seen: Arc::clone(&seen) }, seen)
+    }
+
+    fn leg(&mut self) -> io::Result<Pin<&mut Leg>> {
+        // The meter has seen that there is nothing more to be said to this peer.
+        if self.seen.violation.load(Ordering::Relaxed) != 0 {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.leg.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    fn look_at(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> io::Result<()> {
+        let looked = self.meter.received(bytes, Instant::now());
+        self.seen.is_leaving.store(self.meter.is_leaving(), Ordering::Relaxed);
+        self.seen.is_within_head.store(self.meter.is_within_head(), Ordering::Relaxed);
+        looked.map_err(|violation| {
+            self.leave(violation, cx);
+            io::Error::other(violation.code())
+        })
+    }
+
+    /// Says farewell, where the peer takes it at once.
+    fn leave(&mut self, violation: Violation, cx: &mut Context<'_>) {
+        let farewell = self.meter.farewell(violation);
+        if let (Ok(leg), Some(farewell)) = (self.leg(), farewell) {
+            let written = leg.poll_write(cx, &farewell);
+            self.is_finished = matches!(written, Poll::Ready(Ok(length)) if length == farewell.len());
+        }
+        self.seen.violation.store(violation as u8, Ordering::Relaxed);
+    }
+
+    fn wrote(&mut self, bytes: &[u8]) {
+        self.meter.sent(bytes);
+        for (seen, count) in self.seen.resets.iter().zip(self.meter.resets()) {
+            seen.store(count, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        if let Some(leg) = self.leg.take()
+            && self.is_finished
+        {
+            leg.finish();
+        }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.read >= TURN {
+            self.read = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let polled = self.leg()?.poll_read(cx, buffer);
+        if polled.is_pending() {
+            self.read = 0;
+        }
+        ready!(polled)?;
+        let bytes = buffer.filled().get(before..).unwrap_or_default();
+        self.read += bytes.len();
+        Poll::Ready(self.look_at(bytes, cx))
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(self.leg()?.poll_write(cx, bytes))?;
+        self.wrote(bytes.get(..written).unwrap_or(bytes));
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(self.leg()?.poll_write_vectored(cx, slices))?;
+        let mut rest = written;
+        for slice in slices {
+            let part = slice.get(..rest.min(slice.len())).unwrap_or_default();
+            self.wrote(part);
+            rest -= part.len();
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let ended = ready!(self.leg()?.poll_shutdown(cx));
+        self.is_finished = ended.is_ok();
+        Poll::Ready(match ended {
+            // The peer has gone before it was told that it may.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            ended => ended,
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! HTTP/2 on both faces, by the h2 crate: what a client sends on a stream is sent on a stream of the server, and back.
+//!
+//! One connection to the server for each of a client (`connection`); a stream is a request and its response (`stream`), and
+//! each of them is a head (`head`), content with its trailers (`content`), or the reset that ended it. Frames are looked at as
+//! they pass (`meter`, through `metered`), since h2 has no bound for some of those that carry nothing.
+//!
+//! Not kept, since h2 does not keep it: the order of fields of different names, that a field must not be indexed (nobody else's
+//! fields are compressed with it), a fragment in a path, the scheme of a request without authority, pseudo-header fields
+//! where they must not be, where frames begin and end, priorities (RFC 9113, section 5.3, has abolished them) and pushes, which servers are
+//! told not to make. Invariant: memory is bounded for each connection by what peers were told (windows, streams, sizes of heads),
+//! whatever a peer does not read.
+
+mod connection;
+mod content;
+mod grpc;
+mod head;
+mod meter;
+mod metered;
+mod portion;
+mod quiet;
+mod refusal;
+mod shared;
+mod slots;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+use ::h2::{client, server};
+
+pub use refusal::Refusal;
+
+use crate::http::Http;
+use crate::net::leg::Leg;
+use crate::net::relay::Relay;
+use crate::telemetry::session::{End, Session};
+use connection::Connection;
+
+/// What peers are told, and held to.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[group(skip)]
+pub struct Settings {
+    /// Requests that a client may have open at once on an HTTP/2 connection; what a server takes fewer of waits
+    #[arg(long, env = "REMORA_HTTP2_MAX_STREAMS", default_value_t = 1024, value_name = "NUMBER",
+          value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub http2_max_streams: u32,
+
+    /// Bytes of a stream's content that are taken before its reader took them
+    #[arg(long, env = "REMORA_HTTP2_STREAM_WINDOW", default_value_t = 1024 * 1024, value_name = "BYTES",
+          value_parser = clap::value_parser!(u32).range(WINDOW..=MOST_WINDOW))]
+    pub http2_stream_window: u32,
+
+    /// The same for all streams of a connection, once it carries much and memory suffices; before, it is 65,535
+    #[arg(long, env = "REMORA_HTTP2_CONNECTION_WINDOW", default_value_t = 4 * 1024 * 1024, value_name = "BYTES",
+          value_parser = clap::value_parser!(u32).range(WINDOW..=MOST_WINDOW))]
+    pub http2_connection_window: u32,
+
+    /// Bytes that the fields of an HTTP/2 message may have, each with 32 more, as RFC 9113 counts them
+    #[arg(long, env = "REMORA_HTTP2_MAX_HEAD", default_value_t = 64 * 1024, value_name = "BYTES",
+          value_parser = clap::value_parser!(u32).range(1024..=256 * 1024))]
+    pub http2_max_head: u32,
+
+    /// Fields that an HTTP/2 message may have, and its trailers again
+    #[arg(long, env = "REMORA_HTTP2_MAX_FIELDS", default_value_t = 200, value_name = "NUMBER",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub http2_max_fields: u16,
+}
+
+/// RFC 9113, section 6.9.2: what a connection begins with, and it cannot be less.
+const WINDOW: i64 = 65_535;
+const MOST_WINDOW: i64 = 64 * 1024 * 1024;
+
+/// Streams that may be reset because they break a rule, before a connection is given up. (h2 counts for its whole life.)
+pub(crate) const MOST_BROKEN: u32 = 400;
+
+/// Frames that carry nothing, of all kinds together.
+pub(crate) use meter::MOST_USELESS;
+
+/// The same of servers, whose streams are ours.
+const MOST_BROKEN_BY_SERVER: usize = 800;
+
+/// Streams that were reset and of which frames may still come, and how long.
+const REMEMBERED: usize = 1024;
+const REMEMBERED_FOR: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Streams that may be reset while they wait to be looked at, which is for one turn; the meter has its own bound.
+const MOST_UNSEEN: usize = 250;
+
+/// h2's measure for frames of content below 256 bytes that wait within h2: what they are short of that, in all. In one turn
+/// there are some thousand frames of a few bytes; then all have been taken.
+const SMALL_FRAMES: usize = 4 * 1024 * 1024;
+
+/// Streams that are opened before the server has said how many it takes (RFC 9113, section 6.5.2: no fewer than 100).
+const UNTOLD_STREAMS: usize = 100;
+
+/// What carries HTTP, apart from the two ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Means<'a> {
+    pub(crate) relay: &'a Relay,
+    pub(crate) http: &'a Http,
+}
+
+/// Carries the streams of a client to its server and back until the client's connection has ended, and tells how. Where there
+/// is no server they are answered.
+pub(crate) async fn carry(
+    (client, server): (Leg, Result<Leg, End>),
+    session: &Session,
+    means: Means<'_>,
+) -> End {
+    session.speaks_http();
+    match Connection::open(client, server, session, means).await {
+        Ok(connection) => connection.run().await,
+        Err(end) => end,
+    }
+}
+
+impl Settings {
+    /// As a server.
+    fn facing_client(&self) -> server::Builder {
+        let mut builder = server::Builder::new();
+        builder
+            .max_concurrent_streams(self.http2_max_streams)
+            .initial_window_size(self.http2_stream_window)
+            .max_frame_size(meter::FRAME_SIZE)
+            .max_header_list_size(self.http2_max_head)
+            .max_send_buffer_size(self.http2_stream_window as usize)
+            .max_concurrent_reset_streams(REMEMBERED)
+            .reset_stream_duration(REMEMBERED_FOR)
+            .max_local_error_reset_streams(Some(MOST_BROKEN as usize))
+            .max_pending_accept_reset_streams(MOST_UNSEEN)
+            .data_frame_budget(SMALL_FRAMES);
+        builder
+    }
+
+    /// As a client.
+    fn facing_server(&self) -> client::Builder {
+        let mut builder = client::Builder::new();
+        builder
+            .enable_push(false)
+            .initial_max_send_streams(UNTOLD_STREAMS)
+            .initial_window_size(self.http2_stream_window)
+            .max_frame_size(meter::FRAME_SIZE)
+            .max_header_list_size(self.http2_max_head)
+            .max_send_buffer_size(self.http2_stream_window as usize)
+            .max_concurrent_reset_streams(REMEMBERED)
+            .reset_stream_duration(REMEMBERED_FOR)
+            .max_local_error_reset_streams(Some(MOST_BROKEN_BY_SERVER))
+            .data_frame_budget(SMALL_FRAMES);
+        builder
+    }
+}

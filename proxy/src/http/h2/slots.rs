@@ -1,0 +1,135 @@
+//! Streams that the server takes at once: the next one waits for the end of another, in the order in which they came.
+//!
+//! h2 would queue them, too, but also those that were broken off while they waited, without a bound. Invariant: who waits and
+//! goes away leaves nothing behind.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// Clones are the same ones.
+#[derive(Clone, Debug)]
+pub(super) struct Slots(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    open: usize,
+    most: usize,
+    next: u64,
+    waiting: BTreeMap<u64, Waker>,
+}
+
+impl State {
+    fn wake_next(&self) {
+        if self.open < self.most
+            && let Some((_, waker)) = self.waiting.first_key_value()
+        {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+impl Slots {
+    /// So many.
+    pub(super) fn new(most: usize) -> Self {
+        Self(Arc::new(Mutex::new(State { open: 0, most, next: 0, waiting: BTreeMap::new() })))
+    }
+
+    /// From now on so many.
+    pub(super) fn set_most(&self, most: usize) {
+        let mut state = self.state();
+        if state.most != most {
+            state.most = most;
+            state.wake_next();
+        }
+    }
+
+    /// The next in the queue.
+    pub(super) fn ticket(&self) -> Ticket {
+        let mut state = self.state();
+        let number = state.next;
+        state.next += 1;
+        Ticket { slots: self.clone(), number, has_slot: false }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in the queue, and then a slot, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    slots: Slots,
+    number: u64,
+    has_slot: bool,
+}
+
+impl Ticket {
+    /// Ready when it is this one's turn.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.slots.state();
+        let is_next = state.waiting.keys().next().is_none_or(|first| self.number <= *first);
+        if state.open < state.most && is_next {
+            state.open += 1;
+            state.waiting.remove(&self.number);
+            // There may be room for several.
+            state.wake_next();
+            self.has_slot = true;
+            return Poll::Ready(());
+        }
+        state.waiting.insert(self.number, cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.slots.state();
+        if self.has_slot {
+            state.open -= 1;
+        } else {
+            state.waiting.remove(&self.number);
+        }
+        state.wake_next();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Slots, Ticket};
+    use std::task::{Context, Poll, Waker};
+
+    fn poll(ticket: &mut Ticket) -> Poll<()> {
+        ticket.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn turns_come_in_order_and_who_goes_away_leaves_nothing_behind() {
+        let slots = Slots::new(1);
+        let [mut first, mut second, mut third, mut fourth] = std::array::from_fn(|_| slots.ticket());
+        assert_eq!(poll(&mut first), Poll::Ready(()));
+        for waiting in [&mut second, &mut third, &mut fourth] {
+            assert_eq!(poll(waiting), Poll::Pending);
+        }
+        drop(second);
+        assert_eq!(poll(&mut third), Poll::Pending);
+        drop(first);
+        assert_eq!(poll(&mut fourth), Poll::Pending);
+        assert_eq!(poll(&mut third), Poll::Ready(()));
+        slots.set_most(2);
+        assert_eq!(poll(&mut fourth), Poll::Ready(()));
+        drop((third, fourth));
+        let state = slots.state();
+        assert_eq!((state.open, state.waiting.len()), (0, 0));
+    }
+
+    #[test]
+    fn no_slot_is_no_end() {
+        let slots = Slots::new(0);
+        let mut ticket = slots.ticket();
+        assert_eq!(poll(&mut ticket), Poll::Pending);
+        slots.set_most(1);
+        assert_eq!(poll(&mut ticket), Poll::Ready(()));
+    }
+}

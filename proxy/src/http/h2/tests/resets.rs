@@ -1,0 +1,297 @@
+//! Who breaks off, and what the other side hears of it.
+
+use http::Request;
+
+use super::Lab;
+use super::peers::{client as h2_client, soon};
+use super::raw::*;
+use crate::telemetry::session::End;
+
+/// `:status 200`.
+const OK: &[u8] = &[0x88];
+
+const CODES: [u32; 6] = [NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM];
+
+#[tokio::test]
+async fn a_client_breaks_off() {
+    let (mut client, mut server, _ended) = Lab::greeted(&[]).await;
+    let mut stream = 1;
+    for code in CODES {
+        for has_response in [false, true] {
+            for is_complete in [false, true] {
+                client.send(if is_complete { get(stream) } else { post(stream) }).await.unwrap();
+                let asked = server.next_of(HEADERS).await;
+                if has_response {
+                    server.send(headers(asked.stream, END_HEADERS, OK)).await.unwrap();
+                    assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
+                }
+                client.send(reset(stream, code)).await.unwrap();
+                let reset = server.next_of(RST_STREAM).await;
+                assert_eq!(
+                    (reset.stream, reset.code()),
+                    (asked.stream, code),
+                    "{has_response} {is_complete}"
+                );
+                stream += 2;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_breaks_off() {
+    let (mut client, mut server, _ended) = Lab::greeted(&[]).await;
+    let mut stream = 1;
+    for code in CODES {
+        for has_response in [false, true] {
+            for is_complete in [false, true] {
+                client.send(if is_complete { get(stream) } else { post(stream) }).await.unwrap();
+                let asked = server.next_of(HEADERS).await;
+                if has_response {
+                    server.send(headers(asked.stream, END_HEADERS, OK)).await.unwrap();
+                    assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
+                }
+                server.send(reset(asked.stream, code)).await.unwrap();
+                let reset = client.next_of(RST_STREAM).await;
+                assert_eq!((reset.stream, reset.code()), (stream, code), "{has_response} {is_complete}");
+                stream += 2;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_early_response_is_whole_though_the_rest_of_the_request_is_not_wanted() {
+    let (mut client, mut server, _ended) = Lab::greeted(&[]).await;
+    client.send(post(1)).await.unwrap();
+    let stream = server.next_of(HEADERS).await.stream;
+    let response = headers(stream, END_HEADERS, OK);
+    let content = frame(DATA, END_STREAM, stream, b"no more");
+    server.send([response, content, reset(stream, NO_ERROR)].concat()).await.unwrap();
+    assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
+    let content = client.next_of(DATA).await;
+    assert_eq!((content.is_end(), &content.payload[..]), (true, &b"no more"[..]));
+    let reset = client.next_of(RST_STREAM).await;
+    assert_eq!((reset.stream, reset.code()), (1, NO_ERROR));
+}
+
+#[tokio::test]
+async fn an_early_response_does_not_end_the_request() {
+    let (mut client, mut server, _ended) = Lab::greeted(&[]).await;
+    client.send(post(1)).await.unwrap();
+    let stream = server.next_of(HEADERS).await.stream;
+    server.send(headers(stream, END_STREAM | END_HEADERS, OK)).await.unwrap();
+    assert!(client.next_of(HEADERS).await.is_end());
+    client.send(frame(DATA, 0, 1, b"more")).await.unwrap();
+    assert_eq!(server.next_of(DATA).await.payload, b"more");
+    client.send(frame(DATA, END_STREAM, 1, b"")).await.unwrap();
+    assert!(server.next_of(DATA).await.is_end());
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_before_a_response_is_told_by_one() {
+    let (mut client, mut server, ended) = Lab::greeted(&[]).await;
+    client.send(get(1)).await.unwrap();
+    server.next_of(HEADERS).await;
+    drop(server);
+    let response = client.next_of(HEADERS).await;
+    assert_eq!((response.status(), response.is_end()), (Some(503), true));
+    let goaway = client.next_of(GOAWAY).await;
+    assert_eq!(goaway.code(), NO_ERROR);
+    drop(client);
+    let _ = soon(ended.end).await.unwrap();
+    let lines = Lab::metric(
+        &ended.shown,
+        &["istio_requests_total{", "response_code=\"503\"", "response_flags=\"UC\""],
+    );
+    assert_eq!(lines.len(), 1, "{}", ended.shown.text());
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_before_a_response_is_told_to_a_call_by_its_status() {
+    let lab = Lab::new().await;
+    let mut server = Raw::new(lab.server);
+    let mut requests = h2_client(lab.client).await;
+    server.welcome(&[]).await;
+    let call =
+        Request::post("http://a/s/m").header("content-type", "application/grpc+proto").body(()).unwrap();
+    let (response, _body) = requests.send_request(call, false).unwrap();
+    server.next_of(HEADERS).await;
+    drop(server);
+    let response = soon(response).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "application/grpc");
+    assert_eq!(response.headers()["grpc-status"], "14");
+    assert!(response.headers().contains_key("grpc-message"));
+    assert!(response.body().is_end_stream());
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_after_the_head_is_told_by_a_reset() {
+    let (mut client, mut server, _ended) = Lab::greeted(&[]).await;
+    client.send(get(1)).await.unwrap();
+    let stream = server.next_of(HEADERS).await.stream;
+    server.send([headers(stream, END_HEADERS, OK), frame(DATA, 0, stream, b"half")].concat()).await.unwrap();
+    assert_eq!(client.next_of(DATA).await.payload, b"half");
+    drop(server);
+    let reset = client.next_of(RST_STREAM).await;
+    assert_eq!((reset.stream, reset.code()), (1, INTERNAL_ERROR));
+}
+
+#[tokio::test]
+async fn a_client_that_is_gone_is_told_by_resets() {
+    let (mut client, mut server, ended) = Lab::greeted(&[]).await;
+    client.send([get(1), post(3)].concat()).await.unwrap();
+    let streams = [server.next_of(HEADERS).await.stream, server.next_of(HEADERS).await.stream];
+    drop(client);
+    let mut resets = [server.next_of(RST_STREAM).await, server.next_of(RST_STREAM).await];
+    resets.sort_by_key(|reset| reset.stream);
+    assert_eq!(resets.map(|reset| (reset.stream, reset.code())), streams.map(|stream| (stream, CANCEL)));
+    assert_eq!(server.next_of(GOAWAY).await.code(), NO_ERROR);
+    assert_eq!(server.next().await, None);
+    let _ = soon(ended.end).await.unwrap();
+    let lines = Lab::metric(&ended.shown, &["istio_requests_total{", "response_flags=\"DC\""]);
+    assert!(matches!(&lines[..], [line] if line.ends_with(" 2")), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_ends_in_good_order_takes_the_server_with_it() {
+    let (mut client, mut server, ended) = Lab::greeted(&[]).await;
+    client.send(goaway(0, NO_ERROR)).await.unwrap();
+    drop(client);
+    assert_eq!(server.next_of(GOAWAY).await.code(), NO_ERROR);
+    assert_eq!(server.next().await, None);
+    let _ = soon(ended.end).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_idle_server_that_ends_takes_the_client_with_it() {
+    let (mut client, server, ended) = Lab::greeted(&[]).await;
+    drop(server);
+    client.wait_for(|frame| (frame.kind == GOAWAY && frame.payload[..4] == [0; 4]).then_some(())).await;
+    while let Some(frame) = client.next().await {
+        assert_ne!(frame.kind, RST_STREAM);
+    }
+    drop(client);
+    let _ = soon(ended.end).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_leaves_finishes_what_it_has_taken_and_the_rest_may_be_sent_again() {
+    let (mut client, mut server, ended) = Lab::greeted(&[]).await;
+    client.send([get(1), get(3)].concat()).await.unwrap();
+    let taken = server.next_of(HEADERS).await.stream;
+    let other = server.next_of(HEADERS).await.stream;
+    assert!(taken < other);
+    server.send(goaway(taken, NO_ERROR)).await.unwrap();
+    let refused = client.next_of(RST_STREAM).await;
+    assert_eq!((refused.stream, refused.code()), (3, REFUSED_STREAM));
+    // New ones are refused, and the client has been asked not to open any.
+    client.send(get(5)).await.unwrap();
+    let refused = client.next_of(RST_STREAM).await;
+    assert_eq!((refused.stream, refused.code()), (5, REFUSED_STREAM));
+    server.send(headers(taken, END_STREAM | END_HEADERS, OK)).await.unwrap();
+    let response = client.next_of(HEADERS).await;
+    assert_eq!((response.stream, response.status()), (1, Some(200)));
+    assert_eq!(server.next_of(GOAWAY).await.code(), NO_ERROR);
+    drop(server);
+    while client.next().await.is_some() {}
+    drop(client);
+    let _ = soon(ended.end).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_is_asked_to_leave_when_the_server_leaves() {
+    let (mut client, mut server, _ended) = Lab::greeted(&[]).await;
+    client.send(get(1)).await.unwrap();
+    let stream = server.next_of(HEADERS).await.stream;
+    server.send(goaway(i32::MAX as u32, NO_ERROR)).await.unwrap();
+    assert_eq!(client.next_of(GOAWAY).await.code(), NO_ERROR);
+    server.send(headers(stream, END_STREAM | END_HEADERS, OK)).await.unwrap();
+    assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
+}
+
+#[tokio::test]
+async fn requests_wait_where_the_server_takes_fewer_streams() {
+    let (mut client, mut server, _ended) = Lab::raw(&[]).await;
+    client.greet(&[(1, 0)]).await;
+    server.welcome(&[(3, 1)]).await;
+    // The settings have come when they are acknowledged.
+    server.wait_for(|frame| (frame.kind == SETTINGS && frame.flags & ACK != 0).then_some(())).await;
+    client.send([get(1), get(3), get(5)].concat()).await.unwrap();
+    let first = server.next_of(HEADERS).await.stream;
+    server.send(ping(b"00000000")).await.unwrap();
+    // The next frame is the answer, and not another request.
+    assert_eq!(server.next().await.unwrap().kind, PING);
+    let mut next = first;
+    for stream in [1, 3, 5] {
+        server.send(headers(next, END_STREAM | END_HEADERS, OK)).await.unwrap();
+        let response = client.next_of(HEADERS).await;
+        assert_eq!((response.stream, response.status()), (stream, Some(200)));
+        if stream != 5 {
+            next = server.next_of(HEADERS).await.stream;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_message_has_one_reason() {
+    let (mut client, server, ended) = Lab::greeted(&[]).await;
+    let messages = [
+        (get_with(&[("host", "b")]), "host_not_authority"),
+        (get_with(&[("x", " y")]), "field_value"),
+        (get_with(&[("connection", "close")]), "malformed"),
+    ];
+    let mut stream = 1;
+    for (block, reason) in messages {
+        client.send(headers(stream, END_STREAM | END_HEADERS, block)).await.unwrap();
+        assert_eq!(client.next_of(RST_STREAM).await.code(), PROTOCOL_ERROR);
+        // What was sent has been counted when another frame is answered.
+        client.send(ping(b"00000000")).await.unwrap();
+        client.next_of(PING).await;
+        let lines = Lab::metric(
+            &ended.shown,
+            &["remora_http_refused_messages_total{direction=\"inbound\",side=\"client\"", reason],
+        );
+        assert!(matches!(&lines[..], [line] if line.ends_with(" 1")), "{reason}: {lines:?}");
+        stream += 2;
+    }
+    drop(server);
+}
+
+#[tokio::test]
+async fn a_client_without_a_server_is_answered() {
+    let refused =
+        |_| Err(End { flags: "UF,URX", details: None, failure: Some("connection refused".to_owned()) });
+    let lab = Lab::between(&[], refused).await;
+    let mut requests = h2_client(lab.client).await;
+    for _ in 0..2 {
+        let (response, _) = requests.send_request(Request::get("http://a/").body(()).unwrap(), true).unwrap();
+        let Ok(response) = soon(response).await else { break };
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["server"], "remora");
+    }
+    drop(requests);
+    assert_eq!(soon(lab.end).await.unwrap().flags, "UF,URX");
+    let lines = Lab::metric(
+        &lab.shown,
+        &["istio_requests_total{", "response_flags=\"UF,URX\"", "response_code=\"503\""],
+    );
+    assert_eq!(lines.len(), 1, "{}", lab.shown.text());
+}
+
+#[tokio::test]
+async fn a_call_without_a_server_has_a_status() {
+    let refused =
+        |_| Err(End { flags: "UF,URX", details: None, failure: Some("connection refused".to_owned()) });
+    let lab = Lab::between(&[], refused).await;
+    let mut requests = h2_client(lab.client).await;
+    let call = Request::post("http://a/s/m").header("content-type", "application/grpc").body(()).unwrap();
+    let (response, _body) = requests.send_request(call, false).unwrap();
+    let response = soon(response).await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["grpc-status"]),
+        (200, &"14".parse().unwrap())
+    );
+    assert_eq!(response.headers()["grpc-message"], "connection refused");
+}

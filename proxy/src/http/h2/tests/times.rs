@@ -1,0 +1,76 @@
+//! The four times that a connection may take, each of them apart.
+
+use super::Lab;
+use super::peers::soon;
+use super::raw::*;
+
+/// `:status 200`.
+const OK: &[u8] = &[0x88];
+
+fn timeouts(lab: &super::Ended, timer: &str) -> Vec<String> {
+    Lab::metric(&lab.shown, &["remora_http_timeouts_total{direction=\"inbound\"", timer])
+}
+
+#[track_caller]
+fn assert_met(lab: &super::Ended, timer: &str) {
+    let lines = timeouts(lab, timer);
+    assert!(matches!(&lines[..], [line] if line.ends_with(" 1")), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_connection_without_a_stream_ends() {
+    let (mut client, mut server, lab) = Lab::greeted(&["--http-idle-timeout=200ms"]).await;
+    assert_eq!(client.next_of(GOAWAY).await.code(), NO_ERROR);
+    assert_eq!(server.next_of(GOAWAY).await.code(), NO_ERROR);
+    assert_eq!(client.next().await, None);
+    assert_met(&lab, "timer=\"idle\"");
+    soon(lab.end).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_keeps_a_connection_though_nothing_passes() {
+    let (mut client, mut server, lab) = Lab::greeted(&["--http-idle-timeout=50ms"]).await;
+    client.send(get(1)).await.unwrap();
+    let stream = server.next_of(HEADERS).await.stream;
+    // Another connection that is idle for as long has ended by then.
+    let (mut other, _server, _lab) = Lab::greeted(&["--http-idle-timeout=200ms"]).await;
+    other.next_of(GOAWAY).await;
+    server.send(headers(stream, END_STREAM | END_HEADERS, OK)).await.unwrap();
+    assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
+    client.next_of(GOAWAY).await;
+    assert_met(&lab, "timer=\"idle\"");
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_end_is_not_waited_for() {
+    let block = get_with(&[]);
+    for slow in
+        [headers(1, END_STREAM, &block[..8]), headers(1, END_STREAM | END_HEADERS, &block)[..30].to_vec()]
+    {
+        let (mut client, _server, mut lab) = Lab::greeted(&["--http-head-timeout=200ms"]).await;
+        client.send(slow).await.unwrap();
+        assert_eq!(client.next_of(GOAWAY).await.code(), ENHANCE_YOUR_CALM);
+        assert_eq!(client.next().await, None);
+        soon(&mut lab.end).await.unwrap();
+        assert_met(&lab, "timer=\"head\"");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_answers_is_given_up() {
+    let (mut client, mut server, lab) = Lab::greeted(&["--http-stream-idle-timeout=100ms"]).await;
+    client.send(get(1)).await.unwrap();
+    let asked = server.next_of(HEADERS).await.stream;
+    let response = client.next_of(HEADERS).await;
+    assert_eq!((response.status(), response.is_end()), (Some(504), true));
+    let reset = server.next_of(RST_STREAM).await;
+    assert_eq!((reset.stream, reset.code()), (asked, CANCEL));
+    assert_met(&lab, "timer=\"stream_idle\"");
+    // The connection goes on.
+    client.send(get(3)).await.unwrap();
+    let asked = server.next_of(HEADERS).await.stream;
+    server.send(headers(asked, END_HEADERS, OK)).await.unwrap();
+    assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
+    let reset = client.next_of(RST_STREAM).await;
+    assert_eq!((reset.stream, reset.code()), (3, CANCEL));
+}
