@@ -63,7 +63,6 @@ fn what_clients_say_first_is_told_and_arrives() {
     let beginnings = [
         (hello(), "tls", "first_bytes"),
         (REQUEST.to_vec(), "http1", "first_bytes"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec(), "http2", "first_bytes"),
         (b"\0\0\0\x08\x04\xd2\x16\x2f".to_vec(), "opaque", "unrecognized"),
     ];
     for way in Way::all() {

@@ -46,9 +46,10 @@ impl Said {
         Self { seed, bytes: bytes.to_vec(), client, server }
     }
 
-    /// All of it has arrived, and an answer and its end come back. What is taken for HTTP/1 is judged.
+    /// All of it has arrived, and an answer and its end come back. What is taken for HTTP is judged.
     fn assert_carried(self) {
-        if detect(&self.bytes).is_some_and(|detected| detected.protocol == Protocol::Http1) {
+        let is_http = |protocol| matches!(protocol, Protocol::Http1 | Protocol::Http2);
+        if detect(&self.bytes).is_some_and(|detected| is_http(detected.protocol)) {
             self.assert_judged();
         } else {
             self.assert_arrived();
@@ -62,8 +63,10 @@ impl Said {
         let _ = self.client.shutdown(Shutdown::Write);
         let mut answer = Vec::new();
         let ended = self.client.read_to_end(&mut answer);
-        let is_end = ended.is_ok_and(|length| length == 0 || answer.starts_with(b"HTTP/1.1 "));
-        let is_reset = answer.is_empty();
+        // HTTP/2 begins with a frame of four settings.
+        let is_answer = [&b"HTTP/1.1 "[..], b"\0\0\x18\x04\0"].iter().any(|begin| answer.starts_with(begin));
+        let is_end = ended.is_ok_and(|length| length == 0 || is_answer);
+        let is_reset = answer.is_empty() || is_answer;
         // Nothing is left unread, which would be a reset where it was carried as bytes (it may have come too slowly).
         let _ = self.server.read_to_end(&mut Vec::new());
         assert!(is_end || is_reset, "FUZZ_SEED={}: {}", self.seed, answer.escape_ascii());
@@ -104,7 +107,9 @@ fn beginnings_over_the_wire_by_the_thousand() {
     carried();
     let lines = proxy.stop();
     assert!(lines.len() >= rounds, "one line for each connection, or for each request on it");
-    let is_http = |line: &&serde_json::Value| line["detected_protocol"] == "http1";
+    let is_http = |line: &&serde_json::Value| {
+        line["detected_protocol"] == "http1" || line["detected_protocol"] == "http2"
+    };
     assert!(lines.iter().any(|line| is_http(&line)) && !lines.iter().all(|line| is_http(&line)));
     let out_of_order = lines.iter().find(|line| !is_http(line) && line["response_flags"] != "-");
     assert_eq!(out_of_order, None);

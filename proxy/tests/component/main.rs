@@ -30,6 +30,8 @@ mod fuzzing;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod limits;
