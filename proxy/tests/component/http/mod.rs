@@ -38,7 +38,11 @@ impl Ends {
     fn of(proxy: &Proxy, way: Way) -> Self {
         let listener = way.listener();
         let client = proxy.connect(way, address(&listener));
-        Self { client, server: accept(&listener), listener }
+        let server = accept(&listener);
+        // Pieces are segments.
+        client.set_nodelay(true).unwrap();
+        server.set_nodelay(true).unwrap();
+        Self { client, server, listener }
     }
 
     fn inbound(proxy: &Proxy) -> Self {
