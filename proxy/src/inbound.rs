@@ -83,8 +83,9 @@ impl Inbound {
     pub(crate) async fn call(&self, caller: &Session, to: SocketAddr) -> Result<Leg, End> {
         let client = caller.client();
         let to = self.parts.gate.admit_own(client.remote, to).ok_or_else(refused)?;
-        let mut session = self.parts.reporter.open_self_call(client, to.address());
+        let session = self.parts.reporter.open_self_call(client, to.address());
         session.presume(CALLER_GONE);
+        session.speaks_as(caller);
         match (ToApplication { inbound: self, to }).dial(&session).await {
             Ok(leg) => {
                 caller.comes_back(session);

@@ -1,4 +1,4 @@
-//! Carrying one connection as TCP: dial, detect, relay, account. Both stories end here.
+//! Carrying one connection: dial, detect, then HTTP or bytes, account. Both stories end here.
 //!
 //! It does not know where a connection goes or why; that was decided by the story.
 
@@ -83,7 +83,7 @@ fn until_bytes<'a>(
         let end = tokio::select! {
             biased;
             end = connection.carry() => end,
-            silence = session.given_up() => given_up(&silence),
+            end = gives_up(session) => end,
         };
         if end == End::COMPLETE {
             connection.finish();
@@ -98,8 +98,15 @@ async fn streams(ends: (Leg, Result<Leg, End>), session: &Session, means: Means<
     tokio::select! {
         biased;
         end = Box::pin(h2::carry(ends, session, means)) => end,
-        silence = session.given_up() => given_up(&silence),
+        end = gives_up(session) => end,
     }
+}
+
+/// Returns when a peer is no longer there. An exchange that is cut by that ends as its connection does.
+async fn gives_up(session: &Session) -> End {
+    let end = given_up(&session.given_up().await);
+    session.presume(end.clone());
+    end
 }
 
 /// What is known when a connection begins to be carried.

@@ -189,11 +189,20 @@ impl Session {
         self.0.connection.original_dst
     }
 
+    /// The connection of `caller` comes back to this pod, and speaks what it speaks there.
+    pub(crate) fn speaks_as(&self, caller: &Session) {
+        self.0.http.store(caller.0.http.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// What stands if nothing more is said.
+    pub(super) fn presumed(&self) -> End {
+        self.0.state().end.clone()
+    }
+
     /// The connection has come back to this pod, which has `inbound` as another account of it.
-    pub(crate) fn comes_back(&self, mut inbound: Session) {
+    pub(crate) fn comes_back(&self, inbound: Session) {
         // The two end together from now on.
         inbound.presume(End::CUT);
-        inbound.0.http.store(self.0.http.load(Ordering::Relaxed), Ordering::Relaxed);
         let former = self.0.state().inbound.replace(inbound);
         if let Some(former) = former {
             former.close(End::COMPLETE);
@@ -323,7 +332,7 @@ impl Session {
     }
 
     /// Closes the account.
-    pub(crate) fn close(mut self, end: End) {
+    pub(crate) fn close(self, end: End) {
         if let Some(inbound) = self.inbound() {
             inbound.close(end.clone());
         }
@@ -331,7 +340,7 @@ impl Session {
     }
 
     /// How the connection will have ended if it is closed without a word.
-    pub(crate) fn presume(&mut self, end: End) {
+    pub(crate) fn presume(&self, end: End) {
         self.0.state().end = end;
     }
 }

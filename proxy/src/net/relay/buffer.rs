@@ -60,18 +60,26 @@ impl Drop for Rest<'_> {
 /// Bytes that were read before somebody could do something with them.
 pub(crate) struct Ahead<'a> {
     bytes: Vec<u8>,
+    /// How many of them are forgotten.
+    consumed: usize,
     /// How much memory is held by all.
     buffered: &'a Gauge,
 }
 
 impl<'a> Ahead<'a> {
     pub(super) fn new(buffered: &'a Gauge) -> Self {
-        Self { bytes: Vec::new(), buffered }
+        Self { bytes: Vec::new(), consumed: 0, buffered }
+    }
+
+    /// These ones.
+    pub(super) fn of(bytes: Vec<u8>, buffered: &'a Gauge) -> Self {
+        add(buffered, bytes.len());
+        Self { bytes, consumed: 0, buffered }
     }
 
     /// In the order in which they came.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.get(self.consumed..).unwrap_or_default()
     }
 
     /// Keeps more of them.
@@ -82,10 +90,11 @@ impl<'a> Ahead<'a> {
 
     /// Forgets the first ones.
     pub(crate) fn consume(&mut self, bytes: usize) {
-        let consumed = self.bytes.drain(..bytes.min(self.bytes.len())).len();
-        subtract(self.buffered, consumed);
-        if self.bytes.is_empty() {
-            self.bytes = Vec::new();
+        self.consumed = self.consumed.saturating_add(bytes);
+        // All of it is there until the last byte is used.
+        if self.bytes().is_empty() {
+            subtract(self.buffered, self.bytes.len());
+            (self.bytes, self.consumed) = (Vec::new(), 0);
         }
     }
 }

@@ -15,6 +15,9 @@ pub enum NotContent {
 
 /// What is carried of a direction.
 pub(crate) trait Content {
+    /// Whether somebody has read the source before, and perhaps not all that was there.
+    const IS_BEGUN: bool;
+
     /// Those of `bytes`, which have come, that are of it; it keeps the others itself.
     fn take<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], NotContent>;
 
@@ -32,9 +35,11 @@ pub(crate) trait Content {
 }
 
 /// Everything that comes until the source ends.
-pub(super) struct Everything;
+pub(super) struct Everything<const BEGUN: bool>;
 
-impl Content for Everything {
+impl<const BEGUN: bool> Content for Everything<BEGUN> {
+    const IS_BEGUN: bool = BEGUN;
+
     fn take<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], NotContent> {
         Ok(bytes)
     }

@@ -118,6 +118,9 @@ impl<'a, A: Account, C: Content> Flow<'a, A, C> {
     pub(super) fn run(mut self) -> impl Future<Output = Result<(), Broken>> {
         async move {
             let (mut state, mut turn) = (State::default(), 0);
+            if C::IS_BEGUN {
+                state.reader.owe();
+            }
             while !self.content.is_complete() {
                 let reason = self.readable(&mut state).await.map_err(|error| Broken::of(self.side, error))?;
                 let held = match self.step(&mut state, reason) {
@@ -158,7 +161,7 @@ impl<'a, A: Account, C: Content> Flow<'a, A, C> {
                 }
                 // Tokio's own budget would let a fast source carry 128 chunks, some milliseconds, before another
                 // connection's turn.
-                if turn >= CHUNK {
+                if turn >= CHUNK && !self.content.is_complete() {
                     turn = 0;
                     tokio::task::yield_now().await;
                 }

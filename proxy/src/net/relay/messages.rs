@@ -7,7 +7,8 @@ use std::future::pending;
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use super::buffer::Rest;
+use super::buffer::{Ahead, Rest};
+use super::content::Everything;
 use super::flow::{Carried, Flow, accepted};
 use super::half_closed::Progress;
 use super::{Account, Broken, Content, Relay, RelayMode, Side, broken};
@@ -75,6 +76,43 @@ impl<'a, A: Account> Messages<'a, A> {
             self.0.moved(accepted(rest.write(to))?, RelayMode::Copy);
         }
         Ok(())
+    }
+
+    /// Returns when these bytes, which stay where they are until then, have been written; never, if they cannot be.
+    pub(crate) async fn put(&self, from: Side, bytes: &[u8]) {
+        if let Err(error) = self.put_all(from, bytes).await {
+            self.0.failed(from, &error);
+            pending().await
+        }
+    }
+
+    async fn put_all(&self, from: Side, mut bytes: &[u8]) -> io::Result<()> {
+        let to = self.0.other_leg(from);
+        loop {
+            let written = accepted(to.stream().try_write(bytes))?;
+            self.0.moved(written, RelayMode::Copy);
+            bytes = bytes.get(written..).unwrap_or_default();
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            self.0.progress.stall();
+            to.writable().await?;
+        }
+    }
+
+    /// Both sides speak something else from now on: carries everything to the end, beginning with what the client has said
+    /// already.
+    pub(crate) async fn switch(&self, mut early: Ahead<'_>) -> Result<(), Broken> {
+        let both = async {
+            let client = async {
+                self.put(Side::Client, early.bytes()).await;
+                early.consume(usize::MAX);
+                Flow::new(&self.0, Side::Client, Everything::<true>).run().await
+            };
+            let server = Flow::new(&self.0, Side::Server, Everything::<true>).run();
+            tokio::try_join!(client, server).map(drop)
+        };
+        self.0.ended(both).await
     }
 
     /// Carries content until it is complete. It does not return when it cannot be written.

@@ -5,7 +5,8 @@
 //!
 //! An idle connection holds no buffer and no pipe. Bytes go through what the worker has for all of its connections
 //! (`buffer`, and `pipe` for long transfers, as `pace` decides); a direction has memory of its own only for what its
-//! reader did not take at once, at most `CHUNK`, and is not read further before that is gone. Read `flow` first.
+//! reader did not take at once, and is not read further before that is gone: at most `CHUNK`, and of messages a head besides.
+//! Read `flow` first.
 
 mod buffer;
 mod content;
@@ -151,6 +152,11 @@ impl Relay {
         })
     }
 
+    /// Keeps bytes that are to be written.
+    pub(crate) fn keep(&self, bytes: Vec<u8>) -> Ahead<'_> {
+        Ahead::of(bytes, &self.telemetry.copy.buffered)
+    }
+
     /// For bytes that are read before their time.
     pub(crate) fn ahead(&self) -> Ahead<'_> {
         Ahead::new(&self.telemetry.copy.buffered)
@@ -183,18 +189,31 @@ impl Relay {
             account.relayed(RelayMode::Copy);
             let carried = Carried { relay: self, client, server, account, progress: Progress::default() };
             let both = async {
-                let flow = |side| Flow::new(&carried, side, Everything).run();
+                let flow = |side| Flow::new(&carried, side, Everything::<false>).run();
                 tokio::try_join!(flow(Side::Client), flow(Side::Server)).map(drop)
             };
+            carried.ended(both).await
+        }
+    }
+}
+
+impl<A> Carried<'_, A> {
+    /// Returns when `both` directions have ended, or the connection is broken.
+    fn ended(
+        &self,
+        both: impl Future<Output = Result<(), Broken>>,
+    ) -> impl Future<Output = Result<(), Broken>> {
+        async move {
+            let Self { relay, client, server, progress, .. } = self;
             // A leg that is being read says itself that it is broken, after its last byte; so the directions come first.
             tokio::select! {
                 biased;
                 ended = both => ended,
-                error = broken(client, &carried.progress) => Err(Broken::Client(error)),
-                error = broken(server, &carried.progress) => Err(Broken::Server(error)),
-                () = carried.progress.idle_for(self.half_closed_timeout) => {
-                    self.telemetry.half_closed_reset.inc();
-                    Err(Broken::HalfClosed(self.half_closed_timeout))
+                error = broken(client, progress) => Err(Broken::Client(error)),
+                error = broken(server, progress) => Err(Broken::Server(error)),
+                () = progress.idle_for(relay.half_closed_timeout) => {
+                    relay.telemetry.half_closed_reset.inc();
+                    Err(Broken::HalfClosed(relay.half_closed_timeout))
                 }
             }
         }

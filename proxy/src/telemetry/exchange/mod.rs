@@ -185,6 +185,9 @@ const VIA_UPSTREAM: &str = "via_upstream";
 
 impl Drop for Account {
     fn drop(&mut self) {
+        if self.end == End::CUT {
+            self.end = self.session.presumed();
+        }
         let duration = self.began.elapsed();
         let status = *self.status.get_mut();
         let grpc_status = self.known_grpc_status(status);

@@ -35,11 +35,9 @@ impl Answer<'_> {
         )
         .into_bytes()
     }
-}
 
-impl Answer<'_> {
-    /// Sends it, to a client that takes it in time.
-    pub(super) async fn send(&self, client: &Leg) {
+    /// Sends it, to a client that takes it in time; whether that has taken all of it.
+    pub(super) async fn send(&self, client: &Leg) -> bool {
         let message = self.message();
         let mut left = message.as_slice();
         let send = async {
@@ -53,8 +51,7 @@ impl Answer<'_> {
             }
             Ok(())
         };
-        // Whether it came is seen by nobody who could do something about it.
-        let _: Result<io::Result<()>, _> = timeout(PATIENCE, send).await;
+        timeout(PATIENCE, send).await.is_ok_and(|sent| sent.is_ok())
     }
 }
 

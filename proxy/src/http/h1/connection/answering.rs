@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::content::Carried;
-use super::inlet::{Inlet, Look, NoHead, scan};
+use super::content::MessageContent;
+use super::inlet::{Inlet, Look, NoHead};
 use super::{Means, Told};
 use crate::http::h1::body::{Body, Length};
 use crate::http::h1::request::Asked;
 use crate::http::h1::response::Response;
-use crate::http::h1::scan::Kind;
+use crate::http::h1::scan::{Kind, Scan};
 use crate::http::h1::{Refusal, Room, Version};
 use crate::net::leg::Leg;
 use crate::net::relay::{Broken, Messages, NotContent, Unsent};
@@ -18,7 +18,7 @@ use crate::telemetry::exchange::Exchange;
 /// The final response was passed on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Answered {
-    /// The client has been told that its connection is kept.
+    /// The client's connection is kept, as it has been told.
     pub(super) keeps_client: bool,
     /// The server keeps its own.
     pub(super) keeps_server: bool,
@@ -44,7 +44,8 @@ pub(super) enum Unanswered {
 pub(super) struct Heard {
     /// The server has said something.
     pub(super) something: AtomicBool,
-    /// The client has been told the final response's head, or its beginning.
+    /// The client has been told something of the final response, or is within the head of another one: it would take anything
+    /// else for a part of that.
     pub(super) answer: AtomicBool,
 }
 
@@ -74,7 +75,13 @@ pub(super) async fn receive<'a>(
 ) -> Result<Answered, Unanswered> {
     let (unsent, mut body, answered) = loop {
         match head(messages, (server, inlet), awaited).await? {
-            Came::Interim(unsent) => messages.deliver(Side::Server, unsent).await,
+            Came::Interim(unsent) => {
+                awaited.heard.answer.store(!matches!(unsent, Unsent::Nothing), Ordering::Relaxed);
+                messages.deliver(Side::Server, unsent).await;
+                awaited.heard.answer.store(false, Ordering::Relaxed);
+                // A server may have many of them ready.
+                tokio::task::consume_budget().await;
+            }
             Came::Final { unsent, body, answered } => break (unsent, body, answered),
             Came::Refused(refusal) => return Err(Unanswered::Refused(refusal)),
         }
@@ -82,7 +89,7 @@ pub(super) async fn receive<'a>(
     messages.deliver(Side::Server, unsent).await;
     if !body.is_done() && !answered.is_tunnel {
         let mut refusal = None;
-        let content = Carried { body: &mut body, ahead: &mut inlet.ahead, refusal: &mut refusal };
+        let content = MessageContent { body: &mut body, ahead: &mut inlet.ahead, refusal: &mut refusal };
         messages.content(Side::Server, content).await.map_err(|broken| match refusal {
             Some(refusal) => Unanswered::Refused(refusal),
             None => Unanswered::Broken(broken),
@@ -97,7 +104,7 @@ async fn head<'a>(
     (server, inlet): (&Leg, &mut Inlet<'_>),
     awaited: Awaited<'_>,
 ) -> Result<Came<'a>, Unanswered> {
-    let mut scan = scan(Kind::Response, &awaited.means.http.settings.h1);
+    let mut scan = Scan::new(Kind::Response, &awaited.means.http.settings.h1);
     let use_head = |bytes: &[u8], head: usize| awaited.pass_on(messages, bytes, head);
     let mut look = inlet.look_back(&mut scan, use_head);
     loop {
@@ -148,6 +155,10 @@ impl Awaited<'_> {
             }
             response.forward(true, &mut forwarded);
             return Ok((0, Came::Interim(messages.write(Side::Server, &forwarded, &[]))));
+        }
+        // RFC 9110, section 7.8: the request is to be whole before.
+        if response.length() == Length::Tunnel && !self.is_sent.load(Ordering::Relaxed) {
+            return Err(Refusal::UnaskedSwitch);
         }
         let mut body = Body::new(response.length(), settings);
         let length = body.walk(after)?;

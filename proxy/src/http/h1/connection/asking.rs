@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::content::Carried;
+use super::content::MessageContent;
 use super::inlet::Inlet;
 use super::{Means, Told};
 use crate::http::h1::body::Body;
@@ -11,65 +11,90 @@ use crate::http::h1::request::{Asked, Request};
 use crate::http::h1::{Refusal, Room, Version};
 use crate::http::{RequestId, request_id};
 use crate::net::leg::Leg;
-use crate::net::relay::{Broken, Messages};
+use crate::net::relay::{Ahead, Broken, Messages};
 use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::{self, Exchange};
 use crate::telemetry::session::Session;
 
 /// A request that was read.
-pub(super) struct Asking {
+pub(super) struct Asking<'a> {
     pub(super) asked: Asked,
     pub(super) is_idempotent: bool,
-    pub(super) message: Message,
+    pub(super) message: Message<'a>,
     pub(super) exchange: Exchange,
 }
 
+/// A request that may not be passed on.
+pub(super) struct Unread {
+    pub(super) refusal: Refusal,
+    /// Where its head is one.
+    pub(super) exchange: Option<Exchange>,
+}
+
 /// What is sent to the server.
-pub(super) struct Message {
-    /// The head as the server gets it, and the content that came with it. Kept until there is an answer.
-    beginning: Vec<u8>,
+pub(super) struct Message<'a> {
+    /// The head as the server gets it, and the content that came with it, until it was sent; longer only if it may have to be
+    /// sent again.
+    beginning: Ahead<'a>,
+    /// So much of that is content.
+    content: usize,
     /// How far the content is.
     pub(super) body: Body,
     /// Why it was not carried to its end.
     pub(super) refusal: Option<Refusal>,
 }
 
-impl Asking {
+impl<'a> Asking<'a> {
     /// Reads a request from `bytes`, which begin with its head, and says how many of them are of it.
     pub(super) fn read(
         bytes: &[u8],
         head: usize,
         session: &Session,
-        means: &Means<'_>,
-    ) -> (usize, Result<Box<Self>, Refusal>) {
+        means: &Means<'a>,
+    ) -> (usize, Result<Box<Self>, Unread>) {
         let (head, after) = bytes.split_at(head.min(bytes.len()));
         let settings = &means.http.settings.h1;
         let mut room = Room::new();
-        let read = Request::parse(head, &mut room, settings).and_then(|request| {
-            let mut body = Body::new(request.length(), settings);
-            let length = body.walk(after)?;
-            let content = after.get(..length).unwrap_or_default();
-            let asking = Self::begin(&request, (content, body), session, means.http.settings.http_request_id);
-            Ok((head.len() + length, asking))
-        });
-        match read {
-            Ok((length, asking)) => (length, Ok(Box::new(asking))),
-            Err(refusal) => (bytes.len(), Err(refusal)),
-        }
+        let request = match Request::parse(head, &mut room, settings) {
+            Ok(request) => request,
+            Err(refusal) => return (bytes.len(), Err(Unread { refusal, exchange: None })),
+        };
+        let made = Made::for_request(&request, means.http.settings.http_request_id);
+        let exchange = session.begin(&made.told(&request));
+        let mut body = Body::new(request.length(), settings);
+        let content = match body.walk(after) {
+            Ok(length) => after.get(..length).unwrap_or_default(),
+            Err(refusal) => return (bytes.len(), Err(Unread { refusal, exchange: Some(exchange) })),
+        };
+        let mut forwarded = Vec::new();
+        request.forward(request.asked().persists, made.line(), &mut forwarded);
+        forwarded.extend_from_slice(content);
+        let message =
+            Message { beginning: means.relay.keep(forwarded), content: content.len(), body, refusal: None };
+        let (asked, is_idempotent) = (request.asked(), request.is_idempotent());
+        (head.len() + content.len(), Ok(Box::new(Self { asked, is_idempotent, message, exchange })))
+    }
+}
+
+/// The name of a request that had none.
+struct Made(Option<request_id::Field>);
+
+impl Made {
+    fn for_request(request: &Request<'_, '_>, action: RequestId) -> Self {
+        let [given] = request.values([request_id::NAME]);
+        Self((given.is_none() && action == RequestId::Generate).then(request_id::field))
     }
 
-    fn begin(
-        request: &Request<'_, '_>,
-        (content, body): (&[u8], Body),
-        session: &Session,
-        request_id: RequestId,
-    ) -> Self {
+    fn line(&self) -> &[u8] {
+        self.0.as_ref().map(request_id::Field::line).unwrap_or_default()
+    }
+
+    /// What is told of the request.
+    fn told<'t>(&'t self, request: &Request<'_, 't>) -> exchange::Request<'t> {
         let [user_agent, x_forwarded_for, given] =
             request.values(["user-agent", "x-forwarded-for", request_id::NAME]);
-        let made = (given.is_none() && request_id == RequestId::Generate).then(request_id::field);
-        let asked = request.asked();
-        let told = exchange::Request {
-            protocol: match asked.version {
+        exchange::Request {
+            protocol: match request.asked().version {
                 Version::Old => "HTTP/1.0",
                 Version::Current => "HTTP/1.1",
             },
@@ -78,35 +103,31 @@ impl Asking {
             authority: request.host(),
             user_agent,
             x_forwarded_for,
-            request_id: given.or(made.as_ref().map(request_id::Field::id)),
+            request_id: given.or(self.0.as_ref().map(request_id::Field::id)),
             is_grpc: false,
-        };
-        let exchange = session.begin(&told);
-        let added = made.as_ref().map(request_id::Field::line).unwrap_or_default();
-        let mut beginning = Vec::new();
-        request.forward(asked.persists, added, &mut beginning);
-        beginning.extend_from_slice(content);
-        if !content.is_empty() {
-            exchange.received(content.len());
         }
-        let message = Message { beginning, body, refusal: None };
-        Self { asked, is_idempotent: request.is_idempotent(), message, exchange }
     }
 }
 
 /// Sends a request, then watches its client, and returns when that is the end of both. `is_sent` becomes true when the server
-/// has all of it.
+/// has all of it; `keep` says whether it may be sent again.
 pub(super) async fn send(
     messages: &Messages<'_, Told<'_>>,
-    (message, exchange): (&mut Message, &Exchange),
+    (message, exchange): (&mut Message<'_>, &Exchange),
     (client, inlet): (&Leg, &mut Inlet<'_>),
-    is_sent: &AtomicBool,
+    (is_sent, keep): (&AtomicBool, bool),
 ) -> Broken {
-    let Message { beginning, body, refusal } = message;
-    messages.deliver(Side::Client, messages.write(Side::Client, beginning, &[])).await;
+    let Message { beginning, content, body, refusal } = message;
+    messages.put(Side::Client, beginning.bytes()).await;
     exchange.asked();
+    if *content > 0 {
+        exchange.received(*content);
+    }
+    if !keep {
+        beginning.consume(usize::MAX);
+    }
     if !body.is_done() {
-        let content = Carried { body, ahead: &mut inlet.ahead, refusal };
+        let content = MessageContent { body, ahead: &mut inlet.ahead, refusal };
         if let Err(broken) = messages.content(Side::Client, content).await {
             return broken;
         }

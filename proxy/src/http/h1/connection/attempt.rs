@@ -49,23 +49,28 @@ struct Failed {
 struct Instead {
     status: u16,
     end: End,
+    /// What was refused, if that is why.
+    refusal: Option<Refusal>,
     /// The client may go on.
     keep: bool,
 }
 
-impl<U: Upstream> Connection<'_, U> {
+impl<'a, U: Upstream> Connection<'a, U> {
     /// Has a request answered.
-    pub(super) async fn exchange(&mut self, mut asking: Box<Asking>) -> Then {
+    pub(super) async fn exchange(&mut self, mut asking: Box<Asking<'a>>) -> Then {
         let may_repeat = asking.is_idempotent && asking.message.body.is_done();
         loop {
             if let Err(end) = self.reach().await {
                 let keep = asking.message.body.is_done();
-                return self.instead(asking, Instead { status: 503, end, keep }).await;
+                return self.instead(asking, Instead { status: 503, end, refusal: None, keep }).await;
             }
-            match self.attempt(&mut asking).await {
+            match self.attempt(&mut asking, may_repeat).await {
                 Ok(answered) if answered.is_tunnel => return self.tunnel(asking).await,
                 Ok(answered) => {
-                    asking.exchange.close(End::COMPLETE);
+                    let refusal = asking.message.refusal;
+                    asking
+                        .exchange
+                        .close(refusal.map_or(End::COMPLETE, |refusal| self.refused(Side::Client, refusal)));
                     return if answered.keeps_client { Then::Next } else { Then::Close };
                 }
                 Err(failed) if may_repeat && failed.may_repeat() => {
@@ -79,6 +84,7 @@ impl<U: Upstream> Connection<'_, U> {
 
     /// Makes the connection to the server, unless there is one.
     async fn reach(&mut self) -> Result<(), End> {
+        self.server.close_if_stirred().await;
         let dialed = match std::mem::replace(&mut self.server, Server::None) {
             open @ Server::Open { .. } => {
                 self.server = open;
@@ -91,14 +97,14 @@ impl<U: Upstream> Connection<'_, U> {
         Ok(())
     }
 
-    async fn attempt(&mut self, asking: &mut Asking) -> Result<Answered, Failed> {
+    async fn attempt(&mut self, asking: &mut Asking<'a>, may_repeat: bool) -> Result<Answered, Failed> {
         let Self { means, session, client, inlet, server, .. } = self;
         let Server::Open { leg, inlet: answers, is_used } = server else {
             return Err(Failed::at_the_beginning());
         };
         let was_used = std::mem::replace(is_used, true);
         let (heard, is_sent) = (Heard::default(), AtomicBool::new(false));
-        let sides = Sides { client, inlet, leg, answers };
+        let sides = Sides { client, inlet, leg, answers, keep: may_repeat && was_used };
         let answered = both_ways(sides, asking, (&heard, &is_sent), session, means).await;
         let is_sent = is_sent.into_inner();
         let answered = answered.map_err(|why| Failed {
@@ -111,14 +117,16 @@ impl<U: Upstream> Connection<'_, U> {
         // Who has offered to speak something else, and began with it before that was agreed, may not mean a request.
         let is_request = !asking.asked.upgrade || inlet.ahead.bytes().is_empty();
         let is_clean = answers.ahead.bytes().is_empty() && is_sent;
-        let stays = answered.is_tunnel || (answered.keeps_server && is_clean);
-        if !stays {
+        if !is_sent && !answered.is_tunnel {
+            // A request that breaks off is reset.
+            *server = Server::None;
+        } else if !(answered.is_tunnel || (answered.keeps_server && is_clean)) {
             server.close();
         }
         Ok(Answered { keeps_client: answered.keeps_client && is_sent && is_request, ..answered })
     }
 
-    async fn fail(&mut self, asking: Box<Asking>, failed: Failed) -> Then {
+    async fn fail(&mut self, asking: Box<Asking<'a>>, failed: Failed) -> Then {
         let refusal = asking.message.refusal;
         let (status, end) = match (failed.why, refusal) {
             (_, Some(refusal)) => (refusal.status(), self.refused(Side::Client, refusal)),
@@ -141,7 +149,7 @@ impl<U: Upstream> Connection<'_, U> {
             return give_up(*asking, end);
         }
         let keep = failed.is_sent && refusal.is_none();
-        self.instead(asking, Instead { status, end, keep }).await
+        self.instead(asking, Instead { status, end, refusal, keep }).await
     }
 
     fn refused(&self, side: Side, refusal: Refusal) -> End {
@@ -155,43 +163,42 @@ impl<U: Upstream> Connection<'_, U> {
     }
 
     /// Answers for a server that does not.
-    async fn instead(&mut self, asking: Box<Asking>, instead: Instead) -> Then {
-        let Instead { status, end, keep } = instead;
+    async fn instead(&mut self, asking: Box<Asking<'a>>, instead: Instead) -> Then {
+        let Instead { status, end, refusal, keep } = instead;
         self.server = Server::None;
         let Asking { asked, exchange, .. } = *asking;
         let keep = keep && asked.persists && !self.means.http.retiring.is_requested();
-        let why = end.failure.as_deref().or(end.details.as_deref()).unwrap_or(end.flags);
-        let text = format!("{why}\n");
-        Answer { status, text: &text, keep, method: asked.method }.send(&self.client).await;
+        let text = match refusal {
+            Some(refusal) => format!("{refusal}\n"),
+            None => format!("{}\n", end.failure.as_deref().or(end.details.as_deref()).unwrap_or(end.flags)),
+        };
+        let is_told = Answer { status, text: &text, keep, method: asked.method }.send(&self.client).await;
         exchange.answered(status);
-        exchange.close(end);
-        if keep { Then::Next } else { Then::Close }
+        exchange.close(end.clone());
+        match (is_told, keep) {
+            (true, true) => Then::Next,
+            (true, false) => Then::Close,
+            (false, _) => Then::End(end),
+        }
     }
 
     /// Both sides speak something else from now on.
-    async fn tunnel(&mut self, asking: Box<Asking>) -> Then {
+    async fn tunnel(&mut self, asking: Box<Asking<'a>>) -> Then {
         let Self { means, session, client, inlet, server, .. } = self;
-        let Server::Open { leg, .. } = server else { return Then::Close };
-        let told = Told { exchange: &asking.exchange, session };
-        let messages = Messages::new(means.relay, client, leg, &told);
-        let early = inlet.ahead.bytes();
-        let deliver = messages.deliver(Side::Client, messages.write(Side::Client, early, &[]));
-        let carried = tokio::select! {
-            biased;
-            () = deliver => Ok(()),
-            broken = messages.broken() => Err(broken),
+        let Asking { message, exchange, .. } = *asking;
+        drop(message);
+        let end = match server {
+            Server::Open { leg, .. } => {
+                let told = Told { exchange: &exchange, session };
+                let early = std::mem::replace(&mut inlet.ahead, means.relay.ahead());
+                exchange.received(early.bytes().len());
+                let carried = Messages::new(means.relay, client, leg, &told).switch(early).await;
+                carried.map_or_else(|broken| ending::broken(&broken), |()| End::COMPLETE)
+            }
+            Server::None | Server::Failed(_) => End::COMPLETE,
         };
-        let length = early.len();
-        if length > 0 {
-            told.exchange.received(length);
-            inlet.ahead.consume(length);
-        }
-        let carried = match carried {
-            Ok(()) => means.relay.carry(client, leg, &told).await,
-            Err(broken) => Err(broken),
-        };
-        let end = carried.map_or_else(|broken| ending::broken(&broken), |()| End::COMPLETE);
-        give_up(*asking, end)
+        exchange.close(end.clone());
+        Then::End(end)
     }
 }
 
@@ -201,21 +208,23 @@ struct Sides<'s, 'a> {
     inlet: &'s mut Inlet<'a>,
     leg: &'s Leg,
     answers: &'s mut Inlet<'a>,
+    /// The request may have to be sent again.
+    keep: bool,
 }
 
 /// The request goes out, and the answer comes in.
 async fn both_ways(
     sides: Sides<'_, '_>,
-    asking: &mut Asking,
+    asking: &mut Asking<'_>,
     (heard, is_sent): (&Heard, &AtomicBool),
     session: &Session,
     means: &Means<'_>,
 ) -> Result<Answered, Unanswered> {
-    let Sides { client, inlet, leg, answers } = sides;
+    let Sides { client, inlet, leg, answers, keep } = sides;
     let Asking { asked, message, exchange, .. } = asking;
     let told = Told { exchange, session };
     let messages = Messages::new(means.relay, client, leg, &told);
-    let mut sending = pin!(send(&messages, (message, exchange), (client, inlet), is_sent));
+    let mut sending = pin!(send(&messages, (message, exchange), (client, inlet), (is_sent, keep)));
     let awaited = Awaited { asked: *asked, exchange, heard, is_sent, means };
     let limit = means.http.settings.http_stream_idle_timeout;
     let answered = tokio::select! {
@@ -233,6 +242,7 @@ async fn both_ways(
             _ = &mut sending => {}
             () = poll_fn(|_| if is_sent() { Poll::Ready(()) } else { Poll::Pending }) => {}
             () = answers.stirs(leg) => {}
+            _ = messages.broken() => {}
             () = messages.idle(limit) => {}
         }
     }
@@ -260,7 +270,7 @@ impl Failed {
 }
 
 /// The exchange and the connection end together.
-fn give_up(asking: Asking, end: End) -> Then {
+fn give_up(asking: Asking<'_>, end: End) -> Then {
     asking.exchange.close(end.clone());
     Then::End(end)
 }

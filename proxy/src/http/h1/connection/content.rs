@@ -5,7 +5,7 @@ use crate::http::h1::body::{AtEnd, Body};
 use crate::net::relay::{Ahead, Content, NotContent};
 
 /// Content that is being carried.
-pub(super) struct Carried<'m, 'a> {
+pub(super) struct MessageContent<'m, 'a> {
     pub(super) body: &'m mut Body,
     /// Keeps what has come after the message.
     pub(super) ahead: &'m mut Ahead<'a>,
@@ -13,7 +13,9 @@ pub(super) struct Carried<'m, 'a> {
     pub(super) refusal: &'m mut Option<Refusal>,
 }
 
-impl Content for Carried<'_, '_> {
+impl Content for MessageContent<'_, '_> {
+    const IS_BEGUN: bool = true;
+
     fn take<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], NotContent> {
         match self.body.walk(bytes) {
             Ok(length) => {

@@ -4,9 +4,11 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
+use std::task::Poll;
 
-use crate::http::h1::scan::{Kind, Scan};
-use crate::http::h1::{Refusal, Settings};
+use crate::http::h1::Refusal;
+use crate::http::h1::scan::Scan;
 use crate::net::leg::Leg;
 use crate::net::relay::{Ahead, Reader, Reason, Relay};
 
@@ -108,6 +110,26 @@ impl<'a> Inlet<'a> {
         }
     }
 
+    /// Reads and forgets, until the peer has ended its stream or is gone.
+    pub(super) async fn drain(&mut self, leg: &Leg) {
+        while !self.has_ended {
+            let Ok(reason) = self.readable(leg).await else { return };
+            match self.relay.read(leg, &mut self.reader, reason, <[u8]>::len) {
+                Ok(length) => self.has_ended = length == 0,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+            // A sender that is fast enough would never let the worker wait.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Whether the peer, which has no reason to, has said something that nobody will see, or has ended.
+    pub(super) async fn has_stirred(&mut self, leg: &Leg) -> bool {
+        let mut stirs = pin!(self.stirs(leg));
+        poll_fn(|cx| Poll::Ready(stirs.as_mut().poll(cx).is_ready())).await
+    }
+
     /// Returns when the peer has ended its stream and nothing is left of it (no error), or is gone. What it sends meanwhile is
     /// kept: one read of it, and the rest stays with the kernel.
     pub(super) async fn until_end(&mut self, leg: &Leg) -> io::Result<()> {
@@ -126,11 +148,6 @@ impl<'a> Inlet<'a> {
         }
         if self.ahead.bytes().is_empty() { Ok(()) } else { Err(leg.broken().await) }
     }
-}
-
-/// For the head that comes next.
-pub(super) fn scan(kind: Kind, settings: &Settings) -> Scan {
-    Scan::new(kind, settings)
 }
 
 fn look<T>(bytes: &[u8], scan: &mut Scan, mut used: impl Use<T>) -> Result<(usize, Look<T>), Refusal> {

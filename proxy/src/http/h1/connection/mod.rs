@@ -13,15 +13,13 @@ mod content;
 mod inlet;
 
 use std::future::pending;
-use std::io;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::Refusal;
 use super::request::Method;
-use super::scan::Kind;
+use super::scan::{Kind, Scan};
 use crate::ending::client_broken;
 use crate::http::Http;
 use crate::net::leg::Leg;
@@ -31,9 +29,9 @@ use crate::telemetry::exchange::{self, Exchange, Timer};
 use crate::telemetry::session::{End, Session};
 use crate::upstream::Upstream;
 use answer::Answer;
-use asking::Asking;
+use asking::{Asking, Unread};
 use attempt::Then;
-use inlet::{Inlet, Look, NoHead, scan};
+use inlet::{Inlet, Look, NoHead};
 
 /// How long a connection without a request is kept when its listener has closed: a request may be on the way, and would be
 /// lost.
@@ -58,8 +56,6 @@ pub(crate) struct Connection<'a, U> {
     client: Leg,
     inlet: Inlet<'a>,
     server: Server<'a>,
-    /// It ends when no request comes soon, since the proxy goes away.
-    is_leaving: bool,
 }
 
 /// The connection to the server.
@@ -93,8 +89,13 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn is_open(&self) -> bool {
-        matches!(self, Self::Open { .. })
+    /// Forgets one that has ended, or was told something that nobody had asked, since it was used.
+    async fn close_if_stirred(&mut self) {
+        if let Self::Open { leg, inlet, is_used: true } = self
+            && inlet.has_stirred(leg).await
+        {
+            self.close();
+        }
     }
 
     /// It is needed no more.
@@ -106,18 +107,19 @@ impl<'a> Server<'a> {
 }
 
 /// What comes next on a connection.
-enum Next {
-    Asking(Box<Asking>),
+enum Next<'a> {
+    Asking(Box<Asking<'a>>),
     /// No request, but an answer and the end.
     Refused(Why),
+    /// None any more, as far as the proxy is concerned.
+    None,
     /// The end.
     End(End),
 }
 
 /// Why a request is answered before it was read.
-#[derive(Clone, Copy)]
 enum Why {
-    Refusal(Refusal),
+    Unread(Unread),
     /// It was not all there in time.
     Late,
     /// The client had ended its side before that; it may still read.
@@ -134,7 +136,7 @@ impl<'a, U: Upstream> Connection<'a, U> {
     ) -> Self {
         session.speaks_http();
         let (inlet, server) = (Inlet::new(means.relay), Server::from(server, means.relay));
-        Self { means, session, upstream, client, inlet, server, is_leaving: false }
+        Self { means, session, upstream, client, inlet, server }
     }
 
     /// Closes it in good order.
@@ -151,8 +153,10 @@ impl<'a, U: Upstream> Connection<'a, U> {
             let asking = match self.next().await {
                 Next::Asking(asking) => asking,
                 // Boxed, as all that is not always there, since an idle connection would keep the room for it.
-                Next::Refused(why) => {
-                    Box::pin(self.refuse(why)).await;
+                Next::Refused(why) => return Box::pin(self.refuse(why)).await,
+                Next::None => {
+                    self.server.close();
+                    Box::pin(linger(&self.client, &mut self.inlet)).await;
                     return End::COMPLETE;
                 }
                 Next::End(end) => return end,
@@ -161,7 +165,7 @@ impl<'a, U: Upstream> Connection<'a, U> {
                 Then::Next => {}
                 Then::Close => {
                     self.server.close();
-                    Box::pin(linger(&self.client)).await;
+                    Box::pin(linger(&self.client, &mut self.inlet)).await;
                     return End::COMPLETE;
                 }
                 Then::End(end) => return end,
@@ -170,9 +174,9 @@ impl<'a, U: Upstream> Connection<'a, U> {
     }
 
     /// The next request, if there is one.
-    async fn next(&mut self) -> Next {
+    async fn next(&mut self) -> Next<'a> {
         let (means, session) = (self.means, self.session);
-        let mut scan = scan(Kind::Request, &means.http.settings.h1);
+        let mut scan = Scan::new(Kind::Request, &means.http.settings.h1);
         let read = |bytes: &[u8], head: usize| Asking::read(bytes, head, session, &means);
         let mut limit = pin!(sleep(means.http.settings.http_idle_timeout));
         let mut look = self.inlet.look_back(&mut scan, read);
@@ -180,8 +184,9 @@ impl<'a, U: Upstream> Connection<'a, U> {
         loop {
             match look {
                 Ok(Look::Head(Ok(asking))) => return Next::Asking(asking),
-                Ok(Look::Head(Err(refusal))) | Err(NoHead::Refused(refusal)) => {
-                    return Next::Refused(Why::Refusal(refusal));
+                Ok(Look::Head(Err(unread))) => return Next::Refused(Why::Unread(unread)),
+                Err(NoHead::Refused(refusal)) => {
+                    return Next::Refused(Why::Unread(Unread { refusal, exchange: None }));
                 }
                 Ok(Look::End) if scan.is_empty() => return Next::End(End::COMPLETE),
                 Ok(Look::End) => return Next::Refused(Why::Ended),
@@ -202,9 +207,10 @@ impl<'a, U: Upstream> Connection<'a, U> {
     }
 
     /// Returns when the client may have said something, unless the connection ends before.
-    async fn awaits(&mut self, mut limit: Pin<&mut Sleep>, has_begun: bool) -> Result<Reason, Next> {
+    async fn awaits(&mut self, mut limit: Pin<&mut Sleep>, has_begun: bool) -> Result<Reason, Next<'a>> {
+        let mut is_leaving = false;
         loop {
-            let Self { means, server, inlet, client, is_leaving, .. } = self;
+            let Self { means, server, inlet, client, .. } = self;
             let leaves = leaves(*means, server);
             tokio::select! {
                 biased;
@@ -212,76 +218,65 @@ impl<'a, U: Upstream> Connection<'a, U> {
                 reason = inlet.readable(client) => {
                     return reason.map_err(|error| Next::End(client_broken(&error)));
                 }
-                () = leaves, if !(has_begun || *is_leaving) => {
-                    *is_leaving = true;
-                    limit.as_mut().reset(Instant::now() + if server.is_open() { GRACE } else { Duration::ZERO });
+                () = leaves, if !(has_begun || is_leaving) => {
+                    is_leaving = true;
+                    limit.as_mut().reset(Instant::now() + GRACE);
                 }
                 () = &mut limit => {
-                    if self.is_leaving && !has_begun {
-                        return Err(Next::End(End::COMPLETE));
+                    if is_leaving {
+                        return Err(Next::None);
                     }
                     self.session.timed_out(if has_begun { Timer::Head } else { Timer::Idle });
-                    return Err(if has_begun { Next::Refused(Why::Late) } else { Next::End(End::COMPLETE) });
+                    return Err(if has_begun { Next::Refused(Why::Late) } else { Next::None });
                 }
             }
         }
     }
 
     /// Answers a request that was not read.
-    async fn refuse(&mut self, why: Why) {
+    async fn refuse(&mut self, why: Why) -> End {
         self.server.close();
-        let (status, code, text) = match why {
-            Why::Refusal(refusal) => (refusal.status(), refusal.code(), refusal.to_string()),
+        let (status, code, text, exchange) = match why {
+            Why::Unread(Unread { refusal, exchange }) => {
+                self.session.refused_message(Side::Client, refusal.code());
+                (refusal.status(), refusal.code(), refusal.to_string(), exchange)
+            }
             Why::Late => {
-                (408, "request_head_timeout", "the head of the request did not come in time".to_owned())
+                (408, "request_head_timeout", "the request's head did not come in time".to_owned(), None)
             }
             Why::Ended => {
-                (400, "request_head_ended", "the stream ended within the head of the request".to_owned())
+                (400, "request_head_ended", "the stream ended within the request's head".to_owned(), None)
             }
         };
-        let exchange = self.session.begin(&exchange::Request::default());
-        if let Why::Refusal(_) = why {
-            self.session.refused_message(Side::Client, code);
-        }
+        let exchange = exchange.unwrap_or_else(|| self.session.begin(&exchange::Request::default()));
         let answer = Answer { status, text: &format!("{text}\n"), keep: false, method: Method::Other };
-        answer.send(&self.client).await;
+        let is_told = answer.send(&self.client).await;
+        let end = End { flags: PROTOCOL_ERROR, details: Some(format!("http1.{code}").into()), failure: None };
         exchange.answered(status);
-        exchange.close(End {
-            flags: PROTOCOL_ERROR,
-            details: Some(format!("http1.{code}").into()),
-            failure: None,
-        });
-        linger(&self.client).await;
+        exchange.close(end.clone());
+        if !is_told {
+            return end;
+        }
+        linger(&self.client, &mut self.inlet).await;
+        End::COMPLETE
     }
 }
 
 /// Envoy's `DPE`: downstream protocol error.
 const PROTOCOL_ERROR: &str = "DPE";
 
-/// Returns when a connection on which nothing is asked should end, since the proxy goes away. Without a server there is nothing
-/// to wait for: it may have ended its connections since it goes away as well.
+/// Returns when a connection on which nothing is asked should end [soon](GRACE), since the proxy goes away. A server that is not
+/// connected any more may be the application that goes away itself.
 fn leaves(means: Means<'_>, server: &Server<'_>) -> impl Future<Output = ()> + Send + use<> {
     let Http { retiring, closing, .. } = means.http;
-    let mut signal = if server.is_open() { closing } else { retiring }.clone();
+    let mut signal = if let Server::Open { .. } = server { closing } else { retiring }.clone();
     async move { signal.requested().await }
 }
 
 /// Ends the stream to the client, and waits until it has ended its own.
-async fn linger(client: &Leg) {
+async fn linger(client: &Leg, inlet: &mut Inlet<'_>) {
     if client.end_writing().is_ok() {
-        let _ = timeout(LINGER, discard(client)).await;
-    }
-}
-
-async fn discard(leg: &Leg) {
-    let mut buffer = [0; 512];
-    while leg.stream().readable().await.is_ok() {
-        match leg.stream().try_read(&mut buffer) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
-        }
+        let _ = timeout(LINGER, inlet.drain(client)).await;
     }
 }
 
