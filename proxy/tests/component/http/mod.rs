@@ -2,6 +2,7 @@
 //!
 //! What is a message, and what is none, is tested beside the code; here both ends are sockets.
 
+mod adverse;
 mod broken;
 mod counted;
 mod drained;
