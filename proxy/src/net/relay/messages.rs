@@ -112,7 +112,11 @@ impl<'a, A: Account> Messages<'a, A> {
             let server = Flow::new(&self.0, Side::Server, Everything::<true>).run();
             tokio::try_join!(client, server).map(drop)
         };
-        self.0.ended(both).await
+        tokio::select! {
+            biased;
+            ended = both => ended,
+            broken = self.0.breaks() => Err(broken),
+        }
     }
 
     /// Carries content until it is complete. It does not return when it cannot be written.

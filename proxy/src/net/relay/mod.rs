@@ -192,28 +192,28 @@ impl Relay {
                 let flow = |side| Flow::new(&carried, side, Everything::<false>).run();
                 tokio::try_join!(flow(Side::Client), flow(Side::Server)).map(drop)
             };
-            carried.ended(both).await
+            // A leg that is being read says itself that it is broken, after its last byte; so the directions come first.
+            tokio::select! {
+                biased;
+                ended = both => ended,
+                broken = carried.breaks() => Err(broken),
+            }
         }
     }
 }
 
 impl<A> Carried<'_, A> {
-    /// Returns when `both` directions have ended, or the connection is broken.
-    fn ended(
-        &self,
-        both: impl Future<Output = Result<(), Broken>>,
-    ) -> impl Future<Output = Result<(), Broken>> {
+    /// Returns when the connection has ended otherwise than by the end of both directions.
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+    fn breaks(&self) -> impl Future<Output = Broken> {
         async move {
-            let Self { relay, client, server, progress, .. } = self;
-            // A leg that is being read says itself that it is broken, after its last byte; so the directions come first.
             tokio::select! {
                 biased;
-                ended = both => ended,
-                error = broken(client, progress) => Err(Broken::Client(error)),
-                error = broken(server, progress) => Err(Broken::Server(error)),
-                () = progress.idle_for(relay.half_closed_timeout) => {
-                    relay.telemetry.half_closed_reset.inc();
-                    Err(Broken::HalfClosed(relay.half_closed_timeout))
+                error = broken(self.client, &self.progress) => Broken::Client(error),
+                error = broken(self.server, &self.progress) => Broken::Server(error),
+                () = self.progress.idle_for(self.relay.half_closed_timeout) => {
+                    self.relay.telemetry.half_closed_reset.inc();
+                    Broken::HalfClosed(self.relay.half_closed_timeout)
                 }
             }
         }
