@@ -200,7 +200,7 @@ mod tests {
             size_while_http_is_spoken(never::<ToApplication<'static>>),
             size_while_http_is_spoken(never::<ToDestination<'static>>),
         ] {
-            assert!(size <= 1128, "{size} bytes besides for each on which HTTP is spoken; {MIND}");
+            assert!(size <= 1152, "{size} bytes besides for each on which HTTP is spoken; {MIND}");
         }
     }
 

@@ -29,7 +29,7 @@ fn a_switch_before_the_request_is_whole_is_refused() {
 fn early_bytes_of_a_tunnel_do_not_hold_the_other_direction_up() {
     const LENGTH: usize = 8_000_000;
     let proxy = proxy(&[]);
-    let mut ends = Ends::inbound(&proxy);
+    let ends = Ends::inbound(&proxy);
     let connect = "CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n\r\n";
     let mut client = ends.client.try_clone().unwrap();
     let sends = std::thread::spawn(move || {
