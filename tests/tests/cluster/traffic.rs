@@ -183,7 +183,7 @@ struct Case {
 
 impl Case {
     fn new(from: &Pod, load: Load, protocol: Protocol) -> Self {
-        let lines = if protocol == Protocol::Http { CALLS as usize } else { 1 };
+        let lines = if protocol == Protocol::Tcp { 1 } else { CALLS as usize };
         Self { from: from.clone(), load, expected: Vec::new(), lines }
     }
 
