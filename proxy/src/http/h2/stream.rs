@@ -257,7 +257,9 @@ impl Stream {
     fn finish(mut self, ended: Result<Option<Reason>, Broken>, mut download: Content) -> Option<Notable> {
         let broken = match ended {
             Ok(unwanted) => {
-                if let Some(reason) = unwanted {
+                // RFC 9113, section 8.1: a response is not discarded because no more of the request is wanted. A reset
+                // would discard what h2 has not sent; by itself h2 says NO_ERROR after that, to who has not ended a request.
+                if let Some(reason) = unwanted.filter(|reason| *reason != Reason::NO_ERROR) {
                     self.shared.reset_client(reason, |reason| download.reset(reason));
                 }
                 self.account.exchange.close(End::COMPLETE);

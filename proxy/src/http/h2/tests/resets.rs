@@ -75,6 +75,25 @@ async fn an_early_response_is_whole_though_the_rest_of_the_request_is_not_wanted
     assert_eq!((reset.stream, reset.code()), (1, NO_ERROR));
 }
 
+/// As gRPC's own servers do it when they stop at once.
+#[tokio::test]
+async fn the_end_of_an_early_response_is_not_discarded_when_no_more_is_wanted() {
+    let (mut client, mut server, _ended) = Lab::greeted(&[]).await;
+    client.send(post(1)).await.unwrap();
+    let stream = server.next_of(HEADERS).await.stream;
+    server.send([headers(stream, END_HEADERS, OK), frame(DATA, 0, stream, b"half")].concat()).await.unwrap();
+    assert_eq!(client.next_of(DATA).await.payload, b"half");
+    let content = frame(DATA, 0, stream, b"the rest");
+    let trailers = headers(stream, END_HEADERS | END_STREAM, literal(b"grpc-status", b"14"));
+    let going = [goaway(0x7fff_ffff, NO_ERROR), goaway(stream, INTERNAL_ERROR)].concat();
+    server.send([going, content, trailers, reset(stream, NO_ERROR)].concat()).await.unwrap();
+    drop(server);
+    assert_eq!(client.next_of(DATA).await.payload, b"the rest");
+    assert!(client.next_of(HEADERS).await.is_end());
+    let reset = client.next_of(RST_STREAM).await;
+    assert_eq!((reset.stream, reset.code()), (1, NO_ERROR));
+}
+
 #[tokio::test]
 async fn an_early_response_does_not_end_the_request() {
     let (mut client, mut server, _ended) = Lab::greeted(&[]).await;
