@@ -105,6 +105,14 @@ impl Content {
         self.sink.send_reset(reason);
     }
 
+    /// Ends a response to gRPC that the server did not end, after what has been passed on of it.
+    pub(super) fn fail_call(&mut self, trailers: HeaderMap, account: &Account) {
+        self.trailers = Some(Box::new(trailers));
+        self.state = State::Over;
+        // A client that is gone needs no end.
+        let _: Stop = self.send_end(account);
+    }
+
     /// Passes on what can be. Pending for ever after it was ready.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, account: &Account) -> Poll<Stop> {
         if self.is_over() {

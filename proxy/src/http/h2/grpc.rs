@@ -3,16 +3,17 @@
 //! Deadlines (`grpc-timeout`) and everything else pass as they are.
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue};
 
 /// `UNAVAILABLE`: the only one after which clients may try again.
 const UNAVAILABLE: &str = "14";
 
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
-const TYPE: &str = "application/grpc";
+/// The content type.
+pub(super) const TYPE: &str = "application/grpc";
 
-/// Whether these are the fields of a call.
+/// Whether these are the fields of a call, or of the response to one.
 pub(super) fn is_call(fields: &HeaderMap) -> bool {
     let Some(value) = fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes) else { return false };
     value
@@ -25,16 +26,14 @@ pub(super) fn status(fields: &HeaderMap) -> Option<u32> {
     fields.get(STATUS)?.to_str().ok()?.parse().ok()
 }
 
-/// The response to a call that could not be carried, and why: trailers alone.
-pub(super) fn unavailable(why: &str) -> Response<()> {
-    let mut response = Response::new(());
-    let fields = response.headers_mut();
-    fields.insert(CONTENT_TYPE, HeaderValue::from_static(TYPE));
+/// What ends a call that could not be carried, and why: trailers, also where there is nothing before them.
+pub(super) fn unavailable(why: &str) -> HeaderMap {
+    let mut fields = HeaderMap::new();
     fields.insert(STATUS, HeaderValue::from_static(UNAVAILABLE));
     if let Ok(why) = HeaderValue::from_str(why) {
         fields.insert(MESSAGE, why);
     }
-    response
+    fields
 }
 
 /// Counts the messages of one direction: each is a byte of flags, a length of four and so many bytes.
@@ -112,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_status_is_a_number() {
-        assert_eq!(status(unavailable("gone").headers()), Some(14));
+        assert_eq!(status(&unavailable("gone")), Some(14));
         for bad in ["", "-1", "x", "99999999999"] {
             let fields = HeaderMap::from_iter([("grpc-status".parse().unwrap(), bad.parse().unwrap())]);
             assert_eq!(status(&fields), None, "{bad:?}");

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use ::h2::client::{ResponseFuture, SendRequest};
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream, SendStream};
-use http::header::SERVER;
+use http::header::{CONTENT_TYPE, SERVER};
 use http::{HeaderValue, Request, Response, StatusCode};
 
 use super::Refusal;
@@ -213,6 +213,7 @@ impl Stream {
         }
         let (head, source) = response.into_parts();
         let is_end = source.is_end_stream();
+        let is_call = self.account.is_grpc && grpc::is_call(&head.headers);
         let exchange = &self.account.exchange;
         exchange.responded(head.status.as_u16());
         if let (true, Some(status)) = (is_end, grpc::status(&head.headers)) {
@@ -226,7 +227,7 @@ impl Stream {
         };
         let mut download = self.shared.download(source, sink);
         let ended = poll_fn(|cx| self.poll_both(cx, &mut download)).await;
-        self.finish(ended, download)
+        self.finish(ended, download, is_call)
     }
 
     /// Ready when both directions have ended: with the reason for which the server took no more of the request, if it did not.
@@ -254,7 +255,12 @@ impl Stream {
         self.poll_quiet(cx, download.passed())
     }
 
-    fn finish(mut self, ended: Result<Option<Reason>, Broken>, mut download: Content) -> Option<Notable> {
+    fn finish(
+        mut self,
+        ended: Result<Option<Reason>, Broken>,
+        mut download: Content,
+        is_call: bool,
+    ) -> Option<Notable> {
         let broken = match ended {
             Ok(unwanted) => {
                 // RFC 9113, section 8.1: a response is not discarded because no more of the request is wanted. A reset
@@ -267,10 +273,15 @@ impl Stream {
             }
             Err(broken) => broken,
         };
+        let end = broken.end(true);
         self.break_server(&broken);
         match broken {
             Broken::Client(_) => {}
             Broken::Reset(reason) => self.shared.reset_client(reason, |reason| download.reset(reason)),
+            // A client of gRPC takes the reset for INTERNAL, and the end of its own connection for UNAVAILABLE.
+            Broken::NotAccepted | Broken::Gone if is_call => {
+                download.fail_call(grpc::unavailable(why(&end)), &self.account);
+            }
             Broken::NotAccepted | Broken::Violated | Broken::Gone | Broken::Refused(Side::Server, _) => {
                 download.reset(Reason::INTERNAL_ERROR);
             }
@@ -279,7 +290,7 @@ impl Stream {
                 self.shared.reset_client(Reason::PROTOCOL_ERROR, |reason| download.reset(reason));
             }
         }
-        self.account.exchange.close(broken.end(true));
+        self.account.exchange.close(end);
         broken.notable()
     }
 
@@ -305,11 +316,12 @@ impl Stream {
 
 /// Says what has failed, as the client understands it.
 pub(super) fn answer(respond: &mut SendResponse<Portion>, account: &Account, status: StatusCode, end: &End) {
-    let why = end.failure.as_deref().or(end.details.as_deref()).unwrap_or(end.flags);
     let mut response = Response::new(());
-    *response.status_mut() = status;
     if account.is_grpc {
-        response = grpc::unavailable(why);
+        *response.headers_mut() = grpc::unavailable(why(end));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(grpc::TYPE));
+    } else {
+        *response.status_mut() = status;
     }
     response.headers_mut().insert(SERVER, HeaderValue::from_static("remora"));
     account.exchange.answered(response.status().as_u16());
@@ -318,6 +330,11 @@ pub(super) fn answer(respond: &mut SendResponse<Portion>, account: &Account, sta
     }
     // A client that is gone needs no answer.
     let _: Result<SendStream<Portion>, ::h2::Error> = respond.send_response(response, true);
+}
+
+/// The cause in the fewest words.
+fn why(end: &End) -> &str {
+    end.failure.as_deref().or(end.details.as_deref()).unwrap_or(end.flags)
 }
 
 /// How an exchange ends that another server may be asked for.

@@ -158,6 +158,47 @@ async fn a_server_that_is_gone_after_the_head_is_told_by_a_reset() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_gone_after_the_head_is_told_to_a_call_by_its_status() {
+    for leaves in [false, true] {
+        let lab = Lab::new().await;
+        let mut server = Raw::new(lab.server);
+        let mut requests = h2_client(lab.client).await;
+        server.welcome(&[]).await;
+        let call = Request::post("http://a/s/m").header("content-type", "application/grpc").body(()).unwrap();
+        let (response, _body) = requests.send_request(call, false).unwrap();
+        let stream = server.next_of(HEADERS).await.stream;
+        let head = [OK, &literal(b"content-type", b"application/grpc")].concat();
+        server
+            .send([headers(stream, END_HEADERS, head), frame(DATA, 0, stream, b"half")].concat())
+            .await
+            .unwrap();
+        let mut body = soon(response).await.unwrap().into_body();
+        assert_eq!(soon(body.data()).await.unwrap().unwrap(), "half");
+        if leaves {
+            server.send(goaway(stream, INTERNAL_ERROR)).await.unwrap();
+        }
+        drop(server);
+        assert!(soon(body.data()).await.is_none());
+        let trailers = soon(body.trailers()).await.unwrap().unwrap();
+        assert_eq!(trailers["grpc-status"], "14");
+        assert!(trailers.contains_key("grpc-message"));
+    }
+}
+
+#[tokio::test]
+async fn a_response_to_a_call_that_is_no_grpc_breaks_off_by_a_reset() {
+    let (mut client, mut server, _ended) = Lab::greeted(&[]).await;
+    let call = post_with(&[("content-type", "application/grpc")]);
+    client.send(headers(1, END_HEADERS | END_STREAM, call)).await.unwrap();
+    let stream = server.next_of(HEADERS).await.stream;
+    server.send([headers(stream, END_HEADERS, OK), frame(DATA, 0, stream, b"half")].concat()).await.unwrap();
+    assert_eq!(client.next_of(DATA).await.payload, b"half");
+    drop(server);
+    let reset = client.next_of(RST_STREAM).await;
+    assert_eq!((reset.stream, reset.code()), (1, INTERNAL_ERROR));
+}
+
+#[tokio::test]
 async fn a_client_that_is_gone_is_told_by_resets() {
     let (mut client, mut server, ended) = Lab::greeted(&[]).await;
     client.send([get(1), post(3)].concat()).await.unwrap();
