@@ -87,3 +87,10 @@ fn begins<'a>(bytes: &'a [u8], with: &[u8]) -> Begins<'a> {
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
+
+/// Whether a server has begun with a SETTINGS frame, as one of HTTP/2 does (RFC 9113, section 3.4).
+pub fn is_http2_greeting(bytes: &[u8]) -> bool {
+    // A length of entries of six bytes, at most 16,384; the type; no flags; no stream.
+    matches!(bytes, [0, high, low, 4, 0, 0, 0, 0, 0, ..]
+        if u16::from_be_bytes([*high, *low]).is_multiple_of(6) && *high <= 0x40)
+}

@@ -9,9 +9,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::detect::{Detected, Hint, Memory, Reason, Settings, detect};
+use crate::detect::{Detected, Hint, Memory, Reason, Settings, detect, is_http2_greeting};
 use crate::net::leg::Leg;
 use crate::net::peek::peek;
 use crate::net::relay::Broken;
@@ -20,6 +20,9 @@ thread_local! {
     /// The worker's, once it has something to remember.
     static MEMORY: RefCell<Option<Memory<SocketAddr>>> = const { RefCell::new(None) };
 }
+
+/// For so many times the limit of a client's beginning a greeting of HTTP/2 waits for it.
+const GREETED: u32 = 10;
 
 /// What has been heard of one connection.
 #[derive(Debug)]
@@ -90,7 +93,7 @@ impl FirstSpeaker {
         let by_server = tokio::select! {
             biased;
             heard = self.client(&client, Some(settings.detection_timeout)) => heard.map(|()| None).map_err(Broken::Client)?,
-            heard = by_server(server) => heard.map(Some).map_err(Broken::Server)?,
+            heard = by_server(server, settings.detection_timeout) => heard.map(Some).map_err(Broken::Server)?,
         };
         let detected = match (self.detected, by_server) {
             (Some(detected), _) => detected,
@@ -140,13 +143,20 @@ impl FirstSpeaker {
     }
 }
 
-/// What it means that the server has said something, or has ended.
-async fn by_server(server: &Leg) -> io::Result<Reason> {
+/// What it means that the server has said something, or has ended. A server of HTTP/2 may greet before its client does,
+/// for which that does not wait (RFC 9113, section 3.4): only a client that is
+/// silent much longer than `limit` speaks something else.
+async fn by_server(server: &Leg, limit: Duration) -> io::Result<Reason> {
     loop {
         server.readable_or_ended().await?;
-        match peek(server, 0, <[u8]>::len) {
-            Ok(0) => return Ok(Reason::Ended),
-            Ok(_) => return Ok(Reason::ServerFirst),
+        match peek(server, 0, |bytes| (bytes.len(), is_http2_greeting(bytes))) {
+            Ok((0, _)) => return Ok(Reason::Ended),
+            Ok((_, is_greeting)) => {
+                if is_greeting {
+                    sleep(GREETED * limit).await;
+                }
+                return Ok(Reason::ServerFirst);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }

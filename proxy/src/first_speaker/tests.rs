@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 
-use super::{Detected, FirstSpeaker, Hint, Reason, Settings};
+use super::{Detected, FirstSpeaker, GREETED, Hint, Reason, Settings};
 use crate::detect::{Ports, Protocol};
 use crate::net::leg::Leg;
 use crate::net::peek::LOOKS;
@@ -252,4 +252,25 @@ async fn a_destination_known_to_be_opaque_is_not_looked_at() {
     }
     // Discovery may say later what the port speaks.
     assert_eq!(look(Some(Hint::Tls)).await, (Protocol::Tls, Reason::Hint, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_of_http2_may_greet_first() {
+    const GREETING: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\x10\0\0";
+    let ((client, mut caller), (server, mut callee)) = (pair().await, pair().await);
+    callee.write_all(GREETING).await.unwrap();
+    let listening = FirstSpeaker::new(caller.local_addr().unwrap(), None);
+    let mut heard = pin!(listening.either(client, &server, &AT_LENGTH));
+    assert!(timeout(LIMIT, heard.as_mut()).await.is_err());
+    caller.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    let (_, detected) = heard.await.unwrap();
+    assert_eq!((detected.protocol, detected.reason), (Protocol::Http2, Reason::FirstBytes));
+    assert_eq!(unread(&server).await, GREETING);
+    // Who does not answer it in time does not speak HTTP/2.
+    callee.write_all(GREETING).await.unwrap();
+    let (silent, silent_caller) = pair().await;
+    let began = Instant::now();
+    let listening = FirstSpeaker::new(silent_caller.local_addr().unwrap(), None);
+    let (_, detected) = listening.either(silent, &server, &AT_ONCE).await.unwrap();
+    assert_eq!((detected, began.elapsed()), (Detected::opaque(Reason::ServerFirst), GREETED * LIMIT));
 }
