@@ -1,6 +1,7 @@
 //! HTTP/1 through the mesh and past it, with the real programs in namespaces: the same bytes are sent on each way, and what
-//! servers and clients get of them is the same but for a list of differences; what is ambiguous reaches no server; and two
-//! libraries that know nothing of each other speak WebSocket.
+//! servers and clients get of them is the same but for a list of differences; what is ambiguous reaches no server; two
+//! libraries that know nothing of each other speak WebSocket; and gRPC's own library sees no difference (HTTP/2).
+//! (`cfg(test)` tells clippy that a helper is test code too.)
 //!
 //! Reading order: `script` is the language that conversations are written in, `shapes` are conversations, `client` and
 //! `server` play them, `ways` are where; `wire` and `real` are the tests, and `differences` is what they allow.
@@ -8,6 +9,8 @@
 mod ambiguous;
 mod client;
 mod differences;
+#[cfg(test)]
+mod grpc;
 mod message;
 mod origins;
 mod program;

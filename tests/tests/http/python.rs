@@ -7,8 +7,9 @@ use tests::python::Environment;
 
 use crate::program::{Program, words};
 
-/// What is installed: servers with parsers of their own, the two parsers that uvicorn can have, and libraries for WebSocket.
-const PACKAGES: [&str; 9] = [
+/// What is installed: servers with parsers of their own, the two parsers that uvicorn can have, and libraries
+/// for WebSocket and gRPC.
+const PACKAGES: [&str; 10] = [
     "gunicorn==27.0.1",
     "uvicorn==0.54.0",
     "h11==0.16.0",
@@ -18,6 +19,7 @@ const PACKAGES: [&str; 9] = [
     "aiohttp==3.14.5",
     "websockets==17.4",
     "wsproto==1.3.2",
+    "grpcio==1.85.3",
 ];
 
 /// The interpreter's path, and what its container has to have.

@@ -1,0 +1,295 @@
+"""gRPC by the library that people use, as a server, or as a client that goes through all that the protocol has and prints what
+it saw. Messages are bytes; the methods' names are in the access log.
+
+    rpc.py serve PORT       further servers take the two ports after it, when a client asks for them
+    rpc.py call ADDRESS PORT
+"""
+
+import collections
+import concurrent.futures
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import grpc
+
+PATIENCE = 10
+CALLS = 100
+LARGE = hashlib.sha256(b"remora").digest() * 131_072
+SERVICE = "remora.Test"
+BINARY = bytes(range(256))
+OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.enable_retries", 0)]
+# A connection is idle for ten times as long as after it a ping is sent, and a ping that is not answered would end it.
+PINGS = [("grpc.keepalive_time_ms", 100), ("grpc.keepalive_timeout_ms", 500), ("grpc.http2.max_pings_without_data", 0)]
+PERMITTED = [("grpc.http2.min_ping_interval_without_data_ms", 10), ("grpc.http2.max_ping_strikes", 0)]
+QUIET = 1
+
+
+class Service:
+    """What the server does."""
+
+    def __init__(self, port):
+        self.port = port
+        self.cancelled = collections.defaultdict(threading.Event)
+        self.all = threading.Barrier(CALLS)
+        self.other = self.child = None
+
+    def handler(self):
+        kinds = {
+            grpc.unary_unary_rpc_method_handler: "Unary Large Metadata Fails Forbidden Deadline Cancelled Together Begin Stop Cut Kill",
+            grpc.unary_stream_rpc_method_handler: "ServerStream Endless Aborts",
+            grpc.stream_unary_rpc_method_handler: "ClientStream",
+            grpc.stream_stream_rpc_method_handler: "Bidirectional Refuses Idle Stopped CutShort Killed",
+        }
+        methods = {name: kind(getattr(self, name)) for kind, names in kinds.items() for name in names.split()}
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+    def Unary(self, request, _):
+        return request[::-1]
+
+    def Large(self, request, _):
+        assert request == LARGE
+        return request
+
+    def ServerStream(self, request, _):
+        for number in range(int(request)):
+            yield b"%d" % number
+
+    def ClientStream(self, requests, _):
+        return b",".join(requests)
+
+    def Bidirectional(self, requests, _):
+        yield from (request.upper() for request in requests)
+
+    Idle = Stopped = CutShort = Killed = Bidirectional
+
+    def Metadata(self, request, context):
+        got = [(key, value) for key, value in context.invocation_metadata() if key.startswith("x-") and key != "x-request-id"]
+        context.send_initial_metadata([("x-first", "1"), *got])
+        context.set_trailing_metadata([("x-last", "2"), *got])
+        return request
+
+    def Fails(self, request, context):
+        context.set_trailing_metadata([("x-why-bin", BINARY)])
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, "100 % of \u20ac\r\n")
+
+    def Forbidden(self, request, context):
+        context.set_code(grpc.StatusCode.PERMISSION_DENIED)
+        context.set_details("not you")
+        return b"nevertheless"
+
+    def Aborts(self, request, context):
+        yield from (b"one", b"two", b"three")
+        context.abort(grpc.StatusCode.DATA_LOSS, "no more")
+
+    def Refuses(self, requests, context):
+        yield next(requests).upper()
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no more of these")
+
+    def Endless(self, request, context):
+        context.add_callback(self.cancelled[request].set)
+        yield b"begun"
+        self.cancelled[request].wait(PATIENCE)
+
+    def Deadline(self, request, context):
+        remaining = context.time_remaining()
+        context.add_callback(self.cancelled[request].set)
+        self.cancelled[request].wait(PATIENCE)
+        assert remaining < PATIENCE, remaining
+        return b"too late"
+
+    def Cancelled(self, request, _):
+        return b"%d" % self.cancelled[request].wait(PATIENCE)
+
+    def Together(self, request, _):
+        self.all.wait(PATIENCE)
+        return request
+
+    def Begin(self, request, _):
+        if request == b"a process":
+            arguments = [sys.executable, __file__, "serve", str(self.port + 2)]
+            self.child = subprocess.Popen(arguments, stdout=subprocess.PIPE)
+            self.child.stdout.readline()
+        else:
+            self.other = serve(self.port + 1)
+        return b""
+
+    def Stop(self, request, _):
+        self.other.stop(PATIENCE)
+        return b""
+
+    def Cut(self, request, _):
+        self.other.stop(None).wait(PATIENCE)
+        return b""
+
+    def Kill(self, request, _):
+        self.child.send_signal(signal.SIGKILL)
+        self.child.wait()
+        return b""
+
+
+def serve(port):
+    executor = concurrent.futures.ThreadPoolExecutor(CALLS + 20)
+    server = grpc.server(executor, [Service(port).handler()], options=OPTIONS + PERMITTED)
+    server.add_insecure_port(f"0.0.0.0:{port}")
+    server.start()
+    return server
+
+
+class Calls:
+    """One end of a call whose other end waits for what is asked."""
+
+    def __init__(self):
+        self.asked = collections.deque()
+        self.changed = threading.Semaphore(0)
+
+    def ask(self, message):
+        self.asked.append(message)
+        self.changed.release()
+
+    def __iter__(self):
+        while self.changed.acquire(timeout=3 * PATIENCE) and (message := self.asked.popleft()) is not None:
+            yield message
+
+
+class Client:
+    """A connection, and the calls on it."""
+
+    def __init__(self, address, port, options=()):
+        own = [("grpc.use_local_subchannel_pool", 1), *OPTIONS, *options]
+        self.channel = grpc.insecure_channel(f"{address}:{port}", own)
+
+    def __getattr__(self, name):
+        kinds = {
+            "ServerStream Endless Aborts": self.channel.unary_stream,
+            "ClientStream": self.channel.stream_unary,
+            "Bidirectional Refuses Idle Stopped CutShort Killed": self.channel.stream_stream,
+        }
+        kind = next((kind for names, kind in kinds.items() if name in names.split()), self.channel.unary_unary)
+        return lambda request, timeout=PATIENCE, **more: kind(f"/{SERVICE}/{name}")(request, timeout=timeout, **more)
+
+    def echo(self, name):
+        """A stream that goes on as it is asked to."""
+        calls = Calls()
+        stream = getattr(self, name)(iter(calls))
+        calls.ask(b"begun")
+        assert next(stream) == b"BEGUN"
+        return calls, stream
+
+    def wait_until_idle(self):
+        """Until the server has said that it goes away."""
+        idle = threading.Event()
+        self.channel.subscribe(lambda state: state is grpc.ChannelConnectivity.IDLE and idle.set())
+        assert idle.wait(PATIENCE), "no GOAWAY has come"
+
+
+def failure(work):
+    """How it fails: the messages before, the status."""
+    messages = []
+    try:
+        result = work()
+        messages.extend([result] if isinstance(result, bytes) else result)
+    except grpc.RpcError as error:
+        return [message.decode() for message in messages], error.code().name, error.details(), error
+    raise AssertionError(messages)
+
+
+def metadata(pairs):
+    return [[key, value.hex() if isinstance(value, bytes) else value] for key, value in pairs if key.startswith("x-") and key != "x-request-id"]
+
+
+def calls_that_end_well(client):
+    yield "unary", client.Unary(b"hello").decode()
+    yield "nothing", client.Unary(b"").decode()
+    yield "server stream", [message.decode() for message in client.ServerStream(b"20")]
+    yield "no messages", list(client.ServerStream(b"0"))
+    yield "client stream", client.ClientStream(iter([b"one", b"two", b"three"])).decode()
+    calls, stream = client.echo("Bidirectional")
+    calls.ask(b"more")
+    seen = next(stream)
+    calls.ask(None)
+    yield "bidirectional", [seen.decode(), list(stream), stream.code().name]
+    yield "4 MB", client.Large(LARGE) == LARGE
+    sent = (("x-text", "a value, ~"), ("x-twice", "1"), ("x-twice", "2"), ("x-some-bin", BINARY), ("x-some-bin", b""))
+    call = client.channel.unary_unary(f"/{SERVICE}/Metadata")
+    response, call = call.with_call(b"ok", metadata=sent, timeout=PATIENCE)
+    yield "metadata", [response.decode(), metadata(call.initial_metadata()), metadata(call.trailing_metadata())]
+    futures = [client.channel.unary_unary(f"/{SERVICE}/Together").future(b"%d" % n, timeout=PATIENCE) for n in range(CALLS)]
+    yield "together", [future.result() for future in futures] == [b"%d" % n for n in range(CALLS)]
+
+
+def calls_that_fail(client):
+    *seen, error = failure(lambda: client.Fails(b""))
+    yield "fails", [*seen, metadata(error.trailing_metadata())]
+    yield "forbidden", failure(lambda: client.Forbidden(b""))[:3]
+    yield "aborts", failure(lambda: client.Aborts(b""))[:3]
+    _, stream = client.echo("Refuses")
+    yield "refuses", failure(lambda: stream)[:3]
+    yield "no such method", failure(lambda: client.Missing(b""))[:3]
+    name = os.urandom(8)
+    yield "deadline", [failure(lambda: client.Deadline(name, timeout=0.3))[1], client.Cancelled(name).decode()]
+    name = os.urandom(8)
+    stream = client.Endless(name)
+    begun = next(stream).decode()
+    stream.cancel()
+    yield "cancel", [begun, failure(lambda: stream)[1], client.Cancelled(name).decode()]
+
+
+def servers_that_end(client, address, port):
+    client.Begin(b"a server")
+    other = Client(address, port + 1)
+    calls, stream = other.echo("Stopped")
+    client.Stop(b"")
+    other.wait_until_idle()
+    refused = failure(lambda: other.Unary(b"late"))[1]
+    calls.ask(b"last")
+    calls.ask(None)
+    yield "stops", [refused, [message.decode() for message in stream], stream.code().name]
+    client.Begin(b"a server")
+    other = Client(address, port + 1)
+    _, stream = other.echo("CutShort")
+    client.Cut(b"")
+    yield "cut short", failure(lambda: stream)[1]
+    client.Begin(b"a process")
+    other = Client(address, port + 2)
+    _, stream = other.echo("Killed")
+    client.Kill(b"")
+    yield "killed", failure(lambda: stream)[1]
+
+
+def quiet(address, port):
+    calls, stream = Client(address, port, PINGS).echo("Idle")
+    time.sleep(QUIET)
+    calls.ask(b"still there")
+    seen = next(stream)
+    calls.ask(None)
+    yield "idle", [seen.decode(), list(stream), stream.code().name]
+
+
+def call(address, port):
+    client = Client(address, port)
+    for part in (
+        calls_that_end_well(client),
+        calls_that_fail(client),
+        servers_that_end(client, address, port),
+        quiet(address, port),
+    ):
+        for name, seen in part:
+            print(name, file=sys.stderr, flush=True)
+            seen_by_name[name] = seen
+    print(json.dumps(seen_by_name), flush=True)
+
+
+seen_by_name = {}
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        server = serve(int(sys.argv[2]))
+        print("serving", flush=True)
+        server.wait_for_termination()
+    else:
+        call(sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,136 @@
+//! gRPC by the library that people use, through the mesh and past it: each kind of call, each end that a call or its server can
+//! have, and what the access log tells of them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tests::meshed::Meshed;
+
+use crate::client::PATIENCE;
+use crate::origins::Origin;
+use crate::program::{USER, own};
+use crate::python;
+use crate::ways::{Way, Ways};
+
+const SCRIPT: (&str, &str) = ("rpc.py", include_str!("apps/rpc.py"));
+
+/// Of the server; those that end are at the next two.
+const PORT: u16 = 8301;
+
+/// What a client sees on each way.
+fn expected() -> Value {
+    let binary: String = (0..=255_u8).map(|byte| format!("{byte:02x}")).collect();
+    let metadata = |first: Value| {
+        json!([
+            first,
+            ["x-text", "a value, ~"],
+            ["x-twice", "1"],
+            ["x-twice", "2"],
+            ["x-some-bin", binary],
+            ["x-some-bin", ""]
+        ])
+    };
+    json!({
+        "unary": "olleh",
+        "nothing": "",
+        "server stream": (0..20).map(|number| number.to_string()).collect::<Vec<_>>(),
+        "no messages": [],
+        "client stream": "one,two,three",
+        "bidirectional": ["MORE", [], "OK"],
+        "4 MB": true,
+        "metadata": ["ok", metadata(json!(["x-first", "1"])), metadata(json!(["x-last", "2"]))],
+        "together": true,
+        "fails": [[], "FAILED_PRECONDITION", "100 % of €\r\n", [["x-why-bin", binary]]],
+        "forbidden": [[], "PERMISSION_DENIED", "not you"],
+        "aborts": [["one", "two", "three"], "DATA_LOSS", "no more"],
+        "refuses": [[], "RESOURCE_EXHAUSTED", "no more of these"],
+        "no such method": [[], "UNIMPLEMENTED", "Method not found!"],
+        "deadline": ["DEADLINE_EXCEEDED", "1"],
+        "cancel": ["begun", "CANCELLED", "1"],
+        "stops": ["UNAVAILABLE", ["LAST"], "OK"],
+        "cut short": "UNAVAILABLE",
+        "killed": "UNAVAILABLE",
+        "idle": ["STILL THERE", [], "OK"],
+    })
+}
+
+fn call(ways: &Ways, way: Way) -> Value {
+    let address = ways.address(PORT);
+    let (host, port) = (address.ip().to_string(), address.port().to_string());
+    let program = python::program("client", SCRIPT, &[&own(SCRIPT.0), "call", &host, &port]);
+    // Whom the rules leave alone, or not.
+    let user = if way == Way::Direct { api::pod::PROXY_UID } else { USER };
+    let running = program.start(ways.netns(way), user);
+    let code = running.process.wait_exit(3 * PATIENCE);
+    let progress = running.process.progress();
+    assert_eq!(code, Some(0), "{way:?}:\n{progress}");
+    serde_json::from_str(&progress.stdout).expect("a line of JSON")
+}
+
+/// How each method ends, as the access log tells it: `grpc-status`, and the flags. (A deadline may be over for the client, or
+/// the server, first.)
+const TOLD: [(&str, &[&str]); 21] = [
+    ("Aborts", &["15 -"]),
+    ("Begin", &["0 -"]),
+    ("Bidirectional", &["0 -"]),
+    ("Cancelled", &["0 -"]),
+    ("ClientStream", &["0 -"]),
+    ("Cut", &["0 -"]),
+    ("Deadline", &["4 -", "null DC"]),
+    ("Endless", &["2 DC"]),
+    ("Fails", &["9 -"]),
+    ("Forbidden", &["7 -"]),
+    ("Idle", &["0 -"]),
+    ("Kill", &["0 -"]),
+    // The second proxy hears what the first has made of it.
+    ("Killed", &["14 UC", "14 -"]),
+    ("Large", &["0 -"]),
+    ("Metadata", &["0 -"]),
+    ("Missing", &["12 -"]),
+    ("Refuses", &["8 -"]),
+    ("ServerStream", &["0 -"]),
+    ("Stop", &["0 -"]),
+    ("Together", &["0 -"]),
+    ("Unary", &["0 -"]),
+];
+
+/// Every call stands in the log of a proxy that has carried so many rounds of them, with its end.
+fn check_log(proxy: &Meshed, ways: &Ways, rounds: usize) {
+    let mut seen = BTreeMap::<String, usize>::new();
+    // Not of the port whose server stops: how often its client tries again is the client's.
+    for (port, count) in [(PORT, 124), (PORT + 2, 1)] {
+        for line in proxy.log(ways.address(port), rounds * count) {
+            let name = line["path"].as_str().unwrap_or_default().trim_start_matches("/remora.Test/");
+            let flags = line["response_flags"].as_str().expect("flags");
+            let end = format!("{} {flags}", line["grpc_status"]);
+            let told = TOLD.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{line}"));
+            assert!(told.1.contains(&end.as_str()), "{end:?}: {line}");
+            assert_eq!(line["protocol"], "HTTP/2", "{line}");
+            *seen.entry(name.to_owned()).or_default() += 1;
+        }
+    }
+    for (name, _) in TOLD {
+        assert!(seen.get(name).is_some_and(|count| *count >= rounds), "{name} is not among {seen:?}");
+    }
+    assert_eq!(seen.get("Together"), Some(&(100 * rounds)));
+}
+
+#[test]
+fn a_library_for_grpc_sees_the_same_through_the_mesh() {
+    let ways = Ways::new();
+    let server = Origin::start(
+        &ways,
+        PORT,
+        python::program("grpc", SCRIPT, &[&own(SCRIPT.0), "serve", &PORT.to_string()]),
+    );
+    server.wait_until_it_listens(&ways);
+    for way in [Way::Direct, Way::Inbound, Way::Both] {
+        let (seen, expected) = (call(&ways, way), expected());
+        let names = expected.as_object().expect("calls by their names").keys();
+        let different = names.filter(|name| seen[*name] != expected[*name]);
+        let different: Vec<_> = different.map(|name| format!("{name}: {}", seen[name])).collect();
+        assert!(different.is_empty(), "{way:?}:\n{}", different.join("\n"));
+    }
+    check_log(&ways.server, &ways, 2);
+    check_log(&ways.client, &ways, 1);
+}
