@@ -89,10 +89,12 @@ impl Stage {
         }
         // A line is written when its connection has ended, which the client does not wait for.
         let sum = |counts: &BTreeMap<Seen, usize>| counts.values().sum::<usize>();
-        eventually("all connections in the access logs", Duration::from_secs(20), || {
+        let all = eventually("all connections in the access logs", Duration::from_secs(20), || {
             Ok((sum(&seen(&self.proxies())?) >= sum(&logged) + sum(&expected)).then_some(()))
-        })?;
+        });
+        // Says which are not there.
         compare(&expected, &since(&logged, &seen(&self.proxies())?))?;
+        all?;
         for ((pod, reporter), now) in self.counted()? {
             let before = before.get(&(pod.clone(), reporter)).copied().unwrap_or(0);
             let carried: usize = expected
