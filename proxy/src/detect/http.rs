@@ -84,7 +84,7 @@ fn begins<'a>(bytes: &'a [u8], with: &[u8]) -> Begins<'a> {
 }
 
 /// RFC 9110, section 5.6.2.
-fn is_token(byte: u8) -> bool {
+pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 pub use client_hello::ClientHello;
 pub use hint::Hint;
 pub use http::is_http2_greeting;
+pub(crate) use http::is_token;
 pub use memory::Memory;
 pub use ports::Ports;
 

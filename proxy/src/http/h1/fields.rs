@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use httparse::{Error, Header};
 
 use super::{Refusal, Settings};
+pub(super) use crate::detect::is_token;
 
 /// No head has more fields, whatever is configured.
 pub const MOST_FIELDS: usize = 256;
@@ -289,11 +290,6 @@ fn number(value: &[u8]) -> Option<u64> {
         _ => false,
     };
     if is_plain { str::from_utf8(value).ok()?.parse().ok() } else { None }
-}
-
-/// RFC 9110, section 5.6.2.
-pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// RFC 9110, section 5.5.

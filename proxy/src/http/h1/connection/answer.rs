@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::timeout;
 
 use crate::http::h1::request::Method;
@@ -30,7 +31,10 @@ impl Answer<'_> {
         format!(
             "HTTP/1.1 {status} {reason}\r\nServer: remora\r\nContent-Type: text/plain; charset=utf-8\r\n\
              Content-Length: {length}\r\n{connection}\r\n{content}",
-            reason = reason(status),
+            reason = StatusCode::from_u16(status)
+                .ok()
+                .and_then(|status| status.canonical_reason())
+                .unwrap_or("Error"),
             length = text.len(),
         )
         .into_bytes()
@@ -57,19 +61,6 @@ impl Answer<'_> {
 
 /// For a client that has not read what it was sent before.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// RFC 9110, section 15, and RFC 6585.
-fn reason(status: u16) -> &'static str {
-    match status {
-        400 => "Bad Request",
-        408 => "Request Timeout",
-        431 => "Request Header Fields Too Large",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        _ => "Error",
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -59,15 +59,15 @@ impl<'a> Asking<'a> {
             Ok(request) => request,
             Err(refusal) => return (bytes.len(), Err(Unread { refusal, exchange: None })),
         };
-        let made = Made::for_request(&request, means.http.settings.http_request_id);
-        let exchange = session.begin(&made.told(&request));
+        let name = Name::of(&request, means.http.settings.http_request_id);
+        let exchange = session.begin(&told(&request, &name));
         let mut body = Body::new(request.length(), settings);
         let content = match body.walk(after) {
             Ok(length) => after.get(..length).unwrap_or_default(),
             Err(refusal) => return (bytes.len(), Err(Unread { refusal, exchange: Some(exchange) })),
         };
         let mut forwarded = Vec::new();
-        request.forward(request.asked().persists, made.line(), &mut forwarded);
+        request.forward(request.asked().persists, name.line(), &mut forwarded);
         forwarded.extend_from_slice(content);
         let message =
             Message { beginning: means.relay.keep(forwarded), content: content.len(), body, refusal: None };
@@ -76,36 +76,40 @@ impl<'a> Asking<'a> {
     }
 }
 
-/// The name of a request that had none.
-struct Made(Option<request_id::Field>);
+/// What a request is called across all hops.
+struct Name<'b> {
+    /// As it came, which stays.
+    given: Option<&'b [u8]>,
+    made: Option<request_id::Field>,
+}
 
-impl Made {
-    fn for_request(request: &Request<'_, '_>, action: RequestId) -> Self {
+impl<'b> Name<'b> {
+    fn of(request: &Request<'_, 'b>, action: RequestId) -> Self {
         let [given] = request.values([request_id::NAME]);
-        Self((given.is_none() && action == RequestId::Generate).then(request_id::field))
+        let made = (given.is_none() && action == RequestId::Generate).then(request_id::field);
+        Self { given, made }
     }
 
+    /// The field that is added.
     fn line(&self) -> &[u8] {
-        self.0.as_ref().map(request_id::Field::line).unwrap_or_default()
+        self.made.as_ref().map(request_id::Field::line).unwrap_or_default()
     }
+}
 
-    /// What is told of the request.
-    fn told<'t>(&'t self, request: &Request<'_, 't>) -> exchange::Request<'t> {
-        let [user_agent, x_forwarded_for, given] =
-            request.values(["user-agent", "x-forwarded-for", request_id::NAME]);
-        exchange::Request {
-            protocol: match request.asked().version {
-                Version::Old => "HTTP/1.0",
-                Version::Current => "HTTP/1.1",
-            },
-            method: request.method().as_bytes(),
-            path: request.target().as_bytes(),
-            authority: request.host(),
-            user_agent,
-            x_forwarded_for,
-            request_id: given.or(self.0.as_ref().map(request_id::Field::id)),
-            is_grpc: false,
-        }
+fn told<'t>(request: &Request<'_, 't>, name: &'t Name<'_>) -> exchange::Request<'t> {
+    let [user_agent, x_forwarded_for] = request.values(["user-agent", "x-forwarded-for"]);
+    exchange::Request {
+        protocol: match request.asked().version {
+            Version::Old => "HTTP/1.0",
+            Version::Current => "HTTP/1.1",
+        },
+        method: request.method().as_bytes(),
+        path: request.target().as_bytes(),
+        authority: request.host(),
+        user_agent,
+        x_forwarded_for,
+        request_id: name.given.or(name.made.as_ref().map(request_id::Field::id)),
+        is_grpc: false,
     }
 }
 
