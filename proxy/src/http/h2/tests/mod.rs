@@ -33,6 +33,19 @@ use crate::telemetry::session::{Books, End, Reporter};
 use crate::telemetry::workload::Workload;
 use raw::Raw;
 
+/// Tells all that failed of a table at once.
+fn assert_none(cases: usize, failures: &[String]) {
+    assert!(failures.is_empty(), "{} of {cases}:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Each case of a table is found by its section and what it is about.
+fn assert_named_apart(mut names: Vec<(&str, &str)>) {
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "each has a name of its own");
+}
+
 #[derive(Parser)]
 struct Command {
     #[command(flatten)]

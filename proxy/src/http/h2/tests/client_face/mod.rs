@@ -6,10 +6,10 @@
 mod frames;
 mod messages;
 
-use super::Lab;
 use super::raw::{
     ACK, Frame, GOAWAY, HEADERS, RST_STREAM, Raw, SETTINGS, codes, frame, get, post, read_to_the_last,
 };
+use super::{Lab, assert_named_apart, assert_none};
 
 /// What becomes of the server's connection, or of the stream.
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +109,7 @@ async fn check_all(cases: &[Case]) {
     for case in cases {
         failures.extend(check(case).await.err());
     }
-    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), cases.len(), failures.join("\n"));
+    assert_none(cases.len(), &failures);
 }
 
 #[tokio::test]
@@ -126,10 +126,7 @@ async fn messages_of_servers() {
 fn there_are_many_cases() {
     let all = [frames::CASES, messages::CASES].concat();
     assert!(all.len() >= 100, "{}", all.len());
-    let mut names: Vec<_> = all.iter().map(|(section, what, ..)| (section, what)).collect();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), all.len(), "each has a name of its own");
+    assert_named_apart(all.iter().map(|(section, what, ..)| (*section, *what)).collect());
 }
 
 #[tokio::test]

@@ -8,12 +8,12 @@ mod frames;
 mod messages;
 mod states;
 
-use super::Lab;
 use super::peers::answer_all;
 use super::raw::{
     ACK, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, Raw, SETTINGS, codes, frame, ping, read_to_the_last,
     settings,
 };
+use super::{Lab, assert_named_apart, assert_none};
 
 /// What becomes of a connection, or of its last stream.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +90,7 @@ async fn check_all(cases: &[Case]) {
     for case in cases {
         failures.extend(check(case).await.err());
     }
-    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), cases.len(), failures.join("\n"));
+    assert_none(cases.len(), &failures);
 }
 
 #[tokio::test]
@@ -117,10 +117,7 @@ async fn compression_of_fields() {
 fn there_are_as_many_cases_as_elsewhere() {
     let all = [frames::CASES, states::CASES, messages::CASES, compression::CASES].concat();
     assert!(all.len() >= 147, "{}", all.len());
-    let mut names: Vec<_> = all.iter().map(|(section, what, ..)| (section, what)).collect();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), all.len(), "each has a name of its own");
+    assert_named_apart(all.iter().map(|(section, what, ..)| (*section, *what)).collect());
 }
 
 #[tokio::test]
