@@ -109,6 +109,15 @@ async fn ask(webhook: SocketAddr, api: &ApiServer) -> bool {
     named
 }
 
+/// Two that are free, and not among those that the kernel gives to others meanwhile (net.ipv4.ip_local_port_range).
+fn free_ports() -> [u16; 2] {
+    let first = 10_000 + u16::try_from(std::process::id() % 10_000).expect("below 10,000");
+    let is_free =
+        |port: &u16| ["0.0.0.0", "::"].iter().all(|all| std::net::TcpListener::bind((*all, *port)).is_ok());
+    let mut free = (first..32_000).filter(is_free);
+    [(); 2].map(|()| free.next().expect("two of thousands"))
+}
+
 #[tokio::test]
 async fn nothing_of_a_pod_stands_in_the_log() {
     let api = api_server();
@@ -119,8 +128,7 @@ async fn nothing_of_a_pod_stands_in_the_log() {
     std::fs::write(&configuration, text).unwrap();
     // An Event that cannot be written is told.
     api.forbid("POST /apis/events.k8s.io/");
-    let [webhook, admin] = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-    let [webhook, admin] = [webhook, admin].map(|listener| listener.local_addr().unwrap());
+    let [webhook, admin] = free_ports().map(|port| std::net::SocketAddr::from(([127, 0, 0, 1], port)));
     let mut command = Command::new(env!("CARGO_BIN_EXE_injector"));
     command
         .args(["serve", "--shutdown-delay=0s"])
