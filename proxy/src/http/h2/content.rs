@@ -53,6 +53,8 @@ pub(super) struct Content {
     state: State,
     messages: Messages,
     passed: u64,
+    /// Something has come.
+    has_begun: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -86,7 +88,18 @@ impl Content {
             state,
             messages: Messages::default(),
             passed: 0,
+            has_begun: false,
         }
+    }
+
+    /// Whether something was taken of it.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// What was not taken.
+    pub(super) fn into_source(self) -> RecvStream {
+        self.source
     }
 
     /// Whether nothing more will be passed on.
@@ -153,6 +166,7 @@ impl Content {
     fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
         self.source.poll_data(cx).map(|data| match data {
             Some(Ok(bytes)) => {
+                self.has_begun = true;
                 if self.source.is_end_stream() {
                     self.state = State::Complete;
                 }
@@ -165,6 +179,7 @@ impl Content {
             }
             Some(Err(error)) => Err(Stop::Source(error)),
             None => {
+                self.has_begun = true;
                 self.state = State::Trailers;
                 Ok(())
             }

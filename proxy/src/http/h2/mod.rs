@@ -1,7 +1,7 @@
 //! HTTP/2 on both faces, by the h2 crate: what a client sends on a stream is sent on a stream of the server, and back.
 //!
-//! One connection to the server for each of a client (`connection`); a stream is a request and its response (`stream`), and
-//! each of them is a head (`head`), content with its trailers (`content`), or the reset that ended it. Frames are looked at as
+//! A client's connection (`connection`) has connections of its own to the servers of its requests (`servers`, each of them a
+//! `server`). A stream is a request that comes to one of them (`asking`) and its response (`stream`), and each of the two is a head (`head`), content with its trailers (`content`), or the reset that ended it. Frames are looked at as
 //! they pass (`meter`, through `metered`), since h2 has no bound for some of those that carry nothing.
 //!
 //! Not kept, since h2 does not keep it: the order of fields of different names, that a field must not be indexed (nobody else's
@@ -10,8 +10,11 @@
 //! told not to make. Invariant: memory is bounded for each connection by what peers were told (windows, streams, sizes of heads),
 //! whatever a peer does not read.
 
+mod asking;
+mod broken;
 mod connection;
 mod content;
+mod face;
 mod grpc;
 mod head;
 mod meter;
@@ -19,6 +22,8 @@ mod metered;
 mod portion;
 mod quiet;
 mod refusal;
+mod server;
+mod servers;
 mod shared;
 mod slots;
 mod stream;
@@ -26,15 +31,16 @@ mod stream;
 mod tests;
 mod timers;
 
-use ::h2::{client, server};
-
 pub use refusal::Refusal;
 
 use crate::http::Http;
 use crate::net::leg::Leg;
 use crate::net::relay::Relay;
+use crate::telemetry::connections::Side;
 use crate::telemetry::session::{End, Session};
-use connection::Connection;
+use connection::{Connection, Ends};
+use metered::Seen;
+use servers::Only;
 
 /// What peers are told, and held to.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -108,16 +114,29 @@ pub(crate) async fn carry(
     means: Means<'_>,
 ) -> End {
     session.speaks_http();
-    match Connection::open(client, server, session, means).await {
+    let server = server.map(|leg| {
+        let address = leg.stream().peer_addr().unwrap_or(session.original_dst());
+        (leg, address)
+    });
+    let only = Only(server.as_ref().map_or(session.original_dst(), |(_, address)| *address));
+    match Connection::open(Ends { client, server, upstream: &only }, session, means).await {
         Ok(connection) => connection.run().await,
         Err(end) => end,
     }
 }
 
+/// A connection that has ended otherwise than it should: because of the peer's end, or of what it sent.
+fn ended_by(error: &::h2::Error, seen: &Seen, side: Side, [gone, violated]: [&'static str; 2]) -> End {
+    let violation = seen.violation().map(|violation| violation.code().to_owned());
+    let flags = if violation.is_some() || error.is_library() { violated } else { gone };
+    let what = violation.unwrap_or_else(|| error.to_string());
+    End { flags, details: Some(format!("{}: {what}", side.name()).into()), failure: None }
+}
+
 impl Settings {
     /// As a server.
-    fn facing_client(&self) -> server::Builder {
-        let mut builder = server::Builder::new();
+    fn facing_client(&self) -> ::h2::server::Builder {
+        let mut builder = ::h2::server::Builder::new();
         builder
             .max_concurrent_streams(self.http2_max_streams)
             .initial_window_size(self.http2_stream_window)
@@ -133,8 +152,8 @@ impl Settings {
     }
 
     /// As a client.
-    fn facing_server(&self) -> client::Builder {
-        let mut builder = client::Builder::new();
+    fn facing_server(&self) -> ::h2::client::Builder {
+        let mut builder = ::h2::client::Builder::new();
         builder
             .enable_push(false)
             .initial_max_send_streams(UNTOLD_STREAMS)

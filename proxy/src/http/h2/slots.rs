@@ -1,7 +1,7 @@
 //! Streams that the server takes at once: the next one waits for the end of another, in the order in which they came.
 //!
 //! h2 would queue them, too, but also those that were broken off while they waited, without a bound. Invariant: who waits and
-//! goes away leaves nothing behind.
+//! goes away leaves nothing behind; when there are no more slots to come, all who wait are told.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,16 @@ struct State {
     most: usize,
     next: u64,
     waiting: BTreeMap<u64, Waker>,
+    /// Tickets that there are.
+    held: usize,
+    /// Who wants to know when there is none.
+    looks_after: Option<Waker>,
+    is_closed: bool,
 }
+
+/// There will be no more turns.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Closed;
 
 impl State {
     fn wake_next(&self) {
@@ -32,7 +41,9 @@ impl State {
 impl Slots {
     /// So many.
     pub(super) fn new(most: usize) -> Self {
-        Self(Arc::new(Mutex::new(State { open: 0, most, next: 0, waiting: BTreeMap::new() })))
+        let waiting = BTreeMap::new();
+        let state = State { open: 0, most, next: 0, waiting, held: 0, looks_after: None, is_closed: false };
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// From now on so many.
@@ -44,9 +55,34 @@ impl Slots {
         }
     }
 
+    /// There will be no more. Who has one keeps it.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        std::mem::take(&mut state.waiting).into_values().for_each(Waker::wake);
+    }
+
+    /// Ready when nobody has a ticket.
+    pub(super) fn poll_unused(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.held == 0 {
+            return Poll::Ready(());
+        }
+        if !state.looks_after.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            state.looks_after = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Whether nobody has a ticket.
+    pub(super) fn is_unused(&self) -> bool {
+        self.state().held == 0
+    }
+
     /// The next in the queue.
     pub(super) fn ticket(&self) -> Ticket {
         let mut state = self.state();
+        state.held += 1;
         let number = state.next;
         state.next += 1;
         Ticket { slots: self.clone(), number, has_slot: false }
@@ -67,8 +103,11 @@ pub(super) struct Ticket {
 
 impl Ticket {
     /// Ready when it is this one's turn.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         let mut state = self.slots.state();
+        if state.is_closed {
+            return Poll::Ready(Err(Closed));
+        }
         let is_next = state.waiting.keys().next().is_none_or(|first| self.number <= *first);
         if state.open < state.most && is_next {
             state.open += 1;
@@ -76,7 +115,7 @@ impl Ticket {
             // There may be room for several.
             state.wake_next();
             self.has_slot = true;
-            return Poll::Ready(());
+            return Poll::Ready(Ok(()));
         }
         state.waiting.insert(self.number, cx.waker().clone());
         Poll::Pending
@@ -91,16 +130,22 @@ impl Drop for Ticket {
         } else {
             state.waiting.remove(&self.number);
         }
+        state.held -= 1;
+        if state.held == 0
+            && let Some(waker) = state.looks_after.take()
+        {
+            waker.wake();
+        }
         state.wake_next();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Slots, Ticket};
+    use super::{Closed, Slots, Ticket};
     use std::task::{Context, Poll, Waker};
 
-    fn poll(ticket: &mut Ticket) -> Poll<()> {
+    fn poll(ticket: &mut Ticket) -> Poll<Result<(), Closed>> {
         ticket.poll(&mut Context::from_waker(Waker::noop()))
     }
 
@@ -108,7 +153,7 @@ mod tests {
     fn turns_come_in_order_and_who_goes_away_leaves_nothing_behind() {
         let slots = Slots::new(1);
         let [mut first, mut second, mut third, mut fourth] = std::array::from_fn(|_| slots.ticket());
-        assert_eq!(poll(&mut first), Poll::Ready(()));
+        assert_eq!(poll(&mut first), Poll::Ready(Ok(())));
         for waiting in [&mut second, &mut third, &mut fourth] {
             assert_eq!(poll(waiting), Poll::Pending);
         }
@@ -116,12 +161,28 @@ mod tests {
         assert_eq!(poll(&mut third), Poll::Pending);
         drop(first);
         assert_eq!(poll(&mut fourth), Poll::Pending);
-        assert_eq!(poll(&mut third), Poll::Ready(()));
+        assert_eq!(poll(&mut third), Poll::Ready(Ok(())));
         slots.set_most(2);
-        assert_eq!(poll(&mut fourth), Poll::Ready(()));
+        assert_eq!(poll(&mut fourth), Poll::Ready(Ok(())));
         drop((third, fourth));
         let state = slots.state();
-        assert_eq!((state.open, state.waiting.len()), (0, 0));
+        assert_eq!((state.open, state.held, state.waiting.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn who_waits_is_told_that_there_will_be_no_turn() {
+        let slots = Slots::new(1);
+        let [mut first, mut second] = std::array::from_fn(|_| slots.ticket());
+        assert_eq!((poll(&mut first), poll(&mut second)), (Poll::Ready(Ok(())), Poll::Pending));
+        slots.close();
+        assert_eq!(
+            (poll(&mut second), poll(&mut slots.ticket())),
+            (Poll::Ready(Err(Closed)), Poll::Ready(Err(Closed)))
+        );
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(slots.poll_unused(&mut cx).is_pending());
+        drop((first, second));
+        assert!(slots.poll_unused(&mut cx).is_ready());
     }
 
     #[test]
@@ -130,6 +191,6 @@ mod tests {
         let mut ticket = slots.ticket();
         assert_eq!(poll(&mut ticket), Poll::Pending);
         slots.set_most(1);
-        assert_eq!(poll(&mut ticket), Poll::Ready(()));
+        assert_eq!(poll(&mut ticket), Poll::Ready(Ok(())));
     }
 }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::Context;
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::http::Http;
 use crate::http::h1::GRACE;
@@ -17,8 +17,8 @@ pub(super) struct Timers {
     head_timeout: Duration,
     retiring: Option<Signal>,
     closing: Option<Signal>,
-    idle: Option<Pin<Box<Sleep>>>,
-    head: Option<Pin<Box<Sleep>>>,
+    idle: Lasting,
+    head: Lasting,
 }
 
 /// What is due.
@@ -46,8 +46,8 @@ impl Timers {
                 closing.requested().await;
                 sleep(GRACE).await;
             })),
-            idle: None,
-            head: None,
+            idle: Lasting::default(),
+            head: Lasting::default(),
         }
     }
 
@@ -56,8 +56,8 @@ impl Timers {
         Due {
             retires: is_over(&mut self.retiring, cx),
             closes: is_over(&mut self.closing, cx),
-            is_idle: has_lasted(&mut self.idle, is_idle, self.idle_timeout, cx),
-            is_late: has_lasted(&mut self.head, is_within_head, self.head_timeout, cx),
+            is_idle: self.idle.poll(is_idle, self.idle_timeout, cx),
+            is_late: self.head.poll(is_within_head, self.head_timeout, cx),
         }
     }
 }
@@ -69,22 +69,33 @@ fn is_over(signal: &mut Option<Signal>, cx: &mut Context<'_>) -> bool {
     signal.is_none()
 }
 
-/// Whether something that is so now has been so for that long.
-fn has_lasted(
-    since: &mut Option<Pin<Box<Sleep>>>,
-    is_so: bool,
-    limit: Duration,
-    cx: &mut Context<'_>,
-) -> bool {
-    if !is_so {
-        *since = None;
-        return false;
+/// Since when something is so. What is so only for moments costs no timer each time: the sleep is kept, and looks at the time
+/// when it is over.
+#[derive(Default)]
+pub(super) struct Lasting {
+    since: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Lasting {
+    /// Whether something that is so now has been so for that long.
+    pub(super) fn poll(&mut self, is_so: bool, limit: Duration, cx: &mut Context<'_>) -> bool {
+        if !is_so {
+            self.since = None;
+            return false;
+        }
+        let due = *self.since.get_or_insert_with(Instant::now) + limit;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        while sleep.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            if now >= due {
+                // Whoever is told may still have something to do before it ends.
+                self.since = Some(now);
+                sleep.as_mut().reset(now + limit);
+                return true;
+            }
+            sleep.as_mut().reset(due);
+        }
+        false
     }
-    let sleep = since.get_or_insert_with(|| Box::pin(sleep(limit)));
-    let is_due = sleep.as_mut().poll(cx).is_ready();
-    if is_due {
-        // Whoever is told may still have something to do before it ends.
-        sleep.as_mut().reset(Instant::now() + limit);
-    }
-    is_due
 }

@@ -1,61 +1,60 @@
-//! A connection of a client, and the one to its server: both are driven by one task, with all of their streams.
+//! A connection of a client, and those to the servers of its requests: all are driven by one task, with all of their streams.
 //!
-//! Invariant: there are never more streams than the client was allowed, and none of them outlives the connection.
+//! Invariant: there are never more streams than the client was allowed, and none of them outlives the connection. A server that
+//! goes away takes its streams with it, and not the client.
 
 mod requests;
 
 use std::future::poll_fn;
 use std::mem;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ::h2::Reason;
-use ::h2::client::{self, SendRequest};
 use ::h2::server;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use super::meter::{Peer, Rejected, Violation};
+use super::broken::Notable;
+use super::face::Tally;
+use super::meter::Peer;
 use super::metered::{Metered, Seen};
-use super::portion::{Ledger, Portion};
+use super::portion::Portion;
+use super::server::Driven;
+use super::servers::{Reach, Servers};
 use super::shared::Shared;
-use super::slots::Slots;
-use super::stream::Notable;
 use super::timers::{Due, Timers};
-use super::{MOST_BROKEN, Means, Refusal, UNTOLD_STREAMS, WINDOW};
+use super::{MOST_BROKEN, Means, WINDOW, ended_by};
 use crate::net::leg::Leg;
 use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::Timer;
 use crate::telemetry::session::{End, Session};
 
-/// How long the server has to hear that the client is gone, where it does not read.
-const FAREWELL: Duration = Duration::from_secs(5);
-
-/// What has been passed on of one side's content before that side gets a larger window.
-const MUCH: usize = WINDOW as usize;
-
 type ToClient = server::Connection<Metered, Portion>;
-type ToServer = client::Connection<Metered, Portion>;
 
-/// A pair of connections.
+/// The two ends of a connection.
+pub(super) struct Ends<'a> {
+    pub(super) client: Leg,
+    /// The server that was dialed already, or why there is none.
+    pub(super) server: Result<(Leg, SocketAddr), End>,
+    /// Where the others are.
+    pub(super) upstream: &'a dyn Reach,
+}
+
+/// A client's connection.
 pub(super) struct Connection<'a> {
     means: Means<'a>,
     session: &'a Session,
     downstream: ToClient,
-    /// Until it has ended, and how; or why there is none.
-    upstream: Result<ToServer, End>,
-    /// Until then.
-    requests: Option<SendRequest<Portion>>,
-    slots: Slots,
-    streams: FuturesUnordered<Pin<Box<dyn Future<Output = Option<Notable>> + Send>>>,
+    servers: Arc<Servers<'a>>,
+    driven: FuturesUnordered<Driven>,
+    streams: FuturesUnordered<Pin<Box<dyn Future<Output = Option<Notable>> + Send + 'a>>>,
     shared: Arc<Shared>,
     timers: Timers,
-    /// What has been passed on of each side's content, and the window that the side has.
-    passed: [(usize, u32); 2],
-    rejected: [[u32; 2]; 2],
-    violated: [Option<Violation>; 2],
+    tally: Tally,
     refused: u32,
     offers_connect: bool,
     /// Whether the client has been asked to leave, and whether it has to.
@@ -69,54 +68,32 @@ pub(super) struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    /// Greets both peers.
-    pub(super) async fn open(
-        client: Leg,
-        server: Result<Leg, End>,
-        session: &'a Session,
-        means: Means<'a>,
-    ) -> Result<Self, End> {
-        let (now, http) = (Instant::now(), means.http);
-        let (client, seen_of_client) = Metered::new(client, Peer::Client, now);
-        let greet_client = async {
-            let greeted = http.settings.h2.facing_client().handshake(client).await;
-            greeted.map_err(|error| client_broken(&error, &seen_of_client))
-        };
-        let greet_server = async {
-            let server = match server {
-                Ok(server) => server,
-                Err(end) => return (Err(end), Arc::default()),
-            };
-            let (server, seen) = Metered::new(server, Peer::Server, now);
-            let greeted = http.settings.h2.facing_server().handshake(server).await;
-            (greeted.map_err(|error| server_broken(&error, &seen)), seen)
-        };
-        let (downstream, (greeted, seen_of_server)) = tokio::join!(greet_client, greet_server);
-        let (requests, upstream) = match greeted {
-            Ok((requests, upstream)) => (Some(requests), Ok(upstream)),
-            Err(end) => (None, Err(end)),
-        };
-        let had_server = upstream.is_ok();
+    /// Greets the peers.
+    pub(super) async fn open(ends: Ends<'a>, session: &'a Session, means: Means<'a>) -> Result<Self, End> {
+        let Ends { client, server, upstream } = ends;
+        let http = means.http;
+        let (client, seen) = Metered::new(client, Peer::Client, Instant::now());
+        let servers = Arc::new(Servers::new(session, &http.settings.h2, upstream));
+        let greet_client = http.settings.h2.facing_client().handshake(client);
+        let (downstream, ()) = tokio::join!(greet_client, servers.begin(server));
+        let downstream = downstream.map_err(|error| client_broken(&error, &seen))?;
         let most_quiet = http.settings.http_stream_idle_timeout;
         Ok(Self {
             means,
             session,
-            downstream: downstream?,
-            upstream,
-            requests,
-            slots: Slots::new(UNTOLD_STREAMS),
+            downstream,
+            had_server: servers.has_greeted(),
+            servers,
+            driven: FuturesUnordered::new(),
             streams: FuturesUnordered::new(),
-            shared: Arc::new(Shared::new(seen_of_client, seen_of_server, means.relay.waiting(), most_quiet)),
+            shared: Arc::new(Shared::new(seen, means.relay.waiting(), most_quiet)),
             timers: Timers::new(http),
-            passed: [(0, WINDOW as u32); 2],
-            rejected: [[0; 2]; 2],
-            violated: [None; 2],
+            tally: Tally::new(),
             refused: 0,
             offers_connect: false,
             is_draining: false,
             is_closing: false,
             came_late: http.retiring.is_requested(),
-            had_server,
             has_asked: false,
         })
     }
@@ -124,42 +101,58 @@ impl<'a> Connection<'a> {
     /// Carries streams until the client's connection has ended.
     pub(super) async fn run(mut self) -> End {
         let ended = poll_fn(|cx| self.poll(cx)).await;
-        let Self { upstream, requests, downstream, streams, .. } = self;
-        drop((downstream, streams, requests));
-        match upstream {
-            Ok(upstream) => {
-                // An end that the server does not hear is a reset.
-                let _ = tokio::time::timeout(FAREWELL, upstream).await;
-                ended
-            }
-            Err(end) if ended == End::COMPLETE => end,
-            Err(_) => ended,
+        let Self { servers, mut driven, downstream, streams, .. } = self;
+        drop((downstream, streams));
+        servers.retire();
+        poll_fn(|cx| servers.poll_all(&mut driven, cx)).await;
+        match servers.failure() {
+            Some(end) if ended == End::COMPLETE => end,
+            _ => ended,
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let ended = self.poll_client(cx);
         if ended.is_ready() {
-            // Streams see it themselves, and tell the server.
+            // Streams see it themselves, and tell the servers.
             self.shared.client_is_gone();
         }
         self.poll_streams(cx);
-        self.poll_server(cx);
-        // What has come from the server.
+        self.servers.poll(&mut self.driven, cx);
+        // What has come from the servers.
         self.poll_streams(cx);
+        if self.servers.has_greeted() {
+            // These have their first turn.
+            cx.waker().wake_by_ref();
+        }
         self.settle();
-        self.tell_refused();
         self.offer_connect(cx);
         // Last, since it depends on what is there now.
         self.poll_timers(cx);
-        if self.upstream.is_err() && (self.had_server || self.has_asked) && self.is_idle() {
-            self.close(cx, Reason::NO_ERROR);
+        if self.had_server && self.servers.have_left() {
+            self.drain(cx);
+            if self.is_idle() {
+                self.close(cx, Reason::NO_ERROR);
+            }
         }
         ended
     }
 
+    /// Gives credit for what has been passed on, and tells what was refused.
+    fn settle(&mut self) {
+        let most = self.means.http.settings.h2.http2_connection_window;
+        let window = if self.means.relay.has_room(most as usize) { most } else { WINDOW as u32 };
+        if let Some(window) = self.tally.settle(&self.shared.client, window) {
+            self.downstream.set_target_window_size(window);
+        }
+        self.tally.tell_refused(&self.shared.client, self.session);
+        for driven in self.driven.iter_mut() {
+            driven.settle(window, self.session);
+        }
+    }
+
     fn poll_timers(&mut self, cx: &mut Context<'_>) {
-        let is_within_head = self.shared.seen(Side::Client).is_within_head();
+        let is_within_head = self.shared.client.seen.is_within_head();
         let is_idle = self.is_idle();
         let Due { retires, closes, is_idle: has_idled, is_late } =
             self.timers.poll(cx, is_idle, is_within_head);
@@ -179,25 +172,6 @@ impl<'a> Connection<'a> {
         }
     }
 
-    fn poll_server(&mut self, cx: &mut Context<'_>) {
-        if let Ok(upstream) = &mut self.upstream
-            && let Poll::Ready(closed) = Pin::new(upstream).poll(cx)
-        {
-            self.requests = None;
-            self.upstream = Err(match closed {
-                Ok(()) => End::COMPLETE,
-                Err(error) => server_broken(&error, self.shared.seen(Side::Server)),
-            });
-            self.drain(cx);
-        }
-        if self.shared.seen(Side::Server).is_leaving() {
-            self.drain(cx);
-        }
-        if let Some(requests) = &self.requests {
-            self.slots.set_most(requests.current_max_send_streams());
-        }
-    }
-
     /// Whether there is no stream, and nothing that is still to be sent of one.
     fn is_idle(&self) -> bool {
         self.streams.is_empty() && !self.downstream.has_streams()
@@ -209,7 +183,7 @@ impl<'a> Connection<'a> {
             match self.downstream.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => self.begin(request, respond, cx),
                 Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(client_broken(&error, self.shared.seen(Side::Client)));
+                    return Poll::Ready(client_broken(&error, &self.shared.client.seen));
                 }
                 Poll::Ready(None) if self.refused >= MOST_BROKEN => {
                     let details = Some("client: too many requests were refused".into());
@@ -249,47 +223,9 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Gives credit for what has been passed on.
-    fn settle(&mut self) {
-        let most = self.means.http.settings.h2.http2_connection_window;
-        let window = if self.means.relay.has_room(most as usize) { most } else { WINDOW as u32 };
-        let [from_client, from_server] = &mut self.passed;
-        if let Some(window) = earned(from_client, &self.shared.from_client, window) {
-            self.downstream.set_target_window_size(window);
-        }
-        if let Some(window) = earned(from_server, &self.shared.from_server, window)
-            && let Ok(upstream) = &mut self.upstream
-        {
-            upstream.set_target_window_size(window);
-        }
-    }
-
-    /// What h2 refuses it does not tell, but for a reset; and why the meter has left a peer.
-    fn tell_refused(&mut self) {
-        for (side, told) in Side::BOTH.into_iter().zip(&mut self.violated) {
-            if let (None, Some(violation)) = (&told, self.shared.seen(side).violation()) {
-                *told = Some(violation);
-                self.session.refused_message(side, violation.code());
-            }
-        }
-        for (side, told) in Side::BOTH.into_iter().zip(&mut self.rejected) {
-            for (rejected, told) in Rejected::ALL.into_iter().zip(told) {
-                let refusal = match rejected {
-                    Rejected::Malformed => Refusal::Malformed,
-                    Rejected::TooMany => Refusal::TooManyStreams,
-                };
-                for _ in *told..self.shared.rejected(side, rejected) {
-                    *told += 1;
-                    self.session.refused_message(side, refusal.code());
-                }
-            }
-        }
-    }
-
     /// RFC 8441, section 3: what the server has said may be said to the client.
     fn offer_connect(&mut self, cx: &mut Context<'_>) {
-        let Some(requests) = &self.requests else { return };
-        if !self.offers_connect && requests.is_extended_connect_protocol_enabled() {
+        if !self.offers_connect && self.servers.offer_connect() {
             // Not before the client has acknowledged what it was told first.
             self.offers_connect = self.downstream.enable_connect_protocol().is_ok();
             if self.offers_connect {
@@ -299,28 +235,6 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// Pays what is owed; the window that the side gets now, if it changes.
-fn earned((passed, has): &mut (usize, u32), ledger: &Ledger, window: u32) -> Option<u32> {
-    let paid = ledger.settle();
-    *passed = passed.saturating_add(paid);
-    (paid > 0 && *passed >= MUCH && *has != window).then(|| {
-        *has = window;
-        window
-    })
-}
-
 fn client_broken(error: &::h2::Error, seen: &Seen) -> End {
-    broken(error, seen, Side::Client, ["DC", "DPE"])
-}
-
-fn server_broken(error: &::h2::Error, seen: &Seen) -> End {
-    broken(error, seen, Side::Server, ["UC", "UPE"])
-}
-
-/// A connection that has ended otherwise than it should: because of the peer's end, or of what it sent.
-fn broken(error: &::h2::Error, seen: &Seen, side: Side, [gone, violated]: [&'static str; 2]) -> End {
-    let violation = seen.violation().map(|violation| violation.code().to_owned());
-    let flags = if violation.is_some() || error.is_library() { violated } else { gone };
-    let what = violation.unwrap_or_else(|| error.to_string());
-    End { flags, details: Some(format!("{}: {what}", side.name()).into()), failure: None }
+    ended_by(error, seen, Side::Client, ["DC", "DPE"])
 }

@@ -6,13 +6,15 @@ use std::task::Context;
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream};
 use http::header::{HOST, HeaderName, USER_AGENT};
-use http::{HeaderValue, Request, StatusCode, Version, request};
+use http::{HeaderValue, Request, Version, request};
 
+use super::super::asking::Asking;
+use super::super::broken::refused;
 use super::super::content::Account;
 use super::super::head::judge_request;
 use super::super::portion::Portion;
 use super::super::quiet::Quiet;
-use super::super::stream::{Asking, answer, not_accepted, refused};
+use super::super::stream::Front;
 use super::super::{MOST_BROKEN, Refusal, grpc};
 use super::Connection;
 use crate::http::{RequestId, request_id};
@@ -54,35 +56,19 @@ impl Connection<'_> {
         &mut self,
         mut head: request::Parts,
         content: RecvStream,
-        mut respond: SendResponse<Portion>,
+        respond: SendResponse<Portion>,
         account: Account,
     ) {
-        let requests = match (&self.requests, &self.upstream) {
-            // One that has sent a request would not take another while that waits for its turn.
-            (Some(requests), _) => requests.clone(),
-            (None, Err(end)) if end.failure.is_some() => {
-                answer(&mut respond, &account, StatusCode::SERVICE_UNAVAILABLE, end);
-                return account.exchange.close(end.clone());
-            }
-            // The server has left meanwhile.
-            (None, _) => {
-                self.shared.reset_client(Reason::REFUSED_STREAM, |reason| respond.send_reset(reason));
-                return account.exchange.close(not_accepted());
-            }
-        };
         if head.uri.authority().is_none() {
             // h2 takes such a request for one that came by HTTP/1, which it has to.
             head.version = Version::HTTP_11;
         }
+        let quiet = Quiet::new(self.shared.most_quiet);
         let asking = Asking {
+            front: Front { respond, account, shared: Arc::clone(&self.shared), quiet },
             request: Request::from_parts(head, ()),
             content,
-            respond,
-            account,
-            ticket: self.slots.ticket(),
-            requests,
-            shared: Arc::clone(&self.shared),
-            quiet: Quiet::new(self.shared.most_quiet),
+            servers: Arc::clone(&self.servers),
         };
         self.streams.push(Box::pin(asking.run()));
     }
@@ -94,7 +80,7 @@ impl Connection<'_> {
         account: Account,
         cx: &mut Context<'_>,
     ) {
-        self.shared.reset_client(Reason::PROTOCOL_ERROR, |reason| respond.send_reset(reason));
+        self.shared.client.reset(Reason::PROTOCOL_ERROR, |reason| respond.send_reset(reason));
         account.exchange.close(refused(Side::Client, refusal));
         self.count_refused(Side::Client, refusal, cx);
     }

@@ -173,7 +173,7 @@ pub(super) const CASES: &[Case] = &[
     ("6.3", "a short PRIORITY", || frame(PRIORITY, 0, 1, [0; 4]), Resets(SIZE), Status(502)),
     ("6.4", "RST_STREAM of no stream", || reset(0, CANCEL), Dies(BAD), Status(502)),
     ("6.4", "a short RST_STREAM", || frame(RST_STREAM, 0, 1, [0; 3]), Dies(SIZE), Status(502)),
-    ("6.4", "a stream that is refused", || reset(1, REFUSED_STREAM), Lives, Reset(REFUSED_STREAM)),
+    ("6.4", "a stream that is refused, and is asked for again", || reset(1, REFUSED_STREAM), Lives, Nothing),
     ("6.4", "a reset with an unknown code", || reset(1, 0xffff), Lives, Reset(0xffff)),
     ("6.4", "a reset after the head", || [head(), reset(1, CANCEL)].concat(), Lives, Broken(200, CANCEL)),
     ("6.5", "settings of a stream", || frame(SETTINGS, 0, 1, []), Dies(BAD), Status(502)),

@@ -1,0 +1,134 @@
+//! How a request comes to a server: one is reached, the request waits for its turn there, is sent, and is sent to another one
+//! if it was not accepted.
+//!
+//! Invariant: a request is sent again only where that changes nothing (`stream` says when), and not for ever.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use ::h2::client::{ResponseFuture, SendRequest};
+use ::h2::{Reason, RecvStream, SendStream};
+use http::{Request, StatusCode};
+
+use super::broken::{Broken, Notable};
+use super::portion::Portion;
+use super::server::Seat;
+use super::servers::Servers;
+use super::stream::{Front, Stream, Then};
+use crate::telemetry::session::End;
+
+/// How often a request is tried: after these the client may do so itself.
+const MOST_ATTEMPTS: u32 = 3;
+
+/// A request that no server was asked, or none has accepted.
+pub(super) struct Asking<'a> {
+    pub(super) front: Front,
+    pub(super) request: Request<()>,
+    pub(super) content: RecvStream,
+    pub(super) servers: Arc<Servers<'a>>,
+}
+
+/// Why no server was asked.
+enum Unasked {
+    /// There is none that could be.
+    NoServer(End),
+    Broken(Broken),
+}
+
+impl Asking<'_> {
+    /// Asks, and carries the stream to its end.
+    pub(super) async fn run(mut self) -> Option<Notable> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let is_last = attempts == MOST_ATTEMPTS;
+            let (seat, requests) = match self.seated().await {
+                Ok(seated) => seated,
+                Err(Unasked::Broken(Broken::NotAccepted)) if !is_last => continue,
+                Err(unasked) => return self.fail(unasked),
+            };
+            let Ok((sent, copy)) = self.send(requests, is_last) else {
+                if is_last {
+                    return self.fail(Unasked::Broken(Broken::NotAccepted));
+                }
+                continue;
+            };
+            let Self { front, content, servers, .. } = self;
+            match Stream::new(front, seat, (copy, content), sent).run().await {
+                Then::Over(notable) => return notable,
+                Then::Again(again) => {
+                    let (front, request, content) = *again;
+                    servers.retried();
+                    self = Self { front, request, content, servers };
+                }
+            }
+        }
+    }
+
+    /// A server, when it takes another stream.
+    async fn seated(&mut self) -> Result<(Seat, SendRequest<Portion>), Unasked> {
+        let mut seat = self.reach().await?;
+        poll_fn(|cx| self.front.poll_turn(&mut seat, cx)).await.map_err(Unasked::Broken)?;
+        match seat.server.requests() {
+            Some(requests) => Ok((seat, requests)),
+            None => Err(Unasked::Broken(Broken::NotAccepted)),
+        }
+    }
+
+    /// A place at a server, unless the client breaks off before.
+    async fn reach(&mut self) -> Result<Seat, Unasked> {
+        let Front { respond, account, .. } = &mut self.front;
+        let mut reached = pin!(self.servers.reach(&account.exchange));
+        poll_fn(|cx| match respond.poll_reset(cx) {
+            Poll::Ready(reason) => Poll::Ready(Err(Unasked::Broken(Broken::Client(reason.ok())))),
+            Poll::Pending => reached.as_mut().poll(cx).map_err(Unasked::NoServer),
+        })
+        .await
+    }
+
+    /// What the server is asked with, and a copy of the request if there may be another attempt. If the server takes it no more,
+    /// nothing of it was sent.
+    fn send(&mut self, mut requests: SendRequest<Portion>, is_last: bool) -> Result<Sent, ::h2::Error> {
+        let request = self.request.clone();
+        let sent = requests.send_request(request, self.content.is_end_stream())?;
+        self.front.account.exchange.asked();
+        Ok((sent, (!is_last).then(|| std::mem::take(&mut self.request))))
+    }
+
+    fn fail(mut self, unasked: Unasked) -> Option<Notable> {
+        let (end, notable) = match &unasked {
+            Unasked::NoServer(end) => (end.clone(), None),
+            Unasked::Broken(broken) => (broken.end(false), broken.notable()),
+        };
+        match unasked {
+            Unasked::NoServer(End { failure: None, .. }) => self.front.reset(Reason::REFUSED_STREAM),
+            Unasked::NoServer(_) => self.front.answer(StatusCode::SERVICE_UNAVAILABLE, &end),
+            Unasked::Broken(Broken::Idle) => self.front.answer(StatusCode::GATEWAY_TIMEOUT, &end),
+            // Nothing was sent of it, so that it may be sent again, which the client has to be told.
+            Unasked::Broken(Broken::NotAccepted) => self.front.reset(Reason::REFUSED_STREAM),
+            Unasked::Broken(
+                Broken::Client(_) | Broken::Reset(_) | Broken::Violated | Broken::Gone | Broken::Refused(..),
+            ) => {}
+        }
+        self.front.account.exchange.close(end);
+        notable
+    }
+}
+
+/// What was sent, and what can be sent again.
+type Sent = ((ResponseFuture, SendStream<Portion>), Option<Request<()>>);
+
+impl Front {
+    /// Ready when there is room, or the client has broken off.
+    fn poll_turn(&mut self, seat: &mut Seat, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        if let Poll::Ready(reason) = self.respond.poll_reset(cx) {
+            return Poll::Ready(Err(Broken::Client(reason.ok())));
+        }
+        if let Poll::Ready(turn) = seat.ticket.poll(cx) {
+            return Poll::Ready(turn.map_err(|_| Broken::NotAccepted));
+        }
+        self.quiet.poll(cx, 0).map(|()| Err(Broken::Idle))
+    }
+}

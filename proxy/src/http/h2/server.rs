@@ -1,0 +1,183 @@
+//! One connection to a server: what its streams know of it, and what drives it until it has ended.
+//!
+//! It takes requests until the server says that it will not (GOAWAY), or has ended it, or nobody wanted anything for long; from
+//! then on the streams that it has are carried to their ends, and it ends. Invariant: it is closed in good order, after its
+//! last stream; a server that does not let itself be told so is reset soon.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use ::h2::client::{self, SendRequest};
+
+use super::face::{Face, Tally};
+use super::meter::Peer;
+use super::metered::{Metered, Seen};
+use super::portion::Portion;
+use super::slots::{Slots, Ticket};
+use super::timers::Lasting;
+use super::{Settings, UNTOLD_STREAMS};
+use crate::net::leg::Leg;
+use crate::telemetry::connections::Side;
+use crate::telemetry::session::{End, Session};
+
+/// How long a server has to hear that it is needed no more, where it does not read.
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Without a stream for so long a connection is closed.
+const MOST_IDLE: Duration = Duration::from_secs(60);
+
+type ToServer = client::Connection<Metered, Portion>;
+
+/// What streams know of a connection.
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    pub(super) face: Face,
+    /// As long as it takes requests.
+    requests: Mutex<Option<SendRequest<Portion>>>,
+    slots: Slots,
+    has_answered: AtomicBool,
+}
+
+/// A place in the queue of a server, and then on its connection.
+pub(super) struct Seat {
+    pub(super) server: Arc<Server>,
+    pub(super) ticket: Ticket,
+}
+
+impl Server {
+    /// A place; there is no turn for it where the server [takes no more requests](Self::takes_requests).
+    pub(super) fn seat(self: &Arc<Self>) -> Seat {
+        Seat { server: Arc::clone(self), ticket: self.slots.ticket() }
+    }
+
+    /// Whether it takes requests.
+    pub(super) fn takes_requests(&self) -> bool {
+        self.lock(|requests| requests.is_some())
+    }
+
+    /// Sends one request, as long as it takes any. (One that has sent a request would not take another while that waits for its
+    /// turn, so that each is a clone.)
+    pub(super) fn requests(&self) -> Option<SendRequest<Portion>> {
+        self.lock(|requests| requests.clone())
+    }
+
+    /// It takes no more requests.
+    pub(super) fn retire(&self) {
+        // Dropped after the lock: it wakes the connection.
+        let requests = self.lock(Option::take);
+        drop(requests);
+        self.slots.close();
+    }
+
+    /// Whether nobody waits for anything of it.
+    pub(super) fn is_unused(&self) -> bool {
+        self.slots.is_unused()
+    }
+
+    /// It has answered a request: it was in use, and not only begun.
+    pub(super) fn answered(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has.
+    pub(super) fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has said that it takes extended CONNECT.
+    pub(super) fn offers_connect(&self) -> bool {
+        self.lock(|requests| requests.as_ref().is_some_and(SendRequest::is_extended_connect_protocol_enabled))
+    }
+
+    /// Whether it was left because it does not keep to the protocol.
+    pub(super) fn has_violated(&self) -> bool {
+        self.face.seen.violation().is_some()
+    }
+
+    fn lock<T>(&self, with: impl FnOnce(&mut Option<SendRequest<Portion>>) -> T) -> T {
+        with(&mut self.requests.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Drives a connection; ready when it has ended.
+pub(super) struct Driven {
+    pub(super) server: Arc<Server>,
+    connection: ToServer,
+    tally: Tally,
+    idle: Lasting,
+    farewell: Lasting,
+}
+
+impl Driven {
+    /// Greets the server at `address`.
+    pub(super) async fn greet(leg: Leg, address: SocketAddr, settings: &Settings) -> Result<Self, End> {
+        let (metered, seen) = Metered::new(leg, Peer::Server, Instant::now());
+        let greeted = settings.facing_server().handshake(metered).await;
+        let (requests, connection) = greeted.map_err(|error| broken(&error, &seen))?;
+        let server = Arc::new(Server {
+            address,
+            face: Face::new(Side::Server, seen),
+            requests: Mutex::new(Some(requests)),
+            slots: Slots::new(UNTOLD_STREAMS),
+            has_answered: AtomicBool::new(false),
+        });
+        let (idle, farewell) = (Lasting::default(), Lasting::default());
+        Ok(Self { server, connection, tally: Tally::new(), idle, farewell })
+    }
+
+    /// Gives credit for what has been passed on to the client, and tells what was refused. The server may get a window of
+    /// `window` bytes.
+    pub(super) fn settle(&mut self, window: u32, session: &Session) {
+        if let Some(window) = self.tally.settle(&self.server.face, window) {
+            self.connection.set_target_window_size(window);
+        }
+        self.tally.tell_refused(&self.server.face, session);
+    }
+}
+
+/// What is left of a connection that has ended.
+pub(super) struct Ended {
+    server: Arc<Server>,
+    tally: Tally,
+}
+
+impl Ended {
+    /// Tells what has not been told.
+    pub(super) fn tell(mut self, session: &Session) -> Arc<Server> {
+        self.tally.tell_refused(&self.server.face, session);
+        self.server
+    }
+}
+
+impl Future for Driven {
+    type Output = Ended;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        let Self { server, connection, tally, idle, farewell } = self.get_mut();
+        let ended = Pin::new(&mut *connection).poll(cx);
+        if ended.is_ready() || server.face.seen.is_leaving() {
+            server.retire();
+        }
+        server.slots.set_most(connection.max_concurrent_send_streams());
+        let is_unused = server.slots.poll_unused(cx).is_ready();
+        let takes_requests = server.takes_requests();
+        if idle.poll(is_unused && takes_requests, MOST_IDLE, cx) {
+            server.retire();
+        }
+        // An end that the server does not hear is a reset.
+        let is_given_up = farewell.poll(is_unused && !takes_requests, FAREWELL, cx);
+        if ended.is_ready() || is_given_up {
+            return Poll::Ready(Ended { server: Arc::clone(server), tally: *tally });
+        }
+        Poll::Pending
+    }
+}
+
+/// A connection that has ended otherwise than it should: because of the server's end, or of what it sent.
+fn broken(error: &::h2::Error, seen: &Seen) -> End {
+    super::ended_by(error, seen, Side::Server, ["UC", "UPE"])
+}

@@ -1,0 +1,264 @@
+//! The servers to which the requests of one client's connection go: each request to the one that is chosen for it, over one
+//! connection for each address, which is made when a request needs it.
+//!
+//! No other client's requests go over these connections. So what one client does not read can never use up the window that
+//! another one's responses need, as on connections that are shared. Invariant: for an address there is at most one connection
+//! that takes requests, and who wants it while it is being made waits for that.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::oneshot;
+
+use super::Settings;
+use super::server::{Driven, Seat, Server};
+use crate::net::leg::Leg;
+use crate::telemetry::exchange::Exchange;
+use crate::telemetry::session::{End, Session};
+
+/// Connections that are kept although nobody needs them now.
+pub(super) const MOST_SERVERS: usize = 100;
+
+/// What streams know of the servers.
+pub(super) struct Servers<'a> {
+    session: &'a Session,
+    settings: &'a Settings,
+    upstream: &'a dyn Reach,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Those that took requests when it was looked last.
+    known: Vec<Arc<Server>>,
+    /// Those that are not driven yet.
+    greeted: Vec<Driven>,
+    dialing: Vec<Dialing>,
+    /// Why the first one is not there, until it was told.
+    failed: Option<End>,
+}
+
+/// A connection that is being made; who waits for it hears when this is gone.
+struct Dialing {
+    address: SocketAddr,
+    waiting: Vec<oneshot::Sender<Dialed>>,
+}
+
+/// Whether the connection was made, or another one instead; or why none was.
+type Dialed = Result<bool, End>;
+
+/// What there is for an address.
+pub(super) enum Kept {
+    /// A connection.
+    Seat(Seat),
+    /// One that is being made.
+    Soon(oneshot::Receiver<Dialed>),
+}
+
+/// Where a request goes.
+#[expect(dead_code, reason = "only the connection that was dialed first is used so far")]
+pub(super) enum Reached {
+    Kept(Kept),
+    New(Leg, SocketAddr),
+}
+
+/// Looks whether there is something for an address.
+type Look<'l> = dyn FnMut(SocketAddr) -> Option<Kept> + Send + 'l;
+
+/// Chooses where requests go.
+pub(super) trait Reach: Sync {
+    /// To what there is for the address that is chosen, or by a new connection. The error is why not.
+    fn reach<'s>(
+        &'s self,
+        session: &'s Session,
+        kept: &'s mut Look<'s>,
+    ) -> Pin<Box<dyn Future<Output = Result<Reached, End>> + Send + 's>>;
+}
+
+impl<'a> Servers<'a> {
+    /// None yet.
+    pub(super) fn new(session: &'a Session, settings: &'a Settings, upstream: &'a dyn Reach) -> Self {
+        Self { session, settings, upstream, state: Mutex::default() }
+    }
+
+    /// The first one, which was dialed before there was a request, or why it is not there.
+    pub(super) async fn begin(&self, dialed: Result<(Leg, SocketAddr), End>) {
+        let greeted = match dialed {
+            Ok((leg, address)) => Driven::greet(leg, address, self.settings).await,
+            Err(end) => Err(end),
+        };
+        match greeted {
+            Ok(driven) => drop(self.add(driven)),
+            Err(end) => self.state().failed = Some(end),
+        }
+    }
+
+    /// A place at the server that is chosen for the request.
+    pub(super) async fn reach(&self, _exchange: &Exchange) -> Result<Seat, End> {
+        let failed = self.state().failed.clone();
+        if let Some(end) = failed {
+            return Err(end);
+        }
+        let mut may_wait = true;
+        loop {
+            let mut dial = Dial { servers: self, address: None, may_wait };
+            let reached = self.upstream.reach(self.session, &mut |address| dial.look(address)).await;
+            match reached {
+                Ok(Reached::Kept(Kept::Seat(seat))) => return Ok(seat),
+                Ok(Reached::Kept(Kept::Soon(dialed))) => match dialed.await {
+                    Ok(Ok(true)) => {}
+                    // What was waited for in vain is not waited for again.
+                    Ok(Ok(false)) => may_wait = false,
+                    Ok(Err(end)) => return Err(end),
+                    // Who dialed has left.
+                    Err(_) => {}
+                },
+                Ok(Reached::New(leg, address)) => {
+                    let greeted = Driven::greet(leg, address, self.settings).await;
+                    let seat = greeted.map(|driven| self.add(driven));
+                    dial.is_over(seat.as_ref().map(|_| true).map_err(End::clone));
+                    return seat;
+                }
+                Err(end) => {
+                    dial.is_over(Err(end.clone()));
+                    return Err(end);
+                }
+            }
+        }
+    }
+
+    fn add(&self, driven: Driven) -> Seat {
+        let seat = driven.server.seat();
+        let mut state = self.state();
+        if state.known.len() >= MOST_SERVERS
+            && let Some(unused) = state.known.iter().find(|server| server.is_unused())
+        {
+            // The oldest one. It leaves the list when it has ended.
+            unused.retire();
+        }
+        state.known.push(Arc::clone(&driven.server));
+        state.greeted.push(driven);
+        seat
+    }
+
+    /// Drives them all.
+    pub(super) fn poll(&self, driven: &mut FuturesUnordered<Driven>, cx: &mut Context<'_>) {
+        driven.extend(std::mem::take(&mut self.state().greeted));
+        while let Poll::Ready(Some(ended)) = driven.poll_next_unpin(cx) {
+            let ended = ended.tell(self.session);
+            self.state().known.retain(|server| !Arc::ptr_eq(server, &ended));
+        }
+    }
+
+    /// Whether none takes requests.
+    pub(super) fn have_left(&self) -> bool {
+        !self.state().known.iter().any(|server| server.takes_requests())
+    }
+
+    /// Ready when all have ended.
+    pub(super) fn poll_all(&self, driven: &mut FuturesUnordered<Driven>, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll(driven, cx);
+        if driven.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Why the first one was not there, if nobody was told.
+    pub(super) fn failure(&self) -> Option<End> {
+        self.state().failed.take()
+    }
+
+    /// A request is sent again.
+    pub(super) fn retried(&self) {
+        self.session.retried_request();
+    }
+
+    /// Whether there are some that have not been driven.
+    pub(super) fn has_greeted(&self) -> bool {
+        !self.state().greeted.is_empty()
+    }
+
+    /// Whether one of them takes extended CONNECT.
+    pub(super) fn offer_connect(&self) -> bool {
+        self.state().known.iter().any(|server| server.offers_connect())
+    }
+
+    /// None of them is needed any more.
+    pub(super) fn retire(&self) {
+        self.state().known.iter().for_each(|server| server.retire());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one request has done about a connection, while it has not reached a server.
+struct Dial<'s, 'a> {
+    servers: &'s Servers<'a>,
+    /// What it dials, for all who want that.
+    address: Option<SocketAddr>,
+    may_wait: bool,
+}
+
+impl Dial<'_, '_> {
+    /// What there is for `address`; if nothing is, it is being dialed from now on, and what was dialed before was so in vain.
+    fn look(&mut self, address: SocketAddr) -> Option<Kept> {
+        self.is_over(Ok(false));
+        let mut state = self.servers.state();
+        let fits = |server: &&Arc<Server>| server.address == address && server.takes_requests();
+        if let Some(server) = state.known.iter().find(fits) {
+            return Some(Kept::Seat(server.seat()));
+        }
+        match state.dialing.iter_mut().find(|dialing| dialing.address == address) {
+            Some(dialing) if self.may_wait => {
+                let (sender, made) = oneshot::channel();
+                dialing.waiting.push(sender);
+                return Some(Kept::Soon(made));
+            }
+            Some(_) => {}
+            None => {
+                state.dialing.push(Dialing { address, waiting: vec![] });
+                self.address = Some(address);
+            }
+        }
+        None
+    }
+
+    /// Tells those who wait.
+    fn is_over(&mut self, dialed: Dialed) {
+        for waits in self.leave() {
+            // Who has gone meanwhile need not be told.
+            let _ = waits.send(dialed.clone());
+        }
+    }
+
+    fn leave(&mut self) -> Vec<oneshot::Sender<Dialed>> {
+        let Some(address) = self.address.take() else { return vec![] };
+        let mut state = self.servers.state();
+        let place = state.dialing.iter().position(|dialing| dialing.address == address);
+        place.map_or(vec![], |place| state.dialing.swap_remove(place).waiting)
+    }
+}
+
+impl Drop for Dial<'_, '_> {
+    fn drop(&mut self) {
+        // Who waits sees that nobody dials any more.
+        drop(self.leave());
+    }
+}
+
+/// The one server that was dialed.
+pub(super) struct Only(pub(super) SocketAddr);
+
+impl Reach for Only {
+    fn reach<'s>(
+        &'s self,
+        _: &'s Session,
+        kept: &'s mut Look<'s>,
+    ) -> Pin<Box<dyn Future<Output = Result<Reached, End>> + Send + 's>> {
+        Box::pin(std::future::ready(kept(self.0).map(Reached::Kept).ok_or(End::COMPLETE)))
+    }
+}
