@@ -19,7 +19,7 @@ use crate::probe::{self, Probes};
 use crate::tcp::{self, Means};
 use crate::telemetry::edge::{Cluster, Edge};
 use crate::telemetry::session::{End, Reporter, Session};
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Found, Kept, Reached, Upstream};
 
 /// What a story is made of, in each direction.
 pub struct Parts {
@@ -86,10 +86,10 @@ impl Inbound {
         let session = self.parts.reporter.open_self_call(client, to.address());
         session.presume(CALLER_GONE);
         session.speaks_as(caller);
-        match (ToApplication { inbound: self, to }).dial(&session).await {
-            Ok(leg) => {
+        match (ToApplication { inbound: self, to }).reach(&session, upstream::none_kept).await {
+            Ok(dialed) => {
                 caller.comes_back(session);
-                Ok(leg)
+                Ok(dialed.into_leg().0)
             }
             Err(end) => {
                 session.close(end.clone());
@@ -118,16 +118,29 @@ impl Upstream for ToApplication<'_> {
         self.inbound.parts.detection.opaque_ports.contain(self.to.port()).then_some(Hint::Opaque)
     }
 
-    async fn dial(&mut self, session: &Session) -> Result<Leg, End> {
+    async fn learn(&mut self) {}
+
+    async fn reach<C: Send>(
+        &self,
+        session: &Session,
+        mut kept: impl FnMut(SocketAddr) -> Option<Kept<C>> + Send,
+    ) -> Result<Reached<C>, End> {
         let Inbound { parts, unknown, .. } = self.inbound;
         let peer = parts.discovery.as_ref().and_then(|known| known.peer(session.client().remote.ip()));
         let edge = peer.as_ref().map_or(unknown, |peer| &peer.edge);
         session.sent_to(Cluster::Inbound(self.to.port()), edge);
         drop(peer);
-        match parts.dialer.to_application(self.to).await {
+        let address = self.to.address();
+        let reached = |found| Reached { found, address, held: None, is_self_call: false };
+        if let Some(Kept { connection, local }) = kept(address) {
+            session.connected(local, address);
+            return Ok(reached(Found::Kept(connection)));
+        }
+        // Boxed, since a request that needs no new connection would keep the room for making one.
+        match Box::pin(parts.dialer.to_application(self.to)).await {
             Ok(server) => {
                 upstream::connected(session, &server, self.to);
-                Ok(server)
+                Ok(reached(Found::New(server)))
             }
             Err(error) => Err(ending::not_connected(&error)),
         }

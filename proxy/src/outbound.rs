@@ -1,25 +1,23 @@
 //! The outbound story: one connection from the pod's application to somewhere else, top to bottom.
 //!
 //! Its mirror is `inbound`, which goes on with the story where somewhere else is this pod itself. Discovery says what the
-//! destination is; a Service's connections are divided among its endpoints, and another one is tried as long as no byte was
-//! sent, which is before the first is connected. Everything else goes where the client sent it.
+//! destination is; a Service's connections, and its requests where HTTP is spoken, are divided among its endpoints, and another
+//! one is tried as long as no byte was sent, which is before the first is connected. Everything else goes where the client sent it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::balance::Held;
 use crate::detect::Hint;
-use crate::discovery::{Discovery, Endpoint, ServicePort, Target, Watch};
+use crate::discovery::{Endpoint, ServicePort, Target, Watch};
 use crate::ending;
 use crate::inbound::{Inbound, Parts};
 use crate::net::accept::Accepted;
 use crate::net::dial::DialError;
-use crate::net::leg::Leg;
 use crate::net::original_dst::OriginalDst;
 use crate::tcp;
 use crate::telemetry::edge::{Cluster, Edge};
 use crate::telemetry::session::{End, Session};
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Found, Kept, Reached, Upstream};
 
 /// What outbound connections share.
 pub struct Outbound {
@@ -45,22 +43,35 @@ impl Outbound {
         let Accepted { client, pair, original_dst } = accepted;
         let session = self.parts.reporter.open(pair, original_dst.address());
         async move {
-            let mut way = ToDestination { outbound: &self, to: original_dst, held: None, hint: None };
+            let mut way = ToDestination { outbound: &self, to: original_dst, known: None, hint: None };
             tcp::forward(client, &mut way, session, self.parts.means()).await;
         }
     }
 
-    /// To where the client wanted to go, or to this pod's own application.
-    async fn connect(&self, session: &Session, to: OriginalDst) -> Result<Leg, Failed> {
-        let server = if self.own.contains(&to.address().ip()) {
-            self.inbound.call(session, to.address()).await.map_err(Failed::elsewhere)?
+    /// To where the client wanted to go, or to this pod's own application, by a connection that is `kept` or by a new one.
+    async fn connect<C: Send>(
+        &self,
+        session: &Session,
+        to: OriginalDst,
+        kept: &mut (impl FnMut(SocketAddr) -> Option<Kept<C>> + Send),
+    ) -> Result<Reached<C>, Failed> {
+        let address = to.address();
+        let is_self_call = self.own.contains(&address.ip());
+        let reached = |found| Reached { found, address, held: None, is_self_call };
+        if let Some(Kept { connection, local }) = kept(address) {
+            session.connected(local, address);
+            return Ok(reached(Found::Kept(connection)));
+        }
+        // Boxed, since a request that needs no new connection would keep the room for making one.
+        let server = if is_self_call {
+            Box::pin(self.inbound.call(session, address)).await.map_err(Failed::elsewhere)?
         } else {
             let failed =
                 |error: DialError| Failed { end: ending::not_connected(&error), is_final: error.is_ours() };
-            self.parts.dialer.to_destination(to).await.map_err(failed)?
+            Box::pin(self.parts.dialer.to_destination(to)).await.map_err(failed)?
         };
         upstream::connected(session, &server, to);
-        Ok(server)
+        Ok(reached(Found::New(server)))
     }
 }
 
@@ -81,8 +92,8 @@ impl Failed {
 pub(crate) struct ToDestination<'a> {
     outbound: &'a Outbound,
     to: OriginalDst,
-    /// The endpoint's count of connections has this one as long as it lasts.
-    held: Option<Held>,
+    /// What discovery knows of it, once it was asked.
+    known: Option<Box<Watch>>,
     /// How the port is declared, once that was looked up.
     hint: Option<Hint>,
 }
@@ -92,27 +103,24 @@ impl Upstream for ToDestination<'_> {
         self.hint
     }
 
-    async fn dial(&mut self, session: &Session) -> Result<Leg, End> {
-        match &self.outbound.parts.discovery {
-            None => {
-                session.sent_to(Cluster::Passthrough, &self.outbound.passthrough);
-                self.as_asked(session).await
-            }
-            Some(discovery) => self.as_known(session, Arc::clone(discovery)).await,
-        }
-    }
-}
-
-impl ToDestination<'_> {
-    async fn as_known(&mut self, session: &Session, discovery: Arc<dyn Discovery>) -> Result<Leg, End> {
-        let Outbound { parts, passthrough, nowhere, .. } = self.outbound;
-        let mut watch = discovery.lookup(self.to.address()).await;
+    async fn learn(&mut self) {
+        let Some(discovery) = &self.outbound.parts.discovery else { return };
+        let watch = Arc::clone(discovery).lookup(self.to.address()).await;
         self.hint = watch
-            .current()
+            .now()
             .hint()
             .and_then(|hint| Hint::declared(hint.app_protocol.as_deref(), hint.port_name.as_deref()));
-        match watch.current().clone() {
-            Target::Service(service) => return self.reach_service(session, watch, service).await,
+        self.known = Some(Box::new(watch));
+    }
+
+    async fn reach<C: Send>(
+        &self,
+        session: &Session,
+        mut kept: impl FnMut(SocketAddr) -> Option<Kept<C>> + Send,
+    ) -> Result<Reached<C>, End> {
+        let Outbound { parts, passthrough, nowhere, .. } = self.outbound;
+        match self.known.as_deref().map_or(Target::Passthrough, Watch::now) {
+            Target::Service(service) => return self.reach_service(session, service, &mut kept).await,
             Target::Workload(host) | Target::External(host) => {
                 session.sent_to(host.cluster(self.to.port()), host.edge());
             }
@@ -123,31 +131,29 @@ impl ToDestination<'_> {
                 return Err(forbidden(&rule));
             }
         }
-        self.as_asked(session).await
+        self.outbound.connect(session, self.to, &mut kept).await.map_err(|failed| failed.end)
     }
+}
 
-    async fn as_asked(&self, session: &Session) -> Result<Leg, End> {
-        self.outbound.connect(session, self.to).await.map_err(|failed| failed.end)
-    }
-
+impl ToDestination<'_> {
     /// To one endpoint after the other, and to none twice. A change of the Service meanwhile counts at once.
-    async fn reach_service(
-        &mut self,
+    async fn reach_service<C: Send>(
+        &self,
         session: &Session,
-        mut watch: Watch,
         mut service: Arc<ServicePort>,
-    ) -> Result<Leg, End> {
+        kept: &mut (impl FnMut(SocketAddr) -> Option<Kept<C>> + Send),
+    ) -> Result<Reached<C>, End> {
         let mut tried: Vec<SocketAddr> = Vec::new();
         let mut failed = None;
         while let Some(endpoint) = service.choose(&tried, |bound| fastrand::usize(..bound)) {
             if !tried.is_empty() {
                 self.outbound.parts.reporter.retried();
             }
-            self.held = Some(endpoint.load.hold());
-            match self.reach(session, endpoint).await {
-                Ok(leg) => {
+            let held = Some(endpoint.load.hold());
+            match self.reach_endpoint(session, endpoint, kept).await {
+                Ok(reached) => {
                     session.sent_to(service.cluster(), &endpoint.edge);
-                    return Ok(leg);
+                    return Ok(Reached { held, ..reached });
                 }
                 Err(Failed { end, is_final }) => {
                     tried.push(endpoint.address);
@@ -158,23 +164,28 @@ impl ToDestination<'_> {
                     failed = Some(end);
                 }
             }
-            match watch.current() {
-                Target::Service(now) => service = Arc::clone(now),
-                Target::Workload(_) | Target::External(_) | Target::Passthrough | Target::Forbidden(_) => {
-                    break;
-                }
+            match self.known.as_deref().map(Watch::now) {
+                Some(Target::Service(now)) => service = now,
+                Some(
+                    Target::Workload(_) | Target::External(_) | Target::Passthrough | Target::Forbidden(_),
+                )
+                | None => break,
             }
         }
-        self.held = None;
         session.sent_to(service.cluster(), service.edge());
         Err(failed.unwrap_or_else(no_endpoint))
     }
 
-    async fn reach(&self, session: &Session, endpoint: &Endpoint) -> Result<Leg, Failed> {
+    async fn reach_endpoint<C: Send>(
+        &self,
+        session: &Session,
+        endpoint: &Endpoint,
+        kept: &mut (impl FnMut(SocketAddr) -> Option<Kept<C>> + Send),
+    ) -> Result<Reached<C>, Failed> {
         let gate = &self.outbound.parts.gate;
         let to = gate.reroute(session.client().remote, endpoint.address);
         let to = to.ok_or_else(|| Failed::elsewhere(refused_endpoint(endpoint.address)))?;
-        self.outbound.connect(session, to).await
+        self.outbound.connect(session, to, kept).await
     }
 }
 

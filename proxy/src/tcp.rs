@@ -2,14 +2,15 @@
 //!
 //! It does not know where a connection goes or why; that was decided by the story.
 
-use crate::detect::{self, Detected, Protocol, Reason};
+use crate::balance::Held;
+use crate::detect::{self, Detected, Hint, Protocol};
 use crate::ending::{broken, client_broken, given_up};
 use crate::first_speaker::FirstSpeaker;
 use crate::http::{Http, h1, h2};
 use crate::net::leg::Leg;
 use crate::net::relay::Relay;
 use crate::telemetry::session::{End, Session};
-use crate::upstream::Upstream;
+use crate::upstream::{self, Dialed, Upstream};
 
 /// What carries connections.
 #[derive(Clone, Copy)]
@@ -34,7 +35,7 @@ pub(crate) fn forward(
     async move {
         // Boxed, each of the two, since a connection would keep the room for both as long as it lasts.
         let carried = match Box::pin(until_bytes(client, upstream, &session, means)).await {
-            Ok(legs) => Box::pin(carry_bytes(legs, &session, means.relay)),
+            Ok(ends) => Box::pin(carry_bytes(ends, &session, means.relay)),
             Err(end) => return session.close(*end),
         };
         let end = carried.await;
@@ -44,7 +45,7 @@ pub(crate) fn forward(
 
 #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
 fn carry_bytes<'a>(
-    (client, server): (Leg, Leg),
+    (client, (server, held)): (Leg, (Leg, Option<Held>)),
     session: &'a Session,
     relay: &'a Relay,
 ) -> impl Future<Output = End> {
@@ -57,6 +58,7 @@ fn carry_bytes<'a>(
             },
             silence = session.given_up() => given_up(&silence),
         };
+        drop(held);
         if end == End::COMPLETE {
             client.finish();
             server.finish();
@@ -73,12 +75,12 @@ fn until_bytes<'a>(
     upstream: &'a mut impl Upstream,
     session: &'a Session,
     means: Means<'a>,
-) -> impl Future<Output = Result<(Leg, Leg), Box<End>>> {
+) -> impl Future<Output = Result<(Leg, (Leg, Option<Held>)), Box<End>>> {
     async move {
         let mut connection = match Box::pin(establish(client, upstream, session, means)).await? {
             Ends::Http1(connection) => connection,
             Ends::Http2(ends) => return Err(Box::new(Box::pin(streams(*ends, session, means)).await)),
-            Ends::Bytes(client, server) => return Ok((client, server)),
+            Ends::Bytes(client, server) => return Ok((client, server.into_leg())),
         };
         let end = tokio::select! {
             biased;
@@ -93,11 +95,15 @@ fn until_bytes<'a>(
 }
 
 /// The streams of HTTP/2.
-async fn streams(ends: (Leg, Result<Leg, End>), session: &Session, means: Means<'_>) -> End {
+async fn streams<U: Upstream>(
+    Streams { client, first, upstream }: Streams<'_, U>,
+    session: &Session,
+    means: Means<'_>,
+) -> End {
     let means = h2::Means { relay: means.relay, http: means.http };
     tokio::select! {
         biased;
-        end = Box::pin(h2::carry(ends, session, means)) => end,
+        end = Box::pin(h2::carry((client, first), upstream, session, means)) => end,
         end = gives_up(session) => end,
     }
 }
@@ -114,12 +120,20 @@ enum Ends<'a, U> {
     /// The client speaks HTTP/1, whether or not there is a server.
     Http1(Box<h1::Connection<'a, U>>),
     /// The same of HTTP/2.
-    Http2(Box<(Leg, Result<Leg, End>)>),
+    Http2(Box<Streams<'a, U>>),
     /// Whatever the two speak.
-    Bytes(Leg, Leg),
+    Bytes(Leg, Dialed),
 }
 
-/// Both legs, once it is known what is spoken; or how the connection ends.
+/// A client's connection on which HTTP/2 is spoken.
+struct Streams<'a, U> {
+    client: Leg,
+    /// The server that was reached before it was known what is spoken, or why none was; nothing where none was to be.
+    first: Option<Result<Dialed, End>>,
+    upstream: &'a U,
+}
+
+/// Both ends, once it is known what is spoken; or how the connection ends.
 async fn establish<'a, U: Upstream>(
     client: Leg,
     upstream: &'a mut U,
@@ -129,36 +143,73 @@ async fn establish<'a, U: Upstream>(
     let mut first = FirstSpeaker::new(session.original_dst(), upstream.hint());
     let dialed = tokio::select! {
         biased;
-        dialed = upstream.dial(session) => dialed,
+        dialed = dial(upstream, session) => dialed,
         // Nothing could be done before the dial with what the client says, so there is no hurry.
         Err(error) = first.client(&client, None) => return Err(Box::new(client_broken(&error))),
         error = client.broken() => return Err(Box::new(client_broken(&error))),
     };
+    let upstream = &*upstream;
     first.expect(upstream.hint());
     let (client, heard) = match &dialed {
-        Ok(server) => tokio::select! {
+        Some(Ok(server)) => tokio::select! {
             biased;
-            heard = first.either(client, server, means.detection) => {
+            heard = first.either(client, server.leg(), means.detection) => {
                 heard.map(|(client, heard)| (client, Some(heard))).map_err(|error| Box::new(broken(&error)))?
             }
             silence = session.given_up() => return Err(Box::new(given_up(&silence))),
         },
         // A client that has asked something can be told.
-        Err(_) => first.alone(client).map_err(|error| Box::new(client_broken(&error)))?,
+        Some(Err(_)) => first.alone(client).map_err(|error| Box::new(client_broken(&error)))?,
+        None => Box::pin(asked(first, client, session, means)).await?,
     };
     if let Some(detected) = &heard {
         session.detected(detected);
     }
-    // Where only the port is declared so, and something else is spoken, it is not for us to break it.
-    let is_seen = |heard: &Detected| heard.reason == Reason::FirstBytes;
-    match heard.filter(is_seen).map(|heard| heard.protocol) {
+    match heard.map(|heard| heard.protocol) {
         Some(Protocol::Http1) => {
             let means = h1::Means { relay: means.relay, http: means.http };
             Ok(Ends::Http1(Box::new(h1::Connection::new((client, dialed), upstream, session, means))))
         }
-        Some(Protocol::Http2) => Ok(Ends::Http2(Box::new((client, dialed)))),
-        Some(Protocol::Tls | Protocol::Opaque) | None => Ok(Ends::Bytes(client, dialed?)),
+        Some(Protocol::Http2) => Ok(Ends::Http2(Box::new(Streams { client, first: dialed, upstream }))),
+        Some(Protocol::Tls | Protocol::Opaque) | None => {
+            let server = match dialed {
+                Some(dialed) => dialed,
+                None => upstream.reach(session, upstream::none_kept).await,
+            };
+            Ok(Ends::Bytes(client, server?))
+        }
     }
+}
+
+/// Connects to a server, unless the port is declared to be one of HTTP, where nothing is connected before a request has come:
+/// who is silent on such a port is not taken for somebody who speaks something else.
+async fn dial(upstream: &mut impl Upstream, session: &Session) -> Option<Result<Dialed, End>> {
+    upstream.learn().await;
+    match upstream.hint() {
+        Some(Hint::Http | Hint::Http2) => None,
+        Some(Hint::Opaque | Hint::Tls) | None => Some(upstream.reach(session, upstream::none_kept).await),
+    }
+}
+
+/// Returns when a client has begun to ask; before, it is an idle one, with the limits of those.
+async fn asked(
+    first: FirstSpeaker,
+    client: Leg,
+    session: &Session,
+    means: Means<'_>,
+) -> Result<(Leg, Option<Detected>), Box<End>> {
+    let end = tokio::select! {
+        biased;
+        asked = first.declared(&client, means.http.settings.http_head_timeout) => match asked {
+            Ok(Some(first)) => return first.alone(client).map_err(|error| Box::new(client_broken(&error))),
+            Ok(None) => End::COMPLETE,
+            Err(error) => return Err(Box::new(client_broken(&error))),
+        },
+        silence = session.given_up() => return Err(Box::new(given_up(&silence))),
+        () = means.http.unasked(session) => End::COMPLETE,
+    };
+    client.finish();
+    Err(Box::new(end))
 }
 
 #[cfg(test)]
@@ -191,11 +242,11 @@ mod tests {
             size_of_returned(|| Inbound::serve(never(), never())),
             size_of_returned(|| Outbound::serve(never(), never())),
         ] {
-            assert!(size <= 280, "{size} bytes for the task of each connection; {MIND}");
+            assert!(size <= 240, "{size} bytes for the task of each connection; {MIND}");
         }
         let size =
             size_of_returned(|| super::carry_bytes(never(), never::<&'static _>(), never::<&'static _>()));
-        assert!(size <= 696, "{size} bytes besides for each of which bytes alone are carried; {MIND}");
+        assert!(size <= 704, "{size} bytes besides for each of which bytes alone are carried; {MIND}");
         for size in [
             size_while_http_is_spoken(never::<ToApplication<'static>>),
             size_while_http_is_spoken(never::<ToDestination<'static>>),

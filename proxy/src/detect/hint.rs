@@ -38,12 +38,13 @@ impl Hint {
         })
     }
 
-    /// What is taken to be spoken, after this was seen.
+    /// What is taken to be spoken, after this was seen. A port that is declared HTTP has readers that refuse what is none; so
+    /// the declaration counts where the beginning tells too little, and the beginning where it tells.
     pub(crate) fn settle(self, seen: Detected) -> Detected {
+        let tells = matches!(seen.reason, Reason::FirstBytes | Reason::Unrecognized);
         match (self, seen.protocol) {
-            (Self::Tls, Protocol::Tls)
-            | (Self::Http, Protocol::Http1 | Protocol::Http2)
-            | (Self::Http2, Protocol::Http2) => seen,
+            (Self::Tls, Protocol::Tls) => seen,
+            (Self::Http | Self::Http2, _) if tells => seen,
             _ => Detected { protocol: self.protocol(), reason: Reason::Hint, hello: None },
         }
     }
@@ -52,8 +53,8 @@ impl Hint {
         match self {
             Self::Opaque => Protocol::Opaque,
             Self::Tls => Protocol::Tls,
-            Self::Http => Protocol::Http1,
-            Self::Http2 => Protocol::Http2,
+            // A beginning that is none yet is looked at by a reader that can answer it.
+            Self::Http | Self::Http2 => Protocol::Http1,
         }
     }
 }

@@ -99,13 +99,12 @@ pub struct Detected {
 
 impl Detected {
     /// All answers that there are, apart from hellos.
-    pub const KINDS: [(Protocol, Reason); 13] = [
+    pub const KINDS: [(Protocol, Reason); 12] = [
         (Protocol::Tls, Reason::FirstBytes),
         (Protocol::Tls, Reason::Hint),
         (Protocol::Http1, Reason::FirstBytes),
         (Protocol::Http1, Reason::Hint),
         (Protocol::Http2, Reason::FirstBytes),
-        (Protocol::Http2, Reason::Hint),
         (Protocol::Opaque, Reason::Unrecognized),
         (Protocol::Opaque, Reason::TooLong),
         (Protocol::Opaque, Reason::Incomplete),

@@ -266,7 +266,7 @@ fn a_declared_protocol_is_read_as_kubernetes_and_istio_write_it() {
 }
 
 #[test]
-fn a_hint_wins_over_what_is_seen() {
+fn a_hint_wins_over_what_tells_little() {
     let silent = || Detected::opaque(Reason::ServerFirst);
     for hint in [Hint::Tls, Hint::Http, Hint::Http2] {
         for seen in [silent(), Detected::opaque(Reason::Ended), Detected::opaque(Reason::Incomplete)] {
@@ -277,14 +277,18 @@ fn a_hint_wins_over_what_is_seen() {
     }
     assert_eq!(Hint::Http.settle(http(Protocol::Http2)), http(Protocol::Http2));
     assert_eq!(Hint::Tls.settle(tls(Some("a"), &[])), tls(Some("a"), &[]));
-    assert_eq!(Hint::Http.settle(tls(Some("a"), &[])).protocol, Protocol::Http1);
+    for seen in [tls(Some("a"), &[]), Detected::opaque(Reason::Unrecognized), http(Protocol::Http1)] {
+        assert_eq!(Hint::Http2.settle(seen.clone()), seen, "it says what it is");
+    }
+    assert_eq!(Hint::Tls.settle(http(Protocol::Http1)).protocol, Protocol::Tls);
     assert_eq!(Hint::Opaque.settle(http(Protocol::Http1)), Detected::opaque(Reason::Hint));
 }
 
 #[test]
 fn all_answers_are_among_the_kinds() {
     let answers = beginnings().into_iter().map(|(_, detected)| detected);
-    for seen in answers.chain(Detected::KINDS.map(|(_, reason)| Detected::opaque(reason))) {
+    let opaque = Detected::KINDS.into_iter().filter(|(protocol, _)| *protocol == Protocol::Opaque);
+    for seen in answers.chain(opaque.map(|(_, reason)| Detected::opaque(reason))) {
         for hint in [Hint::Opaque, Hint::Tls, Hint::Http, Hint::Http2] {
             let settled = hint.settle(seen.clone());
             assert!(Detected::KINDS.contains(&(settled.protocol, settled.reason)), "{settled:?}");

@@ -106,6 +106,12 @@ impl Watch {
         &self.target
     }
 
+    /// The same, without remembering it.
+    pub fn now(&self) -> Target {
+        let snapshot = self.store.current.load();
+        if snapshot.generation() == self.generation { self.target.clone() } else { snapshot.find(self.to) }
+    }
+
     /// Returns when another snapshot is in force than the one of the last look.
     pub async fn changed(&mut self) {
         loop {

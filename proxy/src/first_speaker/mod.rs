@@ -110,6 +110,12 @@ impl FirstSpeaker {
         Ok((client, detected))
     }
 
+    /// Returns when the client has said enough, where nobody else will say anything; nothing if it has ended without a word.
+    pub(crate) async fn declared(mut self, client: &Leg, limit: Duration) -> io::Result<Option<Self>> {
+        self.client(client, Some(limit)).await?;
+        Ok((self.seen > 0).then_some(self))
+    }
+
     /// What has been heard so far, where the server will say nothing, and the client's leg as after [`either`](Self::either).
     pub(crate) fn alone(self, client: Leg) -> io::Result<(Leg, Option<Detected>)> {
         let client = if self.is_hidden { client.registered_anew()? } else { client };

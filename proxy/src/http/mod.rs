@@ -10,6 +10,10 @@ use std::time::Duration;
 
 use runtime::duration;
 use runtime::shutdown::Shutdown;
+use tokio::time::sleep;
+
+use crate::telemetry::exchange::Timer;
+use crate::telemetry::session::Session;
 
 /// How HTTP is carried.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -66,6 +70,21 @@ pub struct Http {
     pub retiring: Shutdown,
     /// The listeners are closed.
     pub closing: Shutdown,
+}
+
+/// How long a connection without a request is kept when its listener has closed: a request may be on the way, and would be
+/// lost.
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
+
+impl Http {
+    /// Returns when a client that has not begun to ask is to be left, in good order.
+    pub(crate) async fn unasked(&self, session: &Session) {
+        let mut closing = self.closing.clone();
+        tokio::select! {
+            () = closing.requested() => sleep(GRACE).await,
+            () = sleep(self.settings.http_idle_timeout) => session.timed_out(Timer::Idle),
+        }
+    }
 }
 
 /// Some requests wait for days.

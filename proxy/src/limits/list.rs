@@ -172,7 +172,7 @@ fn http(basis: &Basis<'_>) -> Vec<Row> {
             "http_linger",
             Fixed("For a client to read the last answer and to end its side"),
         ),
-        time(http::h1::GRACE, "http_grace", Fixed("Without a request, when the listeners have closed")),
+        time(http::GRACE, "http_grace", Fixed("Without a request, when the listeners have closed")),
     ]
 }
 

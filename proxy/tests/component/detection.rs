@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, eventually, next, reset};
 
@@ -283,26 +284,66 @@ fn opaque_ports_of_the_pod_are_not_looked_at() {
     assert_eq!(answers, [("opaque", "hint"), ("http1", "first_bytes"), ("opaque", "hint")]);
 }
 
-#[test]
-fn a_service_says_what_its_ports_speak() {
-    let listener = OUTBOUND.listener();
+/// A proxy that knows a Service of which `listener` is the one endpoint, at a port that is declared so; as long as the directory
+/// lasts.
+fn declared(listener: &TcpListener, port_name: &str) -> (Proxy, TempDir) {
     let to = listener.local_addr().unwrap();
     let known = tempfile::tempdir().unwrap();
     std::fs::write(
         known.path().join("mail.yaml"),
         format!(
             "apiVersion: remora.dev/v1alpha1\nkind: Service\nname: mail\nnamespace: default\naddresses: [{ip}]\n\
-             ports:\n- port: {port}\n  name: http-mail\nendpoints:\n- addresses: [{ip}]\n",
+             ports:\n- port: {port}\n  name: {port_name}\nendpoints:\n- addresses: [{ip}]\n",
             ip = to.ip(),
             port = to.port()
         ),
     )
     .unwrap();
-    let proxy = Proxy::start(&["--discovery-directory", known.path().to_str().unwrap()]);
-    let client = proxy.connect(OUTBOUND, to);
+    (Proxy::start(&["--discovery-directory", known.path().to_str().unwrap()]), known)
+}
+
+#[test]
+fn a_service_says_what_its_ports_speak() {
+    let listener = OUTBOUND.listener();
+    let (proxy, _known) = declared(&listener, "tls-mail");
+    let client = proxy.connect(OUTBOUND, listener.local_addr().unwrap());
     let mut server = crate::support::accept(&listener);
     server.write_all(b"220\r\n").unwrap();
     expect(&client, b"220\r\n");
     end(&client, &server);
-    assert_eq!(only_answer(proxy), ("http1".into(), "hint".into()));
+    assert_eq!(only_answer(proxy), ("tls".into(), "hint".into()));
+}
+
+#[test]
+fn nothing_is_connected_to_a_port_of_http_before_a_client_has_asked() {
+    let listener = OUTBOUND.listener();
+    let to = listener.local_addr().unwrap();
+    let (proxy, _known) = declared(&listener, "http-web");
+    let (silent, mut asking) = (proxy.connect(OUTBOUND, to), proxy.connect(OUTBOUND, to));
+    asking.write_all(REQUEST).unwrap();
+    // The first that comes is that of who has asked.
+    let mut server = crate::support::accept(&listener);
+    server.read_exact(&mut [0; 4]).unwrap();
+    server.write_all(ANSWER).unwrap();
+    expect(&asking, ANSWER);
+    silent.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(next(&silent), Seen::End);
+    // What is something else is carried, from when it is known to be.
+    let mut other = proxy.connect(OUTBOUND, to);
+    other.write_all(b"\0\0\0\x08\x04\xd2\x16\x2f").unwrap();
+    let mut server = crate::support::accept(&listener);
+    expect(&server, b"\0\0\0\x08\x04\xd2\x16\x2f");
+    server.write_all(b"N").unwrap();
+    expect(&other, b"N");
+    end(&other, &server);
+}
+
+#[test]
+fn half_a_request_to_a_port_of_http_makes_it_no_other_port() {
+    let listener = OUTBOUND.listener();
+    let (proxy, _known) = declared(&listener, "http-web");
+    let mut client = proxy.connect(OUTBOUND, listener.local_addr().unwrap());
+    client.write_all(b"GET / HT").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    expect(&client, b"HTTP/1.1 400 Bad Request\r\n");
 }

@@ -93,6 +93,7 @@ impl Asking<'_> {
     fn send(&mut self, mut requests: SendRequest<Portion>, is_last: bool) -> Result<Sent, ::h2::Error> {
         let request = self.request.clone();
         let sent = requests.send_request(request, self.content.is_end_stream())?;
+        self.front.account.exchange.routed(true);
         self.front.account.exchange.asked();
         Ok((sent, (!is_last).then(|| std::mem::take(&mut self.request))))
     }

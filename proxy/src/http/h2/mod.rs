@@ -38,6 +38,7 @@ use crate::net::leg::Leg;
 use crate::net::relay::Relay;
 use crate::telemetry::connections::Side;
 use crate::telemetry::session::{End, Session};
+use crate::upstream::{Dialed, Upstream, none_kept};
 use connection::{Connection, Ends};
 use metered::Seen;
 use servers::Only;
@@ -109,15 +110,24 @@ pub(crate) struct Means<'a> {
 /// Carries the streams of a client to its server and back until the client's connection has ended, and tells how. Where there
 /// is no server they are answered.
 pub(crate) async fn carry(
-    (client, server): (Leg, Result<Leg, End>),
+    (client, first): (Leg, Option<Result<Dialed, End>>),
+    upstream: &impl Upstream,
     session: &Session,
     means: Means<'_>,
 ) -> End {
     session.speaks_http();
-    let server = server.map(|leg| {
-        let address = leg.stream().peer_addr().unwrap_or(session.original_dst());
-        (leg, address)
-    });
+    let reached = match first {
+        Some(reached) => reached,
+        None => upstream.reach(session, none_kept).await,
+    };
+    let (server, _held) = match reached {
+        Ok(reached) => {
+            let address = reached.address;
+            let (leg, held) = reached.into_leg();
+            (Ok((leg, address)), held)
+        }
+        Err(end) => (Err(end), None),
+    };
     let only = Only(server.as_ref().map_or(session.original_dst(), |(_, address)| *address));
     match Connection::open(Ends { client, server, upstream: &only }, session, means).await {
         Ok(connection) => connection.run().await,

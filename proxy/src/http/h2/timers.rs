@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use crate::http::GRACE;
 use crate::http::Http;
-use crate::http::h1::GRACE;
 
 type Signal = Pin<Box<dyn Future<Output = ()> + Send>>;
 

@@ -108,11 +108,15 @@ impl Exchange {
         self.0.session.carried(Side::Server, bytes as u64);
     }
 
-    /// The request's head was passed on, to where the connection is sent now; again where another server was asked after
-    /// one that did not accept it.
-    pub(crate) fn asked(&self) {
-        let routes = Routes::of(&self.0.session);
+    /// The request goes to where the connection is sent now, which is this pod itself for `is_self_call`; again where another
+    /// server is asked.
+    pub(crate) fn routed(&self, is_self_call: bool) {
+        let routes = Routes::of(&self.0.session, is_self_call);
         *self.0.routes.lock().unwrap_or_else(PoisonError::into_inner) = Some(routes);
+    }
+
+    /// The request's head was passed on.
+    pub(crate) fn asked(&self) {
         self.0.asked.is_now(self.0.began);
     }
 
@@ -221,7 +225,7 @@ impl Drop for Account {
                 ..Line::of(connection, duration, way, end)
             });
         };
-        let Routes(outer, inbound) = routes.unwrap_or_else(|| Routes::of(&self.session));
+        let Routes(outer, inbound) = routes.unwrap_or_else(|| Routes::of(&self.session, true));
         if let Some(inbound) = inbound {
             record(*inbound, end.clone(), texts.clone());
         }
@@ -240,12 +244,13 @@ struct Route {
 struct Routes(Route, Option<Box<Route>>);
 
 impl Routes {
-    fn of(session: &Session) -> Self {
+    fn of(session: &Session, is_self_call: bool) -> Self {
         let route = |session: Session| {
             session.speaks(EXCHANGES);
             Route { series: session.series(), way: session.connection().way(), session }
         };
-        Self(route(session.share()), session.inbound().map(|inbound| Box::new(route(inbound))))
+        let inbound = session.inbound().filter(|_| is_self_call);
+        Self(route(session.share()), inbound.map(|inbound| Box::new(route(inbound))))
     }
 }
 

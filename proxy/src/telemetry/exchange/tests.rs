@@ -109,6 +109,7 @@ const GET: Request<'static> = Request {
 };
 
 fn done(exchange: Exchange, status: u16) {
+    exchange.routed(true);
     exchange.asked();
     exchange.responded(status);
     exchange.close(End::COMPLETE);
@@ -247,6 +248,7 @@ fn a_request_counts_where_it_was_passed_on_to() {
     let other = Edge::past_services(Some(Arc::new(Workload::known("stock", "shop", None, None))));
     let session = desk.session();
     let (first, second) = (session.begin(&GET), session.begin(&GET));
+    first.routed(true);
     first.asked();
     session.sent_to(Cluster::Passthrough, &other);
     session.connected(address(50001), address(81));
@@ -285,6 +287,7 @@ fn both_accounts_of_a_self_call_are_told() {
     let comes_back = || session.comes_back(inbound.reporter.open_self_call(pair(40000), address(80)));
     comes_back();
     let first = session.begin(&GET);
+    first.routed(true);
     first.asked();
     first.received(7);
     assert_eq!(inbound.connections.all().next().unwrap().bytes(), (7, 0));
@@ -314,6 +317,7 @@ fn an_exchange_has_a_line_and_its_connection_has_none() {
     exchange.received(3);
     done(exchange, 200);
     let refused = session.begin(&GET);
+    refused.routed(true);
     refused.asked();
     refused.answered(504);
     refused.close(End { flags: "UT", details: Some("response_timeout".into()), ..End::COMPLETE });

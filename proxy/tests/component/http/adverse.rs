@@ -67,7 +67,8 @@ fn an_interim_head_that_breaks_off_is_followed_by_nothing() {
     ends.server.shutdown(Shutdown::Both).unwrap();
     let Ends { mut client, server, .. } = ends;
     drop(server);
-    client.shutdown(Shutdown::Write).unwrap();
+    // It may be over already.
+    let _ = client.shutdown(Shutdown::Write);
     let mut got = Vec::new();
     let ended = client.read_to_end(&mut got);
     let got = String::from_utf8_lossy(&got);

@@ -20,7 +20,7 @@ use crate::net::relay::{Broken, Messages, NotContent};
 use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::Timer;
 use crate::telemetry::session::{End, Session};
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, none_kept};
 
 /// What becomes of the client's connection after an exchange.
 pub(super) enum Then {
@@ -91,7 +91,7 @@ impl<'a, U: Upstream> Connection<'a, U> {
                 return Ok(());
             }
             Server::Failed(end) => Err(end),
-            Server::None => self.upstream.dial(self.session).await,
+            Server::None => self.upstream.reach(self.session, none_kept).await,
         };
         self.server = Server::from(Ok(dialed?), self.means.relay);
         Ok(())
@@ -99,9 +99,10 @@ impl<'a, U: Upstream> Connection<'a, U> {
 
     async fn attempt(&mut self, asking: &mut Asking<'a>, may_repeat: bool) -> Result<Answered, Failed> {
         let Self { means, session, client, inlet, server, .. } = self;
-        let Server::Open { leg, inlet: answers, is_used } = server else {
+        let Server::Open { leg, inlet: answers, is_used, is_self_call, .. } = server else {
             return Err(Failed::at_the_beginning());
         };
+        asking.exchange.routed(*is_self_call);
         let was_used = std::mem::replace(is_used, true);
         let (heard, is_sent) = (Heard::default(), AtomicBool::new(false));
         let sides = Sides { client, inlet, leg, answers, keep: may_repeat && was_used };

@@ -20,22 +20,19 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::request::Method;
 use super::scan::{Kind, Scan};
+use crate::balance::Held;
 use crate::ending::client_broken;
-use crate::http::Http;
+use crate::http::{GRACE, Http};
 use crate::net::leg::Leg;
 use crate::net::relay::{Account, Reason, Relay};
 use crate::telemetry::connections::{RelayMode, Side};
 use crate::telemetry::exchange::{self, Exchange, Timer};
 use crate::telemetry::session::{End, Session};
-use crate::upstream::Upstream;
+use crate::upstream::{Dialed, Upstream};
 use answer::Answer;
 use asking::{Asking, Unread};
 use attempt::Then;
 use inlet::{Inlet, Look, NoHead};
-
-/// How long a connection without a request is kept when its listener has closed: a request may be on the way, and would be
-/// lost.
-pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// How long a client may take to read the last answer and to end its side. To close earlier would reset the connection if it
 /// still sends, and a reset overtakes what it has not read (RFC 9112, section 9.6).
@@ -52,7 +49,7 @@ pub(crate) struct Means<'a> {
 pub(crate) struct Connection<'a, U> {
     means: Means<'a>,
     session: &'a Session,
-    upstream: &'a mut U,
+    upstream: &'a U,
     client: Leg,
     inlet: Inlet<'a>,
     server: Server<'a>,
@@ -70,13 +67,20 @@ enum Server<'a> {
         inlet: Inlet<'a>,
         /// Whether it has carried a request; the server may be about to end it.
         is_used: bool,
+        is_self_call: bool,
+        /// It is the load of an endpoint.
+        _held: Option<Held>,
     },
 }
 
 impl<'a> Server<'a> {
-    fn from(dialed: Result<Leg, End>, relay: &'a Relay) -> Self {
+    fn from(dialed: Result<Dialed, End>, relay: &'a Relay) -> Self {
         match dialed {
-            Ok(leg) => Self::Open { leg, inlet: Inlet::new(relay), is_used: false },
+            Ok(dialed) => {
+                let is_self_call = dialed.is_self_call;
+                let (leg, _held) = dialed.into_leg();
+                Self::Open { leg, inlet: Inlet::new(relay), is_used: false, is_self_call, _held }
+            }
             Err(end) => Self::Failed(end),
         }
     }
@@ -91,7 +95,7 @@ impl<'a> Server<'a> {
 
     /// Forgets one that has ended, or was told something that nobody had asked, since it was used.
     async fn close_if_stirred(&mut self) {
-        if let Self::Open { leg, inlet, is_used: true } = self
+        if let Self::Open { leg, inlet, is_used: true, .. } = self
             && inlet.has_stirred(leg).await
         {
             self.close();
@@ -127,15 +131,16 @@ enum Why {
 }
 
 impl<'a, U: Upstream> Connection<'a, U> {
-    /// With its two ends; `server` is the connection that was made for it already, or why there is none.
+    /// With its client, and the server that was reached for it already, or why none was.
     pub(crate) fn new(
-        (client, server): (Leg, Result<Leg, End>),
-        upstream: &'a mut U,
+        (client, first): (Leg, Option<Result<Dialed, End>>),
+        upstream: &'a U,
         session: &'a Session,
         means: Means<'a>,
     ) -> Self {
         session.speaks_http();
-        let (inlet, server) = (Inlet::new(means.relay), Server::from(server, means.relay));
+        let server = first.map_or(Server::None, |first| Server::from(first, means.relay));
+        let inlet = Inlet::new(means.relay);
         Self { means, session, upstream, client, inlet, server }
     }
 

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::Means;
 use crate::budget::{self, Budget};
+use crate::detect::Hint;
 use crate::direction::Direction;
 use crate::http::{self, Http};
 use crate::net::leg::Leg;
@@ -29,8 +30,9 @@ use crate::telemetry::access_log::{self, AccessLog, Format};
 use crate::telemetry::connections::{Connections, Pair};
 use crate::telemetry::edge::{Cluster, Edge};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::session::{Books, End, Reporter};
+use crate::telemetry::session::{Books, End, Reporter, Session};
 use crate::telemetry::workload::Workload;
+use crate::upstream::{Dialed, Found, Kept, Reached, Upstream};
 use raw::Raw;
 
 /// Tells all that failed of a table at once.
@@ -56,6 +58,31 @@ struct Command {
 
 /// Names that are made would be in the way, where heads are compared.
 const AS_SENT: [&str; 3] = ["proxy", "--http-request-id", "keep"];
+
+/// The way to a server that was reached before, and cannot be reached again.
+struct OneServer;
+
+impl OneServer {
+    fn reached(leg: Leg, address: SocketAddr) -> Dialed {
+        Reached { found: Found::New(leg), address, held: None, is_self_call: false }
+    }
+}
+
+impl Upstream for OneServer {
+    fn hint(&self) -> Option<Hint> {
+        None
+    }
+
+    async fn learn(&mut self) {}
+
+    async fn reach<C: Send>(
+        &self,
+        _: &Session,
+        _: impl FnMut(SocketAddr) -> Option<Kept<C>> + Send,
+    ) -> Result<Reached<C>, End> {
+        Err(End { flags: "UF,URX", details: None, failure: Some("no second time".to_owned()) })
+    }
+}
 
 /// A proxy between two sockets.
 struct Lab {
@@ -103,7 +130,8 @@ impl Lab {
             let session = reporter.open(addresses, to);
             session.sent_to(Cluster::Passthrough, &Edge::past_services(None));
             let means = Means { relay: &relay, http: &http };
-            let end = Box::pin(super::carry((below, dialed(above)), &session, means)).await;
+            let first = Some(dialed(above).map(|leg| OneServer::reached(leg, to)));
+            let end = Box::pin(super::carry((below, first), &OneServer, &session, means)).await;
             session.close(end.clone());
             end
         });
