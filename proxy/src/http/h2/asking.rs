@@ -93,7 +93,6 @@ impl Asking<'_> {
     fn send(&mut self, mut requests: SendRequest<Portion>, is_last: bool) -> Result<Sent, ::h2::Error> {
         let request = self.request.clone();
         let sent = requests.send_request(request, self.content.is_end_stream())?;
-        self.front.account.exchange.routed(true);
         self.front.account.exchange.asked();
         Ok((sent, (!is_last).then(|| std::mem::take(&mut self.request))))
     }
@@ -104,7 +103,6 @@ impl Asking<'_> {
             Unasked::Broken(broken) => (broken.end(false), broken.notable()),
         };
         match unasked {
-            Unasked::NoServer(End { failure: None, .. }) => self.front.reset(Reason::REFUSED_STREAM),
             Unasked::NoServer(_) => self.front.answer(StatusCode::SERVICE_UNAVAILABLE, &end),
             Unasked::Broken(Broken::Idle) => self.front.answer(StatusCode::GATEWAY_TIMEOUT, &end),
             // Nothing was sent of it, so that it may be sent again, which the client has to be told.

@@ -38,10 +38,9 @@ use crate::net::leg::Leg;
 use crate::net::relay::Relay;
 use crate::telemetry::connections::Side;
 use crate::telemetry::session::{End, Session};
-use crate::upstream::{Dialed, Upstream, none_kept};
+use crate::upstream::{Dialed, Upstream};
 use connection::{Connection, Ends};
 use metered::Seen;
-use servers::Only;
 
 /// What peers are told, and held to.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -107,8 +106,8 @@ pub(crate) struct Means<'a> {
     pub(crate) http: &'a Http,
 }
 
-/// Carries the streams of a client to its server and back until the client's connection has ended, and tells how. Where there
-/// is no server they are answered.
+/// Carries the streams of a client to their servers and back until the client's connection has ended, and tells how. `first` is
+/// the server that was reached before there was a request, or why it was not. Where no server is, a request is answered.
 pub(crate) async fn carry(
     (client, first): (Leg, Option<Result<Dialed, End>>),
     upstream: &impl Upstream,
@@ -116,20 +115,7 @@ pub(crate) async fn carry(
     means: Means<'_>,
 ) -> End {
     session.speaks_http();
-    let reached = match first {
-        Some(reached) => reached,
-        None => upstream.reach(session, none_kept).await,
-    };
-    let (server, _held) = match reached {
-        Ok(reached) => {
-            let address = reached.address;
-            let (leg, held) = reached.into_leg();
-            (Ok((leg, address)), held)
-        }
-        Err(end) => (Err(end), None),
-    };
-    let only = Only(server.as_ref().map_or(session.original_dst(), |(_, address)| *address));
-    match Connection::open(Ends { client, server, upstream: &only }, session, means).await {
+    match Connection::open(Ends { client, first, upstream }, session, means).await {
         Ok(connection) => connection.run().await,
         Err(end) => end,
     }

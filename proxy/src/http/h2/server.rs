@@ -20,6 +20,7 @@ use super::portion::Portion;
 use super::slots::{Slots, Ticket};
 use super::timers::Lasting;
 use super::{Settings, UNTOLD_STREAMS};
+use crate::balance::Held;
 use crate::net::leg::Leg;
 use crate::telemetry::connections::Side;
 use crate::telemetry::session::{End, Session};
@@ -35,6 +36,8 @@ type ToServer = client::Connection<Metered, Portion>;
 /// What streams know of a connection.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
+    /// The address of our socket.
+    pub(super) local: SocketAddr,
     pub(super) face: Face,
     /// As long as it takes requests.
     requests: Mutex<Option<SendRequest<Portion>>>,
@@ -46,12 +49,14 @@ pub(super) struct Server {
 pub(super) struct Seat {
     pub(super) server: Arc<Server>,
     pub(super) ticket: Ticket,
+    /// It is a part of the endpoint's load.
+    pub(super) _held: Option<Held>,
 }
 
 impl Server {
     /// A place; there is no turn for it where the server [takes no more requests](Self::takes_requests).
     pub(super) fn seat(self: &Arc<Self>) -> Seat {
-        Seat { server: Arc::clone(self), ticket: self.slots.ticket() }
+        Seat { server: Arc::clone(self), ticket: self.slots.ticket(), _held: None }
     }
 
     /// Whether it takes requests.
@@ -115,11 +120,14 @@ pub(super) struct Driven {
 impl Driven {
     /// Greets the server at `address`.
     pub(super) async fn greet(leg: Leg, address: SocketAddr, settings: &Settings) -> Result<Self, End> {
+        // What has no address is broken, and that is found soon.
+        let local = leg.stream().local_addr().unwrap_or(address);
         let (metered, seen) = Metered::new(leg, Peer::Server, Instant::now());
         let greeted = settings.facing_server().handshake(metered).await;
         let (requests, connection) = greeted.map_err(|error| broken(&error, &seen))?;
         let server = Arc::new(Server {
             address,
+            local,
             face: Face::new(Side::Server, seen),
             requests: Mutex::new(Some(requests)),
             slots: Slots::new(UNTOLD_STREAMS),

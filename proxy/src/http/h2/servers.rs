@@ -5,7 +5,7 @@
 //! another one's responses need, as on connections that are shared. Invariant: for an address there is at most one connection
 //! that takes requests, and who wants it while it is being made waits for that.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -16,9 +16,10 @@ use tokio::sync::oneshot;
 
 use super::Settings;
 use super::server::{Driven, Seat, Server};
-use crate::net::leg::Leg;
+use crate::balance::Held;
 use crate::telemetry::exchange::Exchange;
 use crate::telemetry::session::{End, Session};
+use crate::upstream::{self, Found, Kept, Reached, Upstream};
 
 /// Connections that are kept although nobody needs them now.
 pub(super) const MOST_SERVERS: usize = 100;
@@ -38,8 +39,15 @@ struct State {
     /// Those that are not driven yet.
     greeted: Vec<Driven>,
     dialing: Vec<Dialing>,
-    /// Why the first one is not there, until it was told.
-    failed: Option<End>,
+    /// What was reached before there was a request, until there is one.
+    first: Option<Result<First, End>>,
+}
+
+/// The first request goes there, as a connection does that is no HTTP's.
+struct First {
+    server: Arc<Server>,
+    held: Option<Held>,
+    is_self_call: bool,
 }
 
 /// A connection that is being made; who waits for it hears when this is gone.
@@ -52,31 +60,28 @@ struct Dialing {
 type Dialed = Result<bool, End>;
 
 /// What there is for an address.
-pub(super) enum Kept {
+pub(super) enum There {
     /// A connection.
     Seat(Seat),
     /// One that is being made.
     Soon(oneshot::Receiver<Dialed>),
 }
 
-/// Where a request goes.
-#[expect(dead_code, reason = "only the connection that was dialed first is used so far")]
-pub(super) enum Reached {
-    Kept(Kept),
-    New(Leg, SocketAddr),
+/// Looks whether there is something for an address.
+type Look<'l> = dyn FnMut(SocketAddr) -> Option<Kept<There>> + Send + 'l;
+
+type Reaching<'s> = Pin<Box<dyn Future<Output = Result<Reached<There>, End>> + Send + 's>>;
+
+/// An upstream as all of this knows it, whichever it is, so that it is there once in the program.
+pub(super) trait Reach: Sync {
+    /// See [`Upstream::reach`].
+    fn reach<'s>(&'s self, session: &'s Session, look: &'s mut Look<'s>) -> Reaching<'s>;
 }
 
-/// Looks whether there is something for an address.
-type Look<'l> = dyn FnMut(SocketAddr) -> Option<Kept> + Send + 'l;
-
-/// Chooses where requests go.
-pub(super) trait Reach: Sync {
-    /// To what there is for the address that is chosen, or by a new connection. The error is why not.
-    fn reach<'s>(
-        &'s self,
-        session: &'s Session,
-        kept: &'s mut Look<'s>,
-    ) -> Pin<Box<dyn Future<Output = Result<Reached, End>> + Send + 's>>;
+impl<U: Upstream> Reach for U {
+    fn reach<'s>(&'s self, session: &'s Session, look: &'s mut Look<'s>) -> Reaching<'s> {
+        Box::pin(Upstream::reach(self, session, look))
+    }
 }
 
 impl<'a> Servers<'a> {
@@ -85,49 +90,64 @@ impl<'a> Servers<'a> {
         Self { session, settings, upstream, state: Mutex::default() }
     }
 
-    /// The first one, which was dialed before there was a request, or why it is not there.
-    pub(super) async fn begin(&self, dialed: Result<(Leg, SocketAddr), End>) {
-        let greeted = match dialed {
-            Ok((leg, address)) => Driven::greet(leg, address, self.settings).await,
+    /// The first one, which was reached before there was a request, or why it was not.
+    pub(super) async fn begin(&self, reached: Result<upstream::Dialed, End>) {
+        let first = match reached {
+            Ok(reached) => {
+                let (address, is_self_call) = (reached.address, reached.is_self_call);
+                let (leg, held) = reached.into_leg();
+                let greeted = Driven::greet(leg, address, self.settings).await;
+                greeted.map(|driven| First { server: self.add(driven).server, held, is_self_call })
+            }
             Err(end) => Err(end),
         };
-        match greeted {
-            Ok(driven) => drop(self.add(driven)),
-            Err(end) => self.state().failed = Some(end),
-        }
+        self.state().first = Some(first);
     }
 
-    /// A place at the server that is chosen for the request.
-    pub(super) async fn reach(&self, _exchange: &Exchange) -> Result<Seat, End> {
-        let failed = self.state().failed.clone();
-        if let Some(end) = failed {
-            return Err(end);
+    /// A place at the server that is chosen for the request, which is told where it goes.
+    pub(super) async fn reach(&self, exchange: &Exchange) -> Result<Seat, End> {
+        let first = self.state().first.take();
+        match first {
+            Some(Ok(First { server, held, is_self_call })) if server.takes_requests() => {
+                exchange.routed(is_self_call);
+                return Ok(Seat { _held: held, ..server.seat() });
+            }
+            // The next request makes another attempt.
+            Some(Err(end)) => return Err(end),
+            Some(Ok(_)) | None => {}
         }
         let mut may_wait = true;
         loop {
             let mut dial = Dial { servers: self, address: None, may_wait };
             let reached = self.upstream.reach(self.session, &mut |address| dial.look(address)).await;
-            match reached {
-                Ok(Reached::Kept(Kept::Seat(seat))) => return Ok(seat),
-                Ok(Reached::Kept(Kept::Soon(dialed))) => match dialed.await {
-                    Ok(Ok(true)) => {}
-                    // What was waited for in vain is not waited for again.
-                    Ok(Ok(false)) => may_wait = false,
-                    Ok(Err(end)) => return Err(end),
-                    // Who dialed has left.
-                    Err(_) => {}
-                },
-                Ok(Reached::New(leg, address)) => {
-                    let greeted = Driven::greet(leg, address, self.settings).await;
-                    let seat = greeted.map(|driven| self.add(driven));
-                    dial.is_over(seat.as_ref().map(|_| true).map_err(End::clone));
-                    return seat;
-                }
+            let reached = match reached {
+                Ok(reached) => reached,
                 Err(end) => {
                     dial.is_over(Err(end.clone()));
                     return Err(end);
                 }
-            }
+            };
+            exchange.routed(reached.is_self_call);
+            let seat = match reached.found {
+                Found::Kept(There::Seat(seat)) => seat,
+                Found::Kept(There::Soon(dialed)) => match dialed.await {
+                    // Who dialed may have left instead.
+                    Ok(Ok(true)) | Err(_) => continue,
+                    Ok(Ok(false)) => {
+                        // What was waited for in vain is not waited for again.
+                        may_wait = false;
+                        continue;
+                    }
+                    Ok(Err(end)) => return Err(end),
+                },
+                Found::New(leg) => {
+                    let greeted = Driven::greet(leg, reached.address, self.settings).await;
+                    let seat = greeted.map(|driven| self.add(driven));
+                    dial.is_over(seat.as_ref().map(|_| true).map_err(End::clone));
+                    seat?
+                }
+            };
+            return Ok(Seat { _held: reached.held, ..seat });
         }
     }
 
@@ -150,13 +170,11 @@ impl<'a> Servers<'a> {
         driven.extend(std::mem::take(&mut self.state().greeted));
         while let Poll::Ready(Some(ended)) = driven.poll_next_unpin(cx) {
             let ended = ended.tell(self.session);
-            self.state().known.retain(|server| !Arc::ptr_eq(server, &ended));
+            let mut state = self.state();
+            state.known.retain(|server| !Arc::ptr_eq(server, &ended));
+            // Its endpoint has no load by it any more.
+            state.first.take_if(|first| first.as_ref().is_ok_and(|first| Arc::ptr_eq(&first.server, &ended)));
         }
-    }
-
-    /// Whether none takes requests.
-    pub(super) fn have_left(&self) -> bool {
-        !self.state().known.iter().any(|server| server.takes_requests())
     }
 
     /// Ready when all have ended.
@@ -167,7 +185,7 @@ impl<'a> Servers<'a> {
 
     /// Why the first one was not there, if nobody was told.
     pub(super) fn failure(&self) -> Option<End> {
-        self.state().failed.take()
+        self.state().first.take().and_then(Result::err)
     }
 
     /// A request is sent again.
@@ -195,6 +213,8 @@ impl<'a> Servers<'a> {
     }
 }
 
+const NO_SOCKET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 /// What one request has done about a connection, while it has not reached a server.
 struct Dial<'s, 'a> {
     servers: &'s Servers<'a>,
@@ -205,18 +225,19 @@ struct Dial<'s, 'a> {
 
 impl Dial<'_, '_> {
     /// What there is for `address`; if nothing is, it is being dialed from now on, and what was dialed before was so in vain.
-    fn look(&mut self, address: SocketAddr) -> Option<Kept> {
+    fn look(&mut self, address: SocketAddr) -> Option<Kept<There>> {
         self.is_over(Ok(false));
         let mut state = self.servers.state();
         let fits = |server: &&Arc<Server>| server.address == address && server.takes_requests();
         if let Some(server) = state.known.iter().find(fits) {
-            return Some(Kept::Seat(server.seat()));
+            return Some(Kept { connection: There::Seat(server.seat()), local: server.local });
         }
         match state.dialing.iter_mut().find(|dialing| dialing.address == address) {
             Some(dialing) if self.may_wait => {
                 let (sender, made) = oneshot::channel();
                 dialing.waiting.push(sender);
-                return Some(Kept::Soon(made));
+                // It has no socket that could be told; who waits asks again.
+                return Some(Kept { connection: There::Soon(made), local: NO_SOCKET });
             }
             Some(_) => {}
             None => {
@@ -247,18 +268,5 @@ impl Drop for Dial<'_, '_> {
     fn drop(&mut self) {
         // Who waits sees that nobody dials any more.
         drop(self.leave());
-    }
-}
-
-/// The one server that was dialed.
-pub(super) struct Only(pub(super) SocketAddr);
-
-impl Reach for Only {
-    fn reach<'s>(
-        &'s self,
-        _: &'s Session,
-        kept: &'s mut Look<'s>,
-    ) -> Pin<Box<dyn Future<Output = Result<Reached, End>> + Send + 's>> {
-        Box::pin(std::future::ready(kept(self.0).map(Reached::Kept).ok_or(End::COMPLETE)))
     }
 }

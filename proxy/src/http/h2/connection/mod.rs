@@ -7,7 +7,6 @@ mod requests;
 
 use std::future::poll_fn;
 use std::mem;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,15 +31,16 @@ use crate::net::leg::Leg;
 use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::Timer;
 use crate::telemetry::session::{End, Session};
+use crate::upstream::Dialed;
 
 type ToClient = server::Connection<Metered, Portion>;
 
 /// The two ends of a connection.
 pub(super) struct Ends<'a> {
     pub(super) client: Leg,
-    /// The server that was dialed already, or why there is none.
-    pub(super) server: Result<(Leg, SocketAddr), End>,
-    /// Where the others are.
+    /// The server that was reached already, or why it was not.
+    pub(super) first: Option<Result<Dialed, End>>,
+    /// Where all are.
     pub(super) upstream: &'a dyn Reach,
 }
 
@@ -60,29 +60,31 @@ pub(super) struct Connection<'a> {
     /// Whether the client has been asked to leave, and whether it has to.
     is_draining: bool,
     is_closing: bool,
-    /// Who comes while the proxy retires may ask once before it is asked to leave, or it would only come again; and so may
-    /// who comes while there is no server.
+    /// Who comes while the proxy retires may ask once before it is asked to leave, or it would only come again.
     came_late: bool,
-    had_server: bool,
     has_asked: bool,
 }
 
 impl<'a> Connection<'a> {
     /// Greets the peers.
     pub(super) async fn open(ends: Ends<'a>, session: &'a Session, means: Means<'a>) -> Result<Self, End> {
-        let Ends { client, server, upstream } = ends;
+        let Ends { client, first, upstream } = ends;
         let http = means.http;
         let (client, seen) = Metered::new(client, Peer::Client, Instant::now());
         let servers = Arc::new(Servers::new(session, &http.settings.h2, upstream));
         let greet_client = http.settings.h2.facing_client().handshake(client);
-        let (downstream, ()) = tokio::join!(greet_client, servers.begin(server));
+        let greet_server = async {
+            if let Some(reached) = first {
+                servers.begin(reached).await;
+            }
+        };
+        let (downstream, ()) = tokio::join!(greet_client, greet_server);
         let downstream = downstream.map_err(|error| client_broken(&error, &seen))?;
         let most_quiet = http.settings.http_stream_idle_timeout;
         Ok(Self {
             means,
             session,
             downstream,
-            had_server: servers.has_greeted(),
             servers,
             driven: FuturesUnordered::new(),
             streams: FuturesUnordered::new(),
@@ -112,6 +114,8 @@ impl<'a> Connection<'a> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        // First, so that no request goes to a server that has left.
+        self.servers.poll(&mut self.driven, cx);
         let ended = self.poll_client(cx);
         if ended.is_ready() {
             // Streams see it themselves, and tell the servers.
@@ -129,12 +133,6 @@ impl<'a> Connection<'a> {
         self.offer_connect(cx);
         // Last, since it depends on what is there now.
         self.poll_timers(cx);
-        if self.had_server && self.servers.have_left() {
-            self.drain(cx);
-            if self.is_idle() {
-                self.close(cx, Reason::NO_ERROR);
-            }
-        }
         ended
     }
 

@@ -6,17 +6,21 @@ mod flow;
 mod peers;
 mod raw;
 mod resets;
+mod retries;
 mod server_face;
+mod spread;
 mod streams;
 mod times;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser;
 use runtime::shutdown::{self, Trigger};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::Means;
 use crate::budget::{self, Budget};
@@ -33,7 +37,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::session::{Books, End, Reporter, Session};
 use crate::telemetry::workload::Workload;
 use crate::upstream::{Dialed, Found, Kept, Reached, Upstream};
-use raw::Raw;
+use raw::{PATIENCE, Raw};
 
 /// Tells all that failed of a table at once.
 fn assert_none(cases: usize, failures: &[String]) {
@@ -59,16 +63,21 @@ struct Command {
 /// Names that are made would be in the way, where heads are compared.
 const AS_SENT: [&str; 3] = ["proxy", "--http-request-id", "keep"];
 
-/// The way to a server that was reached before, and cannot be reached again.
-struct OneServer;
+/// Servers that are chosen one after the other, and the next one where that fails.
+#[derive(Default)]
+struct InTurn {
+    addresses: Vec<SocketAddr>,
+    turn: AtomicUsize,
+    dials: Arc<AtomicUsize>,
+}
 
-impl OneServer {
-    fn reached(leg: Leg, address: SocketAddr) -> Dialed {
-        Reached { found: Found::New(leg), address, held: None, is_self_call: false }
+impl InTurn {
+    fn reached<C>(found: Found<C>, address: SocketAddr) -> Reached<C> {
+        Reached { found, address, held: None, is_self_call: false }
     }
 }
 
-impl Upstream for OneServer {
+impl Upstream for InTurn {
     fn hint(&self) -> Option<Hint> {
         None
     }
@@ -77,10 +86,23 @@ impl Upstream for OneServer {
 
     async fn reach<C: Send>(
         &self,
-        _: &Session,
-        _: impl FnMut(SocketAddr) -> Option<Kept<C>> + Send,
+        session: &Session,
+        mut kept: impl FnMut(SocketAddr) -> Option<Kept<C>> + Send,
     ) -> Result<Reached<C>, End> {
-        Err(End { flags: "UF,URX", details: None, failure: Some("no second time".to_owned()) })
+        let mut failure = None;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.addresses.len();
+        for &address in self.addresses.iter().cycle().skip(turn).take(self.addresses.len()) {
+            if let Some(Kept { connection, local }) = kept(address) {
+                session.connected(local, address);
+                return Ok(Self::reached(Found::Kept(connection), address));
+            }
+            self.dials.fetch_add(1, Ordering::Relaxed);
+            match TcpStream::connect(address).await {
+                Ok(stream) => return Ok(Self::reached(Found::New(Leg::of(stream).unwrap()), address)),
+                Err(error) => failure = Some(error.to_string()),
+            }
+        }
+        Err(End { flags: "UF,URX", details: None, failure })
     }
 }
 
@@ -105,8 +127,34 @@ impl Lab {
         Self::between(arguments, Ok).await
     }
 
-    /// With what `dialed` makes of the connection to the server.
+    /// With what `dialed` makes of the connection to the server, which is the only one.
     async fn between(arguments: &[&str], dialed: fn(Leg) -> Result<Leg, End>) -> Self {
+        let (above, server) = pair().await;
+        let to: SocketAddr = above.peer_addr().unwrap();
+        let first = dialed(Leg::of(above).unwrap()).map(|leg| InTurn::reached(Found::New(leg), to));
+        let upstream = InTurn { addresses: vec![to], ..InTurn::default() };
+        let (client, lab) = Self::before(arguments, Some(first), upstream).await;
+        let Ended { end, drain, shown, relaying } = lab;
+        Self { client, server, end, drain, shown, relaying }
+    }
+
+    /// With servers of which none was reached yet.
+    async fn among(arguments: &[&str], servers: &[&TcpListener]) -> (Raw, Ended, Arc<AtomicUsize>) {
+        let addresses = servers.iter().map(|server| server.local_addr().unwrap()).collect();
+        let upstream = InTurn { addresses, ..InTurn::default() };
+        let dials = Arc::clone(&upstream.dials);
+        let (client, lab) = Self::before(arguments, None, upstream).await;
+        let mut client = Raw::new(client);
+        client.greet(&[(1, 0)]).await;
+        (client, lab, dials)
+    }
+
+    /// The client, and what is between it and `upstream`.
+    async fn before(
+        arguments: &[&str],
+        first: Option<Result<Dialed, End>>,
+        upstream: InTurn,
+    ) -> (TcpStream, Ended) {
         let (metrics, shown) = (Metrics::default(), runtime::metrics::Metrics::default());
         metrics.register(&shown);
         let settings = access_log::Settings { access_log: Format::Off, access_log_queue: 1 };
@@ -117,31 +165,29 @@ impl Lab {
         let settings = crate::telemetry::session::Settings { max_edges: 2 };
         let reporter = Arc::new(Reporter::new(settings, Direction::Inbound, workload, books));
 
-        let ((client, below), (above, server)) = tokio::join!(pair(), pair());
+        let (client, below) = pair().await;
         let addresses = Pair { local: below.local_addr().unwrap(), remote: below.peer_addr().unwrap() };
-        let to: SocketAddr = above.peer_addr().unwrap();
-        let (below, above) = (Leg::of(below).unwrap(), Leg::of(above).unwrap());
+        let below = Leg::of(below).unwrap();
         let Command { http, relay } = Command::parse_from([&AS_SENT, arguments].concat());
         let relay = Relay::new(&relay, Budget::new(budget::Settings::default()), relaying.clone());
         let ((drain, retiring), (open, closing)) = (shutdown::channel(), shutdown::channel());
         let end = tokio::spawn(async move {
             let _open = open;
             let http = Http { settings: http, retiring, closing };
-            let session = reporter.open(addresses, to);
+            let session = reporter.open(addresses, addresses.local);
             session.sent_to(Cluster::Passthrough, &Edge::past_services(None));
             let means = Means { relay: &relay, http: &http };
-            let first = Some(dialed(above).map(|leg| OneServer::reached(leg, to)));
-            let end = Box::pin(super::carry((below, first), &OneServer, &session, means)).await;
+            let end = Box::pin(super::carry((below, first), &upstream, &session, means)).await;
             session.close(end.clone());
             end
         });
-        Self { client, server, end, drain, shown, relaying }
+        (client, Ended { end, drain, shown, relaying })
     }
 
     /// Peers that write by hand.
     async fn raw(arguments: &[&str]) -> (Raw, Raw, Ended) {
         let Self { client, server, end, drain, shown, relaying } = Self::with(arguments).await;
-        (Raw::new(client), Raw::new(server), Ended { end, _drain: drain, shown, relaying })
+        (Raw::new(client), Raw::new(server), Ended { end, drain, shown, relaying })
     }
 
     /// The same, after both have been greeted.
@@ -161,16 +207,29 @@ impl Lab {
     }
 }
 
+/// A listener.
+async fn listen() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+/// The next connection to a server, which was greeted.
+async fn accept(listener: &TcpListener) -> Raw {
+    let (stream, _) = timeout(PATIENCE, listener.accept()).await.expect("a connection").unwrap();
+    let mut server = Raw::new(stream);
+    server.welcome(&[]).await;
+    server
+}
+
 /// What is left when the peers are used.
 struct Ended {
     end: JoinHandle<End>,
-    _drain: Trigger,
+    drain: Trigger,
     shown: runtime::metrics::Metrics,
     relaying: Relaying,
 }
 
 async fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen().await;
     let (caller, called) =
         tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
     (caller.unwrap(), called.unwrap().0)

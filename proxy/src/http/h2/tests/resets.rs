@@ -122,8 +122,6 @@ async fn a_server_that_is_gone_before_a_response_is_told_by_one() {
     drop(server);
     let response = client.next_of(HEADERS).await;
     assert_eq!((response.status(), response.is_end()), (Some(503), true));
-    let goaway = client.next_of(GOAWAY).await;
-    assert_eq!(goaway.code(), NO_ERROR);
     drop(client);
     let _ = soon(ended.end).await.unwrap();
     let lines = Lab::metric(
@@ -232,53 +230,6 @@ async fn a_client_that_ends_in_good_order_takes_the_server_with_it() {
 }
 
 #[tokio::test]
-async fn an_idle_server_that_ends_takes_the_client_with_it() {
-    let (mut client, server, ended) = Lab::greeted(&[]).await;
-    drop(server);
-    client.wait_for(|frame| (frame.kind == GOAWAY && frame.payload[..4] == [0; 4]).then_some(())).await;
-    while let Some(frame) = client.next().await {
-        assert_ne!(frame.kind, RST_STREAM);
-    }
-    drop(client);
-    let _ = soon(ended.end).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_server_that_leaves_finishes_what_it_has_taken_and_the_rest_may_be_sent_again() {
-    let (mut client, mut server, ended) = Lab::greeted(&[]).await;
-    client.send([get(1), get(3)].concat()).await.unwrap();
-    let taken = server.next_of(HEADERS).await.stream;
-    let other = server.next_of(HEADERS).await.stream;
-    assert!(taken < other);
-    server.send(goaway(taken, NO_ERROR)).await.unwrap();
-    let refused = client.next_of(RST_STREAM).await;
-    assert_eq!((refused.stream, refused.code()), (3, REFUSED_STREAM));
-    // New ones are refused, and the client has been asked not to open any.
-    client.send(get(5)).await.unwrap();
-    let refused = client.next_of(RST_STREAM).await;
-    assert_eq!((refused.stream, refused.code()), (5, REFUSED_STREAM));
-    server.send(headers(taken, END_STREAM | END_HEADERS, OK)).await.unwrap();
-    let response = client.next_of(HEADERS).await;
-    assert_eq!((response.stream, response.status()), (1, Some(200)));
-    assert_eq!(server.next_of(GOAWAY).await.code(), NO_ERROR);
-    drop(server);
-    while client.next().await.is_some() {}
-    drop(client);
-    let _ = soon(ended.end).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_client_is_asked_to_leave_when_the_server_leaves() {
-    let (mut client, mut server, _ended) = Lab::greeted(&[]).await;
-    client.send(get(1)).await.unwrap();
-    let stream = server.next_of(HEADERS).await.stream;
-    server.send(goaway(i32::MAX as u32, NO_ERROR)).await.unwrap();
-    assert_eq!(client.next_of(GOAWAY).await.code(), NO_ERROR);
-    server.send(headers(stream, END_STREAM | END_HEADERS, OK)).await.unwrap();
-    assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
-}
-
-#[tokio::test]
 async fn requests_wait_where_the_server_takes_fewer_streams() {
     let (mut client, mut server, _ended) = Lab::raw(&[]).await;
     client.greet(&[(1, 0)]).await;
@@ -339,12 +290,24 @@ async fn a_client_without_a_server_is_answered() {
         assert_eq!(response.headers()["server"], "remora");
     }
     drop(requests);
-    assert_eq!(soon(lab.end).await.unwrap().flags, "UF,URX");
+    assert_eq!(soon(lab.end).await.unwrap(), End::COMPLETE);
     let lines = Lab::metric(
         &lab.shown,
         &["istio_requests_total{", "response_flags=\"UF,URX\"", "response_code=\"503\""],
     );
     assert!(matches!(&lines[..], [line] if line.ends_with(" 2")), "{}", lab.shown.text());
+}
+
+#[tokio::test]
+async fn a_client_that_asked_nothing_ends_as_the_connection_to_its_server_did() {
+    let refused = |_| Err(End { flags: "UF,URX", details: None, failure: None });
+    let lab = Lab::between(&[], refused).await;
+    let mut client = Raw::new(lab.client);
+    client.greet(&[]).await;
+    client.send(goaway(0, NO_ERROR)).await.unwrap();
+    while client.next().await.is_some() {}
+    drop(client);
+    assert_eq!(soon(lab.end).await.unwrap().flags, "UF,URX");
 }
 
 #[tokio::test]

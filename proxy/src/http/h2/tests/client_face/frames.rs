@@ -214,13 +214,14 @@ pub(super) const CASES: &[Case] = &[
     ("6.7", "an answer to nothing", || [frame(PING, ACK, 0, [0; 8]), ok()].concat(), Lives, Status(200)),
     ("6.8", "GOAWAY of a stream", || frame(GOAWAY, 0, 1, [0; 8]), Dies(BAD), Status(502)),
     ("6.8", "a short GOAWAY", || frame(GOAWAY, 0, 0, [0; 7]), Dies(SIZE), Status(502)),
-    ("6.8", "GOAWAY before the stream was taken", || goaway(0, NO_ERROR), Closes, Reset(REFUSED_STREAM)),
+    // Another connection cannot be made.
+    ("6.8", "GOAWAY before the stream was taken", || goaway(0, NO_ERROR), Closes, Status(503)),
     (
         "6.8",
         "GOAWAY with an error before the stream was taken",
         || goaway(0, INTERNAL_ERROR),
         Closes,
-        Reset(REFUSED_STREAM),
+        Status(503),
     ),
     (
         "6.8",
