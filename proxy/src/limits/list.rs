@@ -184,6 +184,8 @@ fn http2(basis: &Basis<'_>) -> Vec<Row> {
         http2_connection_window,
         http2_max_head,
         http2_max_fields,
+        http2_ping_interval,
+        http2_ping_timeout,
     } = basis.config.http.h2;
     let most = |number: u32, name, option| bytes(Some(number.into()), name, By(option));
     vec![
@@ -197,6 +199,10 @@ fn http2(basis: &Basis<'_>) -> Vec<Row> {
             .seen_in(&["remora_http_refused_messages_total{reason=\"malformed\"}"]),
         count(http2_max_fields, "fields", "http2_fields", By("--http2-max-fields"))
             .seen_in(&["remora_http_refused_messages_total{reason=\"too_many_fields\"}"]),
+        time(http2_ping_interval, "http2_ping_interval", By("--http2-ping-interval"))
+            .seen_in(&["remora_http_timeouts_total{timer=\"ping\"}"]),
+        time(http2_ping_timeout, "http2_ping", By("--http2-ping-timeout"))
+            .seen_in(&["remora_http_timeouts_total{timer=\"ping\"}"]),
         count(
             http::h2::MOST_USELESS,
             "frames",

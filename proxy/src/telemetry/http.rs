@@ -15,10 +15,12 @@ pub(crate) enum Timer {
     Head,
     /// Of an exchange that has begun and does not go on.
     StreamIdle,
+    /// Of an answer to a PING.
+    Ping,
 }
 
 impl Timer {
-    const ALL: [Self; 3] = [Self::Idle, Self::Head, Self::StreamIdle];
+    const ALL: [Self; 4] = [Self::Idle, Self::Head, Self::StreamIdle, Self::Ping];
 
     /// The value of the label `timer`.
     fn name(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Timer {
             Self::Idle => "idle",
             Self::Head => "head",
             Self::StreamIdle => "stream_idle",
+            Self::Ping => "ping",
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -23,6 +23,7 @@ const TURN: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     violation: AtomicU8,
+    received: AtomicU64,
     is_leaving: AtomicBool,
     is_within_head: AtomicBool,
     resets: [AtomicU32; 2],
@@ -33,6 +34,11 @@ impl Seen {
     pub(super) fn violation(&self) -> Option<Violation> {
         let number = self.violation.load(Ordering::Relaxed);
         Violation::ALL.into_iter().find(|violation| *violation as u8 == number)
+    }
+
+    /// How many bytes it has sent.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     /// Whether it has sent GOAWAY.
@@ -78,6 +84,7 @@ impl Metered {
     }
 
     fn look_at(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> io::Result<()> {
+        self.seen.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let looked = self.meter.received(bytes, Instant::now());
         self.seen.is_leaving.store(self.meter.is_leaving(), Ordering::Relaxed);
         self.seen.is_within_head.store(self.meter.is_within_head(), Ordering::Relaxed);

@@ -10,6 +10,7 @@
 //! told not to make. Invariant: memory is bounded for each connection by what peers were told (windows, streams, sizes of heads),
 //! whatever a peer does not read.
 
+mod alive;
 mod asking;
 mod broken;
 mod connection;
@@ -31,7 +32,10 @@ mod stream;
 mod tests;
 mod timers;
 
+use std::time::Duration;
+
 pub use refusal::Refusal;
+use runtime::duration;
 
 use crate::http::Http;
 use crate::net::leg::Leg;
@@ -70,6 +74,17 @@ pub struct Settings {
     #[arg(long, env = "REMORA_HTTP2_MAX_FIELDS", default_value_t = 200, value_name = "NUMBER",
           value_parser = clap::value_parser!(u16).range(1..))]
     pub http2_max_fields: u16,
+
+    /// How long the peer of an HTTP/2 connection may be silent, while streams are open, before it is asked whether it is there
+    // gRPC's servers leave who asks them for the third time within 5 minutes each without data between (too_many_pings).
+    #[arg(long, env = "REMORA_HTTP2_PING_INTERVAL", default_value = "6m", value_name = "DURATION",
+          value_parser = duration::within(duration::SHORTEST..=duration::DAY))]
+    pub http2_ping_interval: Duration,
+
+    /// How long that peer may take to answer; then the connection ends
+    #[arg(long, env = "REMORA_HTTP2_PING_TIMEOUT", default_value = "20s", value_name = "DURATION",
+          value_parser = duration::within(duration::SHORTEST..=duration::DAY))]
+    pub http2_ping_timeout: Duration,
 }
 
 /// RFC 9113, section 6.9.2: what a connection begins with, and it cannot be less.
@@ -87,7 +102,7 @@ const MOST_BROKEN_BY_SERVER: usize = 800;
 
 /// Streams that were reset and of which frames may still come, and how long.
 const REMEMBERED: usize = 1024;
-const REMEMBERED_FOR: std::time::Duration = std::time::Duration::from_secs(10);
+const REMEMBERED_FOR: Duration = Duration::from_secs(10);
 
 /// Streams that may be reset while they wait to be looked at, which is for one turn; the meter has its own bound.
 const MOST_UNSEEN: usize = 250;

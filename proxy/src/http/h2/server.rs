@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use ::h2::client::{self, SendRequest};
 
+use super::alive::Alive;
 use super::face::{Face, Tally};
 use super::meter::Peer;
 use super::metered::{Metered, Seen};
@@ -23,6 +24,7 @@ use super::{Settings, UNTOLD_STREAMS};
 use crate::balance::Held;
 use crate::net::leg::Leg;
 use crate::telemetry::connections::Side;
+use crate::telemetry::exchange::Timer;
 use crate::telemetry::session::{End, Session};
 
 /// How long a server has to hear that it is needed no more, where it does not read.
@@ -115,6 +117,7 @@ pub(super) struct Driven {
     tally: Tally,
     idle: Lasting,
     farewell: Lasting,
+    alive: Alive,
 }
 
 impl Driven {
@@ -133,8 +136,9 @@ impl Driven {
             slots: Slots::new(UNTOLD_STREAMS),
             has_answered: AtomicBool::new(false),
         });
+        let alive = Alive::new(Arc::clone(&server.face.seen), settings);
         let (idle, farewell) = (Lasting::default(), Lasting::default());
-        Ok(Self { server, connection, tally: Tally::new(), idle, farewell })
+        Ok(Self { server, connection, tally: Tally::new(), idle, farewell, alive })
     }
 
     /// Gives credit for what has been passed on to the client, and tells what was refused. The server may get a window of
@@ -151,12 +155,16 @@ impl Driven {
 pub(super) struct Ended {
     server: Arc<Server>,
     tally: Tally,
+    is_silent: bool,
 }
 
 impl Ended {
     /// Tells what has not been told.
     pub(super) fn tell(mut self, session: &Session) -> Arc<Server> {
         self.tally.tell_refused(&self.server.face, session);
+        if self.is_silent {
+            session.timed_out(Timer::Ping);
+        }
         self.server
     }
 }
@@ -165,7 +173,7 @@ impl Future for Driven {
     type Output = Ended;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
-        let Self { server, connection, tally, idle, farewell } = self.get_mut();
+        let Self { server, connection, tally, idle, farewell, alive } = self.get_mut();
         let ended = Pin::new(&mut *connection).poll(cx);
         if ended.is_ready() || server.face.seen.is_leaving() {
             server.retire();
@@ -178,8 +186,12 @@ impl Future for Driven {
         }
         // An end that the server does not hear is a reset.
         let is_given_up = farewell.poll(is_unused && !takes_requests, FAREWELL, cx);
-        if ended.is_ready() || is_given_up {
-            return Poll::Ready(Ended { server: Arc::clone(server), tally: *tally });
+        let is_silent = ended.is_pending() && alive.is_over(cx, !is_unused, || connection.ping_pong());
+        if is_silent {
+            server.retire();
+        }
+        if ended.is_ready() || is_given_up || is_silent {
+            return Poll::Ready(Ended { server: Arc::clone(server), tally: *tally, is_silent });
         }
         Poll::Pending
     }

@@ -78,6 +78,11 @@ pub(super) struct Lasting {
 }
 
 impl Lasting {
+    /// It is so since now, if it is.
+    pub(super) fn restart(&mut self) {
+        self.since = None;
+    }
+
     /// Whether something that is so now has been so for that long.
     pub(super) fn poll(&mut self, is_so: bool, limit: Duration, cx: &mut Context<'_>) -> bool {
         if !is_so {
@@ -86,6 +91,9 @@ impl Lasting {
         }
         let due = *self.since.get_or_insert_with(Instant::now) + limit;
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if sleep.deadline() > due {
+            sleep.as_mut().reset(due);
+        }
         while sleep.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             if now >= due {

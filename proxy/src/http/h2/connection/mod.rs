@@ -17,6 +17,7 @@ use ::h2::server;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use super::alive::Alive;
 use super::broken::Notable;
 use super::face::Tally;
 use super::meter::Peer;
@@ -54,6 +55,7 @@ pub(super) struct Connection<'a> {
     streams: FuturesUnordered<Pin<Box<dyn Future<Output = Option<Notable>> + Send + 'a>>>,
     shared: Arc<Shared>,
     timers: Timers,
+    alive: Alive,
     tally: Tally,
     refused: u32,
     offers_connect: bool,
@@ -88,6 +90,7 @@ impl<'a> Connection<'a> {
             servers,
             driven: FuturesUnordered::new(),
             streams: FuturesUnordered::new(),
+            alive: Alive::new(Arc::clone(&seen), &http.settings.h2),
             shared: Arc::new(Shared::new(seen, means.relay.waiting(), most_quiet)),
             timers: Timers::new(http),
             tally: Tally::new(),
@@ -103,7 +106,9 @@ impl<'a> Connection<'a> {
     /// Carries streams until the client's connection has ended.
     pub(super) async fn run(mut self) -> End {
         let ended = poll_fn(|cx| self.poll(cx)).await;
-        let Self { servers, mut driven, downstream, streams, .. } = self;
+        let Self { session, servers, mut driven, downstream, streams, .. } = self;
+        // Streams that do not see it themselves end as the connection does.
+        session.presume(ended.clone());
         drop((downstream, streams));
         servers.retire();
         poll_fn(|cx| servers.poll_all(&mut driven, cx)).await;
@@ -133,6 +138,10 @@ impl<'a> Connection<'a> {
         self.offer_connect(cx);
         // Last, since it depends on what is there now.
         self.poll_timers(cx);
+        if ended.is_pending() && self.is_silent(cx) {
+            let details = Some("client: no answer to a ping".into());
+            return Poll::Ready(End { flags: "DC", details, failure: None });
+        }
         ended
     }
 
@@ -168,6 +177,16 @@ impl<'a> Connection<'a> {
             self.session.timed_out(Timer::Head);
             self.close(cx, Reason::ENHANCE_YOUR_CALM);
         }
+    }
+
+    /// Whether the client is not there any more.
+    fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
+        let has_streams = !self.is_idle();
+        let is_silent = self.alive.is_over(cx, has_streams, || self.downstream.ping_pong());
+        if is_silent {
+            self.session.timed_out(Timer::Ping);
+        }
+        is_silent
     }
 
     /// Whether there is no stream, and nothing that is still to be sent of one.

@@ -74,3 +74,75 @@ async fn a_request_that_nobody_answers_is_given_up() {
     let reset = client.next_of(RST_STREAM).await;
     assert_eq!((reset.stream, reset.code()), (3, CANCEL));
 }
+
+#[tokio::test]
+async fn a_silent_peer_is_asked_whether_it_is_there_while_streams_are_open() {
+    let times = ["--http2-ping-interval=100ms", "--http2-ping-timeout=1h"];
+    let (mut client, mut server, lab) = Lab::greeted(&times).await;
+    client.send(get(1)).await.unwrap();
+    let asked = server.next_of(HEADERS).await.stream;
+    for _ in 0..3 {
+        for peer in [&mut client, &mut server] {
+            let asks = peer.wait_for(|frame| (frame.kind == PING).then(|| frame.clone())).await;
+            peer.send(frame(PING, ACK, 0, asks.payload)).await.unwrap();
+        }
+    }
+    server.send(headers(asked, END_STREAM | END_HEADERS, OK)).await.unwrap();
+    assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
+    // Without a stream nobody is asked, in the time in which another connection is.
+    let (mut other, mut its_server, _lab) = Lab::greeted(&["--http2-ping-interval=300ms"]).await;
+    other.send(get(1)).await.unwrap();
+    its_server.next_of(PING).await;
+    drop((other, its_server));
+    for peer in [&mut client, &mut server] {
+        peer.send(ping(b"00000000")).await.unwrap();
+        let frame = peer.next_of(PING).await;
+        assert_eq!((frame.flags, &frame.payload[..]), (ACK, &b"00000000"[..]));
+    }
+    assert_eq!(timeouts(&lab, "timer=\"ping\"").len(), 1);
+    assert!(timeouts(&lab, "timer=\"ping\"")[0].ends_with(" 0"));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_a_ping_is_left() {
+    let times = ["--http2-ping-interval=100ms", "--http2-ping-timeout=100ms"];
+    let (mut client, mut server, lab) = Lab::greeted(&times).await;
+    client.send(get(1)).await.unwrap();
+    server.next_of(PING).await;
+    let response = loop {
+        let frame = client.next().await.unwrap();
+        match frame.kind {
+            PING => client.send(frame_of(&frame)).await.unwrap(),
+            HEADERS => break frame,
+            _ => {}
+        }
+    };
+    assert_eq!(response.status(), Some(503));
+    assert_eq!(server.next().await, None);
+    assert_met(&lab, "timer=\"ping\"");
+}
+
+fn frame_of(asks: &Frame) -> Vec<u8> {
+    frame(PING, ACK, 0, &asks.payload)
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_answer_a_ping_is_left() {
+    let times = ["--http2-ping-interval=100ms", "--http2-ping-timeout=100ms"];
+    let (mut client, mut server, lab) = Lab::greeted(&times).await;
+    client.send(get(1)).await.unwrap();
+    let reset = loop {
+        let frame = server.next().await.unwrap();
+        match frame.kind {
+            PING => server.send(frame_of(&frame)).await.unwrap(),
+            RST_STREAM => break frame,
+            _ => {}
+        }
+    };
+    assert_eq!(reset.code(), CANCEL);
+    while client.next().await.is_some() {}
+    let end = soon(lab.end).await.unwrap();
+    assert_eq!(end.flags, "DC");
+    let lines = Lab::metric(&lab.shown, &["istio_requests_total{", "response_flags=\"DC\""]);
+    assert!(matches!(&lines[..], [line] if line.ends_with(" 1")), "{}", lab.shown.text());
+}
