@@ -15,16 +15,16 @@ use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, THIS_POD, accept, eventuall
 const HEAD: &str = "apiVersion: remora.dev/v1alpha1\n";
 
 /// The address at which the Service `web` is called.
-const WEB: &str = "192.0.2.10:80";
+pub(crate) const WEB: &str = "192.0.2.10:80";
 
 /// A directory, and a proxy that looks at it all the time.
-struct Mesh {
-    proxy: Proxy,
+pub(crate) struct Mesh {
+    pub(crate) proxy: Proxy,
     directory: tempfile::TempDir,
 }
 
 impl Mesh {
-    fn start(text: &str) -> Self {
+    pub(crate) fn start(text: &str) -> Self {
         Self::with(text, &[])
     }
 
@@ -40,7 +40,7 @@ impl Mesh {
     }
 
     /// Replaces the file at once, and waits until `generation` is in force.
-    fn change(&self, text: &str) {
+    pub(crate) fn change(&self, text: &str) {
         let next = self.generation() + 1;
         self.put("mesh.yaml", text);
         eventually("the change is in force", || self.generation() >= next);
@@ -57,17 +57,17 @@ impl Mesh {
         self.proxy.metric(&["remora_discovery_generation "])
     }
 
-    fn connect(&self, to: &str) -> TcpStream {
+    pub(crate) fn connect(&self, to: &str) -> TcpStream {
         self.proxy.connect(OUTBOUND, to.parse().unwrap())
     }
 
-    fn stop(self) -> Vec<Value> {
+    pub(crate) fn stop(self) -> Vec<Value> {
         self.proxy.stop()
     }
 }
 
 /// The Service `web` with endpoints that have the given fields besides their ports.
-fn web(endpoints: &[String]) -> String {
+pub(crate) fn web(endpoints: &[String]) -> String {
     let list: String = endpoints.iter().map(|endpoint| format!("- {{{endpoint}}}\n")).collect();
     let endpoints =
         if list.is_empty() { "endpoints: []\n".to_owned() } else { format!("endpoints:\n{list}") };
@@ -78,17 +78,17 @@ fn web(endpoints: &[String]) -> String {
 }
 
 /// An endpoint at a loopback address; several cannot have the same one.
-fn endpoint(address: SocketAddr) -> String {
+pub(crate) fn endpoint(address: SocketAddr) -> String {
     format!("addresses: [{}], ports: {{tcp: {}}}", address.ip(), address.port())
 }
 
 /// Listeners at different loopback addresses.
-fn listeners(count: u8) -> Vec<TcpListener> {
+pub(crate) fn listeners(count: u8) -> Vec<TcpListener> {
     let listen = |last| TcpListener::bind((IpAddr::from([127, 0, 2, last]), 0)).unwrap();
     (1..=count).map(listen).collect()
 }
 
-fn endpoints(listeners: &[TcpListener]) -> Vec<String> {
+pub(crate) fn endpoints(listeners: &[TcpListener]) -> Vec<String> {
     listeners.iter().map(|listener| endpoint(listener.local_addr().unwrap())).collect()
 }
 

@@ -1,6 +1,9 @@
 //! HTTP/2 through the whole proxy. What becomes of each frame is tested beside the code; here it is that connections come to
 //! that code, and what is told of them.
 
+mod divided;
+mod drained;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Instant;

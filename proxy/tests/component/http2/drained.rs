@@ -1,0 +1,109 @@
+//! The end of a proxy under load.
+
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::client::SendRequest;
+use h2::server::{self, SendResponse};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use proxy::drain::Exit;
+
+use super::{asynchronous, client, get, runtime, soon};
+use crate::support::{INBOUND, Proxy, accept, scale};
+
+/// Connections, and requests that each of them has open.
+const CLIENTS: usize = 8;
+const OPEN: usize = 8;
+
+fn call() -> Request<()> {
+    Request::post("http://web/s/m").header("content-type", "application/grpc").body(()).unwrap()
+}
+
+/// Answers whatever comes, each connection in a thread of its own, until there are no more.
+fn serve(listener: &TcpListener) {
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            let stream = accept(listener);
+            scope.spawn(|| runtime().block_on(answer_all(stream)));
+        }
+    });
+}
+
+async fn answer_all(stream: TcpStream) {
+    let mut connection = server::handshake(asynchronous(stream)).await.unwrap();
+    while let Some(Ok((request, respond))) = connection.accept().await {
+        // A client may break off what it was told to have come too late.
+        let _ = answer(request, respond);
+    }
+}
+
+fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Result<(), h2::Error> {
+    let mut body = respond.send_response(Response::new(()), false)?;
+    body.send_data("ok".into(), false)?;
+    let mut trailers = HeaderMap::new();
+    if request.headers().contains_key("content-type") {
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    }
+    body.send_trailers(trailers)
+}
+
+/// Asks until it is told that the connection takes no more; how often it was answered, and `total` with all others.
+async fn ask(mut requests: SendRequest<Bytes>, is_grpc: bool, total: &AtomicUsize) -> usize {
+    let mut answered = 0;
+    loop {
+        let request = if is_grpc { call() } else { get() };
+        let response = match requests.send_request(request, true) {
+            Ok((response, _)) => response,
+            Err(error) => {
+                assert_eq!(error.reason(), Some(h2::Reason::NO_ERROR), "after {answered}: {error}");
+                return answered;
+            }
+        };
+        let response = soon(response).await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        let mut body = response.into_body();
+        assert_eq!(soon(body.data()).await.expect("content").expect("content"), "ok");
+        let trailers = soon(body.trailers()).await.expect("an end").unwrap_or_default();
+        assert_eq!(trailers.contains_key("grpc-status"), is_grpc);
+        answered += 1;
+        total.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+async fn ask_all(stream: TcpStream, is_grpc: bool, total: &AtomicUsize) -> usize {
+    let requests = client(stream).await;
+    let asking = (0..OPEN).map(|_| ask(requests.clone(), is_grpc, total));
+    futures_util::future::join_all(asking).await.into_iter().sum()
+}
+
+#[test]
+fn no_request_and_no_call_is_lost_when_the_proxy_ends_under_load() {
+    let requests = scale("requests", 60_000, 6_000);
+    for is_grpc in [false, true] {
+        let proxy = Proxy::start(&["--drain-deadline", "1h"]);
+        let listener = INBOUND.listener();
+        let to = listener.local_addr().unwrap();
+        let clients: Vec<_> = (0..CLIENTS).map(|_| proxy.connect(INBOUND, to)).collect();
+        let total = &AtomicUsize::new(0);
+        let answered: usize = std::thread::scope(|scope| {
+            scope.spawn(|| serve(&listener));
+            let asking: Vec<_> = clients
+                .into_iter()
+                .map(|stream| scope.spawn(move || runtime().block_on(ask_all(stream, is_grpc, total))))
+                .collect();
+            crate::support::eventually("load", || total.load(Ordering::Relaxed) >= requests);
+            proxy.terminate();
+            asking.into_iter().map(|client| client.join().expect("nothing lost")).sum()
+        });
+        let log = proxy.log.clone();
+        assert_eq!(proxy.exit(), Exit::Idle);
+        let lines = log.lines();
+        assert_eq!(lines.len(), answered);
+        assert!(
+            lines.iter().all(|line| line["response_code"] == 200 && line["response_flags"] == "-"),
+            "gRPC: {is_grpc}"
+        );
+    }
+}
