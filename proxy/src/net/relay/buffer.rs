@@ -82,8 +82,11 @@ impl<'a> Ahead<'a> {
         self.bytes.get(self.consumed..).unwrap_or_default()
     }
 
-    /// Keeps more of them.
+    /// Keeps more of them, in the place of those that are forgotten: there may be no moment at which all are.
     pub(crate) fn append(&mut self, bytes: &[u8]) {
+        subtract(self.buffered, self.consumed);
+        drop(self.bytes.drain(..self.consumed.min(self.bytes.len())));
+        self.consumed = 0;
         self.bytes.extend_from_slice(bytes);
         add(self.buffered, bytes.len());
     }
