@@ -1,0 +1,73 @@
+//! What hostile peers make the proxy hold: at no time more than four times what was sent to it, and 64 KiB.
+//!
+//! The proxy runs in this process, whose allocator counts; a binary of its own, since one that ran other tests beside would
+//! count those too. Peers are sockets without a thread ([`peers`]), and say what was made before they are measured, so that what
+//! is counted meanwhile is the proxy's. Bytes of both peers count as sent: whoever wants a proxy to hold what a server sends has to
+//! find one that sends it. `cfg(test)` tells clippy that helpers are test code too.
+
+#[cfg(test)]
+mod http1;
+#[cfg(test)]
+mod http2;
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
+#[path = "../component/support.rs"]
+#[expect(dead_code, reason = "the other tests use the rest")]
+mod support;
+
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// Tests run beside each other, and what is measured must not.
+#[cfg(test)]
+struct Alone(std::sync::MutexGuard<'static, ()>);
+
+/// Before anything is made for a test.
+#[cfg(test)]
+fn alone() -> Alone {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    Alone(ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+/// What is held of metrics and such when a case is over.
+#[cfg(test)]
+const SLACK: usize = 64 * 1024;
+
+/// A peer on each side of the proxy, and what they do.
+#[cfg(test)]
+struct Case {
+    name: &'static str,
+    client: peers::Part,
+    server: peers::Part,
+}
+
+/// Measures whether no more is held by each of `cases` than it may, by what was sent; by a connection of its own, after `ordinary`, for which the proxy makes what it has once for all.
+#[cfg(test)]
+fn measure(_: &Alone, (ordinary, cases): (&Case, &[Case]), may_hold: fn(&Case, usize) -> usize) {
+    let proxy = support::Proxy::start(&["--http-request-id", "keep", "--access-log", "off"]);
+    for _ in 0..2 {
+        let sent = peers::play(&proxy, ordinary);
+        assert!(sent.by_client > 0 && sent.by_server > 0, "{}: {sent:?}", ordinary.name);
+    }
+    let mut failures = Vec::with_capacity(cases.len());
+    let at_rest = MEMORY.current_usage();
+    for case in cases {
+        support::eventually("what was held is given back", || MEMORY.current_usage() < at_rest + SLACK);
+        let before = MEMORY.current_usage();
+        MEMORY.reset_peak_usage();
+        let sent = peers::play(&proxy, case);
+        let held = MEMORY.peak_usage().saturating_sub(before);
+        let told = format!("{}: {held} bytes were held, {sent:?}", case.name);
+        println!("{told}");
+        // Whoever has said nothing has tested nothing.
+        let is_played = (case.client.says.is_empty() || sent.by_client > 0)
+            && (case.server.says.is_empty() || sent.by_server > case.server.greets.len());
+        if !is_played || held > may_hold(case, sent.by_client + sent.by_server) {
+            failures.push(told);
+        }
+    }
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), cases.len(), failures.join("\n"));
+}
