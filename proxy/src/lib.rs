@@ -29,5 +29,6 @@ pub mod outbound;
 pub mod probe;
 pub mod tcp;
 pub mod telemetry;
+pub mod trace;
 mod upstream;
 pub mod wait;
