@@ -119,7 +119,7 @@ impl Message {
         let length = match self.kind {
             Kind::Request => {
                 let request = Request::parse(&bytes[head.clone()], &mut room, &SETTINGS)?;
-                request.forward(request.asked().persists, &[], carried);
+                request.forward(request.asked().persists, (&[], &[]), carried);
                 request.length()
             }
             Kind::Response => {

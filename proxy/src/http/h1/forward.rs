@@ -38,6 +38,8 @@ pub(super) struct Edit<'h, 'b> {
     pub(super) names_fields: bool,
     /// The message must not say how long it is.
     pub(super) drop_length: bool,
+    /// Names of fields that are left out.
+    pub(super) replaced: &'h [&'h str],
     /// Further fields, as they are sent.
     pub(super) added: &'h [u8],
 }
@@ -104,6 +106,7 @@ impl Edit<'_, '_> {
             Name::TransferEncoding if field.value == CHUNKED => Fate::Kept,
             Name::TransferEncoding => Fate::Chunked,
             Name::Connection | Name::Host | Name::Lookalike => Fate::Kept,
+            Name::Other if self.is_replaced(field.name) => Fate::Dropped,
             Name::Other => keep_if(!(self.names_fields && self.is_named(field.name))),
         }
     }
@@ -115,6 +118,10 @@ impl Edit<'_, '_> {
 
     fn is_named(&self, name: &str) -> bool {
         self.options().any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    fn is_replaced(&self, name: &str) -> bool {
+        self.replaced.iter().any(|replaced| replaced.eq_ignore_ascii_case(name))
     }
 
     fn keeps_te(&self) -> bool {

@@ -105,6 +105,11 @@ impl<'h, 'b> Request<'h, 'b> {
         })
     }
 
+    /// All of them, in their order.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'h str, &'b [u8])> {
+        self.fields.iter().map(|field| (field.name, field.value))
+    }
+
     /// Whether to ask twice comes to the same as to ask once (RFC 9110, section 9.2.2).
     pub fn is_idempotent(&self) -> bool {
         matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
@@ -120,9 +125,9 @@ impl<'h, 'b> Request<'h, 'b> {
         self.length
     }
 
-    /// Appends the head to `to` as the server gets it; `keep` says whether the connection to it is kept, and `added` is fields
-    /// that it has besides, each with its CR LF.
-    pub fn forward(&self, keep: bool, added: &[u8], to: &mut Vec<u8>) {
+    /// Appends the head to `to` as the server gets it; `keep` says whether the connection to it is kept, `replaced` names fields
+    /// that it does not have any more, and `added` is fields that it has instead or besides, each with its CR LF.
+    pub fn forward(&self, keep: bool, (replaced, added): (&[&str], &[u8]), to: &mut Vec<u8>) {
         let hop = Hop { keep, explicit: self.asked.version == Version::Old };
         let edit = Edit {
             head: self.head,
@@ -132,6 +137,7 @@ impl<'h, 'b> Request<'h, 'b> {
             upgrade: self.asked.upgrade,
             names_fields: self.facts.connection.names_fields,
             drop_length: false,
+            replaced,
             added,
         };
         edit.append_to(to);

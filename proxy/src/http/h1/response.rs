@@ -83,6 +83,7 @@ impl<'h, 'b> Response<'h, 'b> {
             names_fields: self.facts.connection.names_fields,
             // RFC 9110, section 8.6, and RFC 9112, section 6.1: such a response must not have them.
             drop_length: self.status < 200 || self.status == 204 || self.length == Length::Tunnel,
+            replaced: &[],
             added: &[],
         };
         edit.append_to(to);

@@ -67,7 +67,7 @@ impl<'a> Asking<'a> {
             Err(refusal) => return (bytes.len(), Err(Unread { refusal, exchange: Some(exchange) })),
         };
         let mut forwarded = Vec::new();
-        request.forward(request.asked().persists, name.line(), &mut forwarded);
+        request.forward(request.asked().persists, (&[], name.line()), &mut forwarded);
         forwarded.extend_from_slice(content);
         let message =
             Message { beginning: means.relay.keep(forwarded), content: content.len(), body, refusal: None };

@@ -7,7 +7,7 @@ use super::{GET, asked, settings};
 
 fn request(head: &str, keep: bool) -> String {
     let (mut room, mut to) = (Room::new(), Vec::new());
-    Request::parse(head.as_bytes(), &mut room, &settings()).unwrap().forward(keep, &[], &mut to);
+    Request::parse(head.as_bytes(), &mut room, &settings()).unwrap().forward(keep, (&[], &[]), &mut to);
     String::from_utf8(to).unwrap()
 }
 
@@ -172,4 +172,16 @@ fn responses_keep_their_bytes_but_for_this_hop() {
     for (request, keep, head, forwarded) in RESPONSES {
         assert_eq!(response(head, asked(request), keep), forwarded, "{request:?} {head:?} {keep}");
     }
+}
+
+#[test]
+fn fields_are_replaced_by_name_and_others_added() {
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nB3: 1\r\nX: 1\r\nb3: 2\r\nB33: 3\r\n\r\n";
+    let (mut room, mut to) = (Room::new(), Vec::new());
+    let request = Request::parse(head.as_bytes(), &mut room, &settings()).unwrap();
+    assert_eq!(request.fields().map(|(name, _)| name).collect::<Vec<_>>(), ["Host", "B3", "X", "b3", "B33"]);
+    request.forward(true, (&["b3", "host"], b"b3: 4\r\n"), &mut to);
+    // Only what is nothing to HTTP itself can be replaced.
+    let expected = "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\nB33: 3\r\nb3: 4\r\n\r\n";
+    assert_eq!(String::from_utf8(to).unwrap(), expected);
 }

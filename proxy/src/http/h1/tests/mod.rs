@@ -99,7 +99,7 @@ impl Reader {
             let length = match self.speaker {
                 Speaker::Client => {
                     let request = Request::parse(&head, &mut room, &self.settings)?;
-                    request.forward(request.asked().persists, &[], &mut forwarded);
+                    request.forward(request.asked().persists, (&[], &[]), &mut forwarded);
                     request.length()
                 }
                 Speaker::Server(asked) => {
