@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     admin, app_metrics, app_probes, application, budget, control_socket, detect, discovery, drain, http, net,
-    telemetry,
+    telemetry, trace,
 };
 
 /// Options of `proxy run`; all have defaults.
@@ -40,6 +40,8 @@ pub struct Args {
     access_log: telemetry::access_log::Settings,
     #[command(flatten)]
     telemetry: telemetry::session::Settings,
+    #[command(flatten)]
+    trace: trace::Settings,
     #[command(flatten)]
     admin: admin::Settings,
     #[command(flatten)]
@@ -88,6 +90,8 @@ pub struct Config {
     pub access_log: telemetry::access_log::Settings,
     /// What is told apart.
     pub telemetry: telemetry::session::Settings,
+    /// Tracing.
+    pub trace: trace::Settings,
     /// Ports for people and machines.
     pub admin: admin::Settings,
     /// Where the application is.
@@ -145,7 +149,7 @@ impl TryFrom<Args> for Config {
             log: _,
             ..
         } = args;
-        let Args { telemetry, application, app_probes, app_metrics, .. } = args;
+        let Args { telemetry, trace, application, app_probes, app_metrics, .. } = args;
         let config = Self {
             workers: workers.min(MOST_WORKERS).into(),
             listen,
@@ -160,6 +164,7 @@ impl TryFrom<Args> for Config {
             drain,
             access_log,
             telemetry,
+            trace,
             admin,
             application,
             app_probes,

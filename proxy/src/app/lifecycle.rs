@@ -12,6 +12,7 @@ use crate::direction::Direction;
 use crate::drain::{Doors, Drain, Exit, Load};
 use crate::http::{self, Http};
 use crate::telemetry::metrics::Metrics;
+use crate::trace::Tracer;
 
 /// What happens to the proxy from outside.
 #[derive(Debug)]
@@ -63,9 +64,9 @@ impl Closing {
     }
 
     /// What carries HTTP of this direction.
-    pub(super) fn http(&self, direction: Direction, settings: http::Settings) -> Http {
+    pub(super) fn http(&self, direction: Direction, settings: http::Settings, tracer: Tracer) -> Http {
         let Door { retiring, closing, .. } = self.door(direction);
-        Http { settings, retiring: retiring.clone(), closing: closing.clone() }
+        Http { settings, tracer, retiring: retiring.clone(), closing: closing.clone() }
     }
 
     fn door(&self, direction: Direction) -> &Door {

@@ -15,7 +15,7 @@ use runtime::admin::Server;
 use runtime::listen::ListenError;
 use runtime::log::LogHandle;
 use runtime::readiness::Readiness;
-use runtime::shutdown;
+use runtime::shutdown::{self, Trigger};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
@@ -47,6 +47,7 @@ use crate::telemetry::connections::Connections;
 use crate::telemetry::session::{Books, Reporter};
 use crate::telemetry::workload::Workload;
 use crate::telemetry::{Acceptance, Relaying, metrics::Metrics};
+use crate::trace::{EndpointError, Resource, Tracer};
 pub use lifecycle::Event;
 use lifecycle::{Closing, Lifecycle};
 use worker::{Stories, Worker};
@@ -66,6 +67,9 @@ pub enum AppError {
     /// The configuration of discovery.
     #[error(transparent)]
     Discovery(#[from] DirectoryError),
+    /// The collector of spans.
+    #[error(transparent)]
+    Trace(#[from] EndpointError),
     /// A thread.
     #[error("a thread cannot be started: {0}; is the pod's limit of processes reached?")]
     Thread(io::Error),
@@ -156,9 +160,12 @@ impl App {
         let closing = Closing::new(Arc::clone(&ended));
         let connections = Connections::new(config.workers);
         let Room { budget, capacity, limits } = Room::new(&config, surroundings.descriptors, &metrics);
+        let (tracer, spans) = trace(&config, &surroundings.workload, &registry)?;
         let own = surroundings.network.addresses();
         let source = FileSource::start(&config.discovery, own.clone(), &registry)?;
         let store = source.as_ref().map(FileSource::store);
+        let books =
+            Books { metrics: metrics.clone(), access_log: log, connections: connections.clone(), ended };
         let stories = Wiring {
             config: &config,
             network: surroundings.network,
@@ -168,12 +175,8 @@ impl App {
             budget: budget.clone(),
             workload: Arc::new(surroundings.workload),
             closing: &closing,
-            books: Books {
-                metrics: metrics.clone(),
-                access_log: log,
-                connections: connections.clone(),
-                ended,
-            },
+            tracer,
+            books,
         }
         .stories(probes);
         let (workers, failed) = Worker::start_all(listeners, stories, &closing).map_err(AppError::Thread)?;
@@ -199,6 +202,7 @@ impl App {
             error = obey(control, sender, surroundings.log) => Err(AppError::Admin(error)),
         };
         workers.end();
+        spans.end(FLUSH_LIMIT).await;
         if !flush.wait(FLUSH_LIMIT) {
             tracing::warn!("stdout takes no access log; lines are lost");
         }
@@ -244,6 +248,38 @@ fn watch(config: &Config, budget: Budget, connections: Connections, metrics: Met
     watched.spawn(dead_peers::sweep(config.dead_peers, connections.clone(), metrics));
     watched.spawn(budget.watch(move || connections.is_empty()));
     watched
+}
+
+/// The exporter of spans at work, if there is one.
+struct Spans {
+    end: Trigger,
+    exporting: JoinSet<()>,
+}
+
+impl Spans {
+    /// Sends what is left, if the collector takes it in time.
+    async fn end(mut self, limit: Duration) {
+        self.end.request();
+        if tokio::time::timeout(limit, self.exporting.join_next()).await.is_err() {
+            tracing::warn!("the collector takes no spans; they are lost");
+        }
+    }
+}
+
+fn trace(
+    config: &Config,
+    workload: &Workload,
+    registry: &runtime::metrics::Metrics,
+) -> Result<(Tracer, Spans), AppError> {
+    let resource =
+        Resource(workload.resource().map(|(key, value)| (key.to_owned(), value.to_owned())).collect());
+    let (tracer, exporter) = Tracer::start(&config.trace, (workload.service(), resource), registry)?;
+    let (end, ending) = shutdown::channel();
+    let mut exporting = JoinSet::new();
+    if let Some(exporter) = exporter {
+        exporting.spawn(exporter.run(ending));
+    }
+    Ok((tracer, Spans { end, exporting }))
 }
 
 /// What the port for metrics answers: the proxy's metrics, and what it asks of the application for kubelet and scrapers.
@@ -296,6 +332,7 @@ struct Wiring<'a> {
     budget: Budget,
     workload: Arc<Workload>,
     closing: &'a Closing,
+    tracer: Tracer,
     books: Books,
 }
 
@@ -315,7 +352,7 @@ impl Wiring<'_> {
             )),
             gate: self.gate(direction),
             detection: self.config.detection.clone(),
-            http: self.closing.http(direction, self.config.http),
+            http: self.closing.http(direction, self.config.http, self.tracer.clone()),
             discovery: self.discovery.clone(),
         };
         let inbound = Arc::new(Inbound::new(parts(Direction::Inbound), probes));

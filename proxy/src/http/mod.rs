@@ -15,6 +15,8 @@ use tokio::time::sleep;
 use crate::telemetry::exchange::Timer;
 use crate::telemetry::session::Session;
 
+use crate::trace::Tracer;
+
 /// How HTTP is carried.
 #[derive(clap::Args, Clone, Copy, Debug)]
 #[group(skip)]
@@ -66,6 +68,8 @@ pub enum RequestId {
 pub struct Http {
     /// How it is carried.
     pub settings: Settings,
+    /// Follows traces.
+    pub tracer: Tracer,
     /// Clients are asked to go elsewhere, since the proxy will.
     pub retiring: Shutdown,
     /// The listeners are closed.

@@ -250,6 +250,8 @@ fn telling(basis: &Basis<'_>) -> Vec<Row> {
             .seen_in(&["remora_access_log_dropped_total"]),
         count(config.telemetry.max_edges, "pairs", "edges", By("--max-edges"))
             .seen_in(&["remora_unnamed_edges_total"]),
+        bytes(Some(config.trace.trace_queue.into()), "trace_queue", By("--trace-queue"))
+            .seen_in(&["remora_spans_dropped_total"]),
         count(
             telemetry::OUTCOMES as u64,
             "outcomes",

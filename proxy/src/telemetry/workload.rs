@@ -52,6 +52,25 @@ impl Workload {
         Self::of_this_pod(|_| None)
     }
 
+    /// As Istio's proxies name themselves to collectors.
+    pub(crate) fn service(&self) -> String {
+        format!("{}.{}", self.canonical_name, self.namespace)
+    }
+
+    /// What is known of it, in OpenTelemetry's words.
+    pub(crate) fn resource(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let Self { name, namespace, canonical_name, canonical_revision } = self;
+        let service = if canonical_name == UNKNOWN { name } else { canonical_name };
+        let known = [
+            ("service.namespace", namespace),
+            ("service.version", canonical_revision),
+            ("k8s.namespace.name", namespace),
+        ];
+        let known = known.into_iter().filter(|(_, value)| *value != UNKNOWN);
+        // It has to be there.
+        [("service.name", service)].into_iter().chain(known).map(|(key, value)| (key, value.as_str()))
+    }
+
     /// The canonical service.
     pub(super) fn canonical_name(&self) -> &str {
         &self.canonical_name

@@ -24,7 +24,7 @@ use super::metrics::Metrics;
 pub(super) use line::{Exchanged, Line};
 use queue::{Batch, Queue};
 pub(crate) use texts::LONGEST_PATH;
-pub(super) use texts::Texts;
+pub(super) use texts::{Field, Texts};
 
 /// How long lines are collected once there is one. A writer that wakes for each line costs 15 % of a short connection.
 const COLLECT: Duration = Duration::from_millis(20);

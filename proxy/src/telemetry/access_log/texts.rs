@@ -6,7 +6,7 @@ use crate::telemetry::request::Request;
 
 /// A text of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Field {
+pub(in crate::telemetry) enum Field {
     Method,
     Path,
     Authority,
@@ -81,7 +81,7 @@ impl Texts {
         Self { text: text.into_boxed_str(), lengths }
     }
 
-    pub(super) fn get(&self, field: Field) -> Option<&str> {
+    pub(in crate::telemetry) fn get(&self, field: Field) -> Option<&str> {
         let mut begin = 0;
         for (known, length) in Field::ALL.iter().zip(self.lengths) {
             let end = begin + usize::from(length.unwrap_or_default());

@@ -1,5 +1,7 @@
 //! What gRPC's statuses are to metrics.
 
+use crate::trace::Kind;
+
 /// The greatest of gRPC's statuses.
 const UNAUTHENTICATED: u32 = 16;
 const UNKNOWN: u8 = 2;
@@ -7,6 +9,15 @@ const UNKNOWN: u8 = 2;
 /// A status as metrics tell it apart: one that gRPC does not have is `UNKNOWN`, as which clients take it.
 pub(super) fn known(status: u32) -> u8 {
     u8::try_from(status).ok().filter(|_| status <= UNAUTHENTICATED).unwrap_or(UNKNOWN)
+}
+
+/// Whether a span of this kind has failed with it: a server that was asked something wrong has not.
+pub(super) fn is_failure(status: u32, kind: Kind) -> bool {
+    match kind {
+        Kind::Client => status != 0,
+        // UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS
+        Kind::Server => matches!(status, 2 | 4 | 12 | 13 | 14 | 15),
+    }
 }
 
 /// The status of a response that has none of its own, by HTTP's code, as gRPC's clients read it; none without a response.

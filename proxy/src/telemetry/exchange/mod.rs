@@ -5,6 +5,7 @@
 //! nothing.
 
 mod grpc;
+mod span;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
@@ -17,6 +18,8 @@ pub(crate) use super::http::Timer;
 pub(crate) use super::request::Request;
 use super::series::{Extent, NO_FLAGS, Outcome, Series};
 use super::session::{EXCHANGES, End, HTTP, Session};
+use crate::trace::Open;
+use span::{Recorded, Told};
 
 /// An open account of a request and its response.
 pub(crate) struct Exchange(Box<Account>);
@@ -26,7 +29,9 @@ struct Account {
     began: Instant,
     protocol: &'static str,
     is_grpc: bool,
-    /// None where there is no log.
+    /// Where its trace is recorded.
+    span: Option<Box<Open>>,
+    /// None where nobody writes them.
     texts: Option<Texts>,
     received: AtomicU64,
     sent: AtomicU64,
@@ -52,15 +57,21 @@ impl Session {
         self.accounts().for_each(|account| account.speaks(HTTP));
     }
 
-    /// A request begins.
+    /// A request begins that is in no trace.
     pub(crate) fn begin(&self, request: &Request<'_>) -> Exchange {
+        self.begin_span(request, None)
+    }
+
+    /// A request begins, and with it the span, if its trace is recorded.
+    pub(crate) fn begin_span(&self, request: &Request<'_>, span: Option<Box<Open>>) -> Exchange {
         self.speaks(EXCHANGES);
         Exchange(Box::new(Account {
             session: self.share(),
             began: Instant::now(),
             protocol: request.protocol,
             is_grpc: request.is_grpc,
-            texts: self.reporter().books.access_log.is_on().then(|| Texts::of(request)),
+            texts: (span.is_some() || self.reporter().books.access_log.is_on()).then(|| Texts::of(request)),
+            span,
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             request_messages: AtomicU64::new(0),
@@ -209,16 +220,25 @@ impl Drop for Account {
             response_messages: *self.response_messages.get_mut(),
         };
         let routes = self.routes.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let (end, texts) = (self.logged_end(), self.texts.take());
-        let record = |Route { session, series, way }: Route, end, texts| {
+        let (end, texts, span) = (self.logged_end(), self.texts.take(), self.span.take());
+        let record = |Route { session, series, way }: Route,
+                      span: Option<&Open>,
+                      end,
+                      texts: Option<Texts>| {
             series.exchanged(outcome, &extent);
             let Some(texts) = texts else { return };
             let (upstream_service_time, connection) = (self.upstream_service_time(), session.connection());
             let (accepted, since) = connection.started;
+            let started = accepted + self.began.saturating_duration_since(since);
+            if let Some(open) = span {
+                let told =
+                    Told { protocol: self.protocol, texts: &texts, outcome, grpc_status, extent: &extent };
+                Recorded { open, started, told, connection, way: &way, names: series.names() }.record();
+            }
             let exchange =
                 Exchanged { texts, protocol: self.protocol, status, upstream_service_time, grpc_status };
             session.reporter().books.access_log.write(|| Line {
-                started: accepted + self.began.saturating_duration_since(since),
+                started,
                 bytes_received: extent.request_bytes,
                 bytes_sent: extent.response_bytes,
                 exchange: Some(exchange),
@@ -227,9 +247,11 @@ impl Drop for Account {
         };
         let Routes(outer, inbound) = routes.unwrap_or_else(|| Routes::of(&self.session, true));
         if let Some(inbound) = inbound {
-            record(*inbound, end.clone(), texts.clone());
+            // What came back to the pod is a part of what the pod asked.
+            let child = span.as_ref().map(|span| span.child());
+            record(*inbound, child.as_ref(), end.clone(), texts.clone());
         }
-        record(outer, end, texts);
+        record(outer, span.as_deref(), end, texts);
     }
 }
 

@@ -95,6 +95,11 @@ impl Series {
         }
     }
 
+    /// Of the two ends.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
     /// A connection is not HTTP, and will be [`closed`](Self::closed).
     pub(super) fn opened(&self) {
         // The usual end has its series before the first one, so that a rate sees that one.

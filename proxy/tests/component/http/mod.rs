@@ -10,6 +10,7 @@ mod exchanged;
 mod long;
 mod refused;
 mod switched;
+mod traced;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -15,6 +15,7 @@ use crate::net::relay::{Ahead, Broken, Messages};
 use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::{self, Exchange};
 use crate::telemetry::session::Session;
+use crate::trace::Begun;
 
 /// A request that was read.
 pub(super) struct Asking<'a> {
@@ -60,14 +61,17 @@ impl<'a> Asking<'a> {
             Err(refusal) => return (bytes.len(), Err(Unread { refusal, exchange: None })),
         };
         let name = Name::of(&request, means.http.settings.http_request_id);
-        let exchange = session.begin(&told(&request, &name));
+        let Begun { edits, open } = means.http.tracer.begin(request.fields());
+        let exchange = session.begin_span(&told(&request, &name), open);
         let mut body = Body::new(request.length(), settings);
         let content = match body.walk(after) {
             Ok(length) => after.get(..length).unwrap_or_default(),
             Err(refusal) => return (bytes.len(), Err(Unread { refusal, exchange: Some(exchange) })),
         };
         let mut forwarded = Vec::new();
-        request.forward(request.asked().persists, (&[], name.line()), &mut forwarded);
+        let mut added = name.line().to_vec();
+        edits.append_lines(&mut added);
+        request.forward(request.asked().persists, (&edits.replaced, &added), &mut forwarded);
         forwarded.extend_from_slice(content);
         let message =
             Message { beginning: means.relay.keep(forwarded), content: content.len(), body, refusal: None };
