@@ -12,6 +12,7 @@ pub mod app_probes;
 pub mod application;
 pub mod balance;
 pub mod budget;
+mod call;
 pub mod config;
 pub mod config_dump;
 pub mod control_socket;

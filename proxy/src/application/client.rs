@@ -6,18 +6,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, LOCATION};
 use hyper::http::uri::PathAndQuery;
-use hyper::{Request, Response, Uri};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper::{Request, Uri};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
 use super::origin::Redirected;
 use super::{Origin, Settings, tls};
+use crate::call;
+pub(crate) use crate::call::Answer;
 
 /// As the kubelet's client, which counts the first one too.
 const REQUESTS: usize = 10;
@@ -56,22 +53,11 @@ pub(crate) struct Get {
     pub(crate) headers: HeaderMap,
 }
 
-/// An answer, and the connection that its body still comes from.
-pub(crate) struct Answer {
-    pub(crate) response: Response<Incoming>,
-    /// Dropping it ends the connection, also where the application never does.
-    _connection: JoinSet<()>,
-}
-
 /// Calls the application.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     pod: Option<IpAddr>,
 }
-
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 impl Client {
     pub(crate) fn new(settings: &Settings) -> Self {
@@ -124,17 +110,17 @@ impl Client {
         *request.headers_mut() = get.headers.clone();
         if !origin.tls {
             self.address(&mut request, origin, get)?;
-            return http1_call(Box::new(stream), request).await;
+            return Ok(call::http1(Box::new(stream), request).await?);
         }
         let stream = tls::handshake(stream, ip).await.map_err(CallError::Tls)?;
         if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2) {
             let authority = get.host.as_ref().and_then(|host| host.to_str().ok());
             let authority = authority.map_or_else(|| self.authority(origin), ToOwned::to_owned);
             *request.uri_mut() = absolute("https", &authority, &get.path)?;
-            return http2_call(Box::new(stream), request).await;
+            return Ok(call::http2(Box::new(stream), request).await?);
         }
         self.address(&mut request, origin, get)?;
-        http1_call(Box::new(stream), request).await
+        Ok(call::http1(Box::new(stream), request).await?)
     }
 
     /// Says where an HTTP/1 request goes and that no other will come.
@@ -164,7 +150,7 @@ impl Client {
         let (stream, _) = self.connect(origin).await?;
         let path = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
         *request.uri_mut() = absolute("http", &self.authority(origin), &path)?;
-        http2_call(Box::new(stream), request).await
+        Ok(call::http2(Box::new(stream), request).await?)
     }
 }
 
@@ -174,20 +160,4 @@ fn absolute(scheme: &str, authority: &str, path: &PathAndQuery) -> Result<Uri, C
 
 fn unaskable(error: impl std::fmt::Display) -> CallError {
     CallError::Http(error.to_string())
-}
-
-async fn http1_call(stream: Box<dyn Io>, request: Request<Full<Bytes>>) -> Result<Answer, CallError> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut running = JoinSet::new();
-    running.spawn(async move { drop(connection.await) });
-    let response = sender.send_request(request).await?;
-    Ok(Answer { response, _connection: running })
-}
-
-async fn http2_call(stream: Box<dyn Io>, request: Request<Full<Bytes>>) -> Result<Answer, CallError> {
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
-    let mut running = JoinSet::new();
-    running.spawn(async move { drop(connection.await) });
-    let response = sender.send_request(request).await?;
-    Ok(Answer { response, _connection: running })
 }

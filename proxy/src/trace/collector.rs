@@ -9,13 +9,12 @@ use bytes::Bytes;
 use clap::ValueEnum;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, TE};
 use hyper::{Request, Response, Uri};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
+
+use crate::call;
 
 /// What a collector speaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -152,12 +151,10 @@ impl Collector {
             .header(CONTENT_TYPE, kind)
             .body(Full::new(body))
             .map_err(|error| Undelivered::Refused(error.to_string()))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(away)?;
-        let _running = driven(connection);
-        let response = sender.send_request(request).await.map_err(away)?;
-        judge(&response)?;
+        let answer = call::http1(Box::new(stream), request).await.map_err(away)?;
+        judge(&answer.response)?;
         // Read, so that the collector can end in good order.
-        let _ = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+        let _ = Limited::new(answer.response.into_body(), LONGEST_ANSWER).collect().await;
         Ok(())
     }
 
@@ -169,26 +166,15 @@ impl Collector {
             .header(TE, "trailers")
             .body(Full::<Bytes>::from(body))
             .map_err(|error| Undelivered::Refused(error.to_string()))?;
-        let executor = TokioExecutor::new();
-        let (mut sender, connection) =
-            http2::handshake(executor, TokioIo::new(stream)).await.map_err(away)?;
-        let _running = driven(connection);
-        let response = sender.send_request(request).await.map_err(away)?;
-        judge(&response)?;
-        if response.headers().contains_key(GRPC_STATUS) {
-            return judge_grpc(response.headers());
+        let answer = call::http2(Box::new(stream), request).await.map_err(away)?;
+        judge(&answer.response)?;
+        if answer.response.headers().contains_key(GRPC_STATUS) {
+            return judge_grpc(answer.response.headers());
         }
-        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+        let body = Limited::new(answer.response.into_body(), LONGEST_ANSWER).collect().await;
         let body = body.map_err(|error| Undelivered::Away(error.to_string()))?;
         judge_grpc(body.trailers().unwrap_or(&HeaderMap::new()))
     }
-}
-
-/// A connection is driven until this is dropped.
-fn driven(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -> JoinSet<()> {
-    let mut running = JoinSet::new();
-    running.spawn(async move { drop(connection.await) });
-    running
 }
 
 fn away(error: hyper::Error) -> Undelivered {
