@@ -20,6 +20,7 @@ use super::Connection;
 use crate::http::{RequestId, request_id};
 use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::{self, Exchange};
+use crate::trace::{Begun, Open};
 
 impl Connection<'_> {
     /// A client has asked.
@@ -34,7 +35,8 @@ impl Connection<'_> {
         self.name(&mut head);
         let most_fields = self.means.http.settings.h2.http2_max_fields.into();
         let is_grpc = grpc::is_call(&head.headers);
-        let account = Account { exchange: self.account(&head, is_grpc), is_grpc, most_fields };
+        let span = self.trace(&mut head);
+        let account = Account { exchange: self.account(&head, is_grpc, span), is_grpc, most_fields };
         match judge_request(&head, most_fields) {
             Ok(()) => self.forward(head, content, respond, account),
             Err(refusal) => self.refuse(refusal, respond, account, cx),
@@ -50,6 +52,21 @@ impl Connection<'_> {
         {
             head.headers.insert(request_id::NAME, id);
         }
+    }
+
+    /// Gives it its place in a trace.
+    fn trace(&self, head: &mut request::Parts) -> Option<Box<Open>> {
+        let fields = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let Begun { edits, open } = self.means.http.tracer.begin(fields);
+        for name in edits.replaced {
+            head.headers.remove(name);
+        }
+        for (name, value) in edits.added {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                head.headers.insert(name, value);
+            }
+        }
+        open
     }
 
     fn forward(
@@ -96,11 +113,11 @@ impl Connection<'_> {
         }
     }
 
-    fn account(&self, head: &request::Parts, is_grpc: bool) -> Exchange {
+    fn account(&self, head: &request::Parts, is_grpc: bool, span: Option<Box<Open>>) -> Exchange {
         let field = |name: HeaderName| head.headers.get(name).map(HeaderValue::as_bytes);
         let named = |name: &str| head.headers.get(name).map(HeaderValue::as_bytes);
         let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
-        self.session.begin(&exchange::Request {
+        let request = exchange::Request {
             protocol: "HTTP/2",
             method: head.method.as_str().as_bytes(),
             path: head.uri.path_and_query().map_or("", |path| path.as_str()).as_bytes(),
@@ -109,6 +126,7 @@ impl Connection<'_> {
             x_forwarded_for: named("x-forwarded-for"),
             request_id: named(request_id::NAME),
             is_grpc,
-        })
+        };
+        self.session.begin_span(&request, span)
     }
 }

@@ -36,6 +36,7 @@ use crate::telemetry::edge::{Cluster, Edge};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::session::{Books, End, Reporter, Session};
 use crate::telemetry::workload::Workload;
+use crate::trace::Tracer;
 use crate::upstream::{Dialed, Found, Kept, Reached, Upstream};
 use raw::{PATIENCE, Raw};
 
@@ -173,7 +174,7 @@ impl Lab {
         let ((drain, retiring), (open, closing)) = (shutdown::channel(), shutdown::channel());
         let end = tokio::spawn(async move {
             let _open = open;
-            let http = Http { settings: http, retiring, closing };
+            let http = Http { settings: http, tracer: Tracer::default(), retiring, closing };
             let session = reporter.open(addresses, addresses.local);
             session.sent_to(Cluster::Passthrough, &Edge::past_services(None));
             let means = Means { relay: &relay, http: &http };
