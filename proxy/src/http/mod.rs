@@ -4,6 +4,7 @@
 
 pub mod h1;
 pub mod h2;
+mod pipeline;
 mod request_id;
 
 use std::time::Duration;

@@ -9,13 +9,13 @@ use super::{Means, Told};
 use crate::http::h1::body::Body;
 use crate::http::h1::request::{Asked, Request};
 use crate::http::h1::{Refusal, Room, Version};
-use crate::http::{RequestId, request_id};
+use crate::http::pipeline::Admitted;
+use crate::http::request_id;
 use crate::net::leg::Leg;
 use crate::net::relay::{Ahead, Broken, Messages};
 use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::{self, Exchange};
 use crate::telemetry::session::Session;
-use crate::trace::Begun;
 
 /// A request that was read.
 pub(super) struct Asking<'a> {
@@ -60,18 +60,14 @@ impl<'a> Asking<'a> {
             Ok(request) => request,
             Err(refusal) => return (bytes.len(), Err(Unread { refusal, exchange: None })),
         };
-        let name = Name::of(&request, means.http.settings.http_request_id);
-        let Begun { edits, open } = means.http.tracer.begin(request.fields());
-        let exchange = session.begin_span(&told(&request, &name), open);
+        let Admitted { exchange, edits } = means.http.admit(session, &told(&request), request.fields());
         let mut body = Body::new(request.length(), settings);
         let content = match body.walk(after) {
             Ok(length) => after.get(..length).unwrap_or_default(),
             Err(refusal) => return (bytes.len(), Err(Unread { refusal, exchange: Some(exchange) })),
         };
         let mut forwarded = Vec::new();
-        let mut added = name.line().to_vec();
-        edits.append_lines(&mut added);
-        request.forward(request.asked().persists, (&edits.replaced, &added), &mut forwarded);
+        request.forward(request.asked().persists, (edits.removed(), &edits.lines()), &mut forwarded);
         forwarded.extend_from_slice(content);
         let message =
             Message { beginning: means.relay.keep(forwarded), content: content.len(), body, refusal: None };
@@ -80,28 +76,9 @@ impl<'a> Asking<'a> {
     }
 }
 
-/// What a request is called across all hops.
-struct Name<'b> {
-    /// As it came, which stays.
-    given: Option<&'b [u8]>,
-    made: Option<request_id::Field>,
-}
-
-impl<'b> Name<'b> {
-    fn of(request: &Request<'_, 'b>, action: RequestId) -> Self {
-        let [given] = request.values([request_id::NAME]);
-        let made = (given.is_none() && action == RequestId::Generate).then(request_id::field);
-        Self { given, made }
-    }
-
-    /// The field that is added.
-    fn line(&self) -> &[u8] {
-        self.made.as_ref().map(request_id::Field::line).unwrap_or_default()
-    }
-}
-
-fn told<'t>(request: &Request<'_, 't>, name: &'t Name<'_>) -> exchange::Request<'t> {
-    let [user_agent, x_forwarded_for] = request.values(["user-agent", "x-forwarded-for"]);
+fn told<'b>(request: &Request<'_, 'b>) -> exchange::Request<'b> {
+    let [user_agent, x_forwarded_for, request_id] =
+        request.values(["user-agent", "x-forwarded-for", request_id::NAME]);
     exchange::Request {
         protocol: match request.asked().version {
             Version::Old => "HTTP/1.0",
@@ -112,7 +89,7 @@ fn told<'t>(request: &Request<'_, 't>, name: &'t Name<'_>) -> exchange::Request<
         authority: request.host(),
         user_agent,
         x_forwarded_for,
-        request_id: name.given.or(name.made.as_ref().map(request_id::Field::id)),
+        request_id,
         is_grpc: false,
     }
 }

@@ -17,10 +17,10 @@ use super::super::quiet::Quiet;
 use super::super::stream::Front;
 use super::super::{MOST_BROKEN, Refusal, grpc};
 use super::Connection;
-use crate::http::{RequestId, request_id};
+use crate::http::pipeline::Admitted;
+use crate::http::request_id;
 use crate::telemetry::connections::Side;
-use crate::telemetry::exchange::{self, Exchange};
-use crate::trace::{Begun, Open};
+use crate::telemetry::exchange;
 
 impl Connection<'_> {
     /// A client has asked.
@@ -32,41 +32,16 @@ impl Connection<'_> {
     ) {
         self.has_asked = true;
         let (mut head, content) = request.into_parts();
-        self.name(&mut head);
         let most_fields = self.means.http.settings.h2.http2_max_fields.into();
         let is_grpc = grpc::is_call(&head.headers);
-        let span = self.trace(&mut head);
-        let account = Account { exchange: self.account(&head, is_grpc, span), is_grpc, most_fields };
+        let fields = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let Admitted { exchange, edits } = self.means.http.admit(self.session, &told(&head, is_grpc), fields);
+        edits.apply(&mut head.headers);
+        let account = Account { exchange, is_grpc, most_fields };
         match judge_request(&head, most_fields) {
             Ok(()) => self.forward(head, content, respond, account),
             Err(refusal) => self.refuse(refusal, respond, account, cx),
         }
-    }
-
-    /// Gives it a name, where it has none.
-    fn name(&self, head: &mut request::Parts) {
-        let generates = self.means.http.settings.http_request_id == RequestId::Generate;
-        if generates
-            && !head.headers.contains_key(request_id::NAME)
-            && let Ok(id) = HeaderValue::from_bytes(request_id::field().id())
-        {
-            head.headers.insert(request_id::NAME, id);
-        }
-    }
-
-    /// Gives it its place in a trace.
-    fn trace(&self, head: &mut request::Parts) -> Option<Box<Open>> {
-        let fields = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let Begun { edits, open } = self.means.http.tracer.begin(fields);
-        for name in edits.replaced {
-            head.headers.remove(name);
-        }
-        for (name, value) in edits.added {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                head.headers.insert(name, value);
-            }
-        }
-        open
     }
 
     fn forward(
@@ -112,21 +87,20 @@ impl Connection<'_> {
             }
         }
     }
+}
 
-    fn account(&self, head: &request::Parts, is_grpc: bool, span: Option<Box<Open>>) -> Exchange {
-        let field = |name: HeaderName| head.headers.get(name).map(HeaderValue::as_bytes);
-        let named = |name: &str| head.headers.get(name).map(HeaderValue::as_bytes);
-        let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
-        let request = exchange::Request {
-            protocol: "HTTP/2",
-            method: head.method.as_str().as_bytes(),
-            path: head.uri.path_and_query().map_or("", |path| path.as_str()).as_bytes(),
-            authority: authority.or_else(|| field(HOST)),
-            user_agent: field(USER_AGENT),
-            x_forwarded_for: named("x-forwarded-for"),
-            request_id: named(request_id::NAME),
-            is_grpc,
-        };
-        self.session.begin_span(&request, span)
+fn told(head: &request::Parts, is_grpc: bool) -> exchange::Request<'_> {
+    let field = |name: HeaderName| head.headers.get(name).map(HeaderValue::as_bytes);
+    let named = |name: &str| head.headers.get(name).map(HeaderValue::as_bytes);
+    let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    exchange::Request {
+        protocol: "HTTP/2",
+        method: head.method.as_str().as_bytes(),
+        path: head.uri.path_and_query().map_or("", |path| path.as_str()).as_bytes(),
+        authority: authority.or_else(|| field(HOST)),
+        user_agent: field(USER_AGENT),
+        x_forwarded_for: named("x-forwarded-for"),
+        request_id: named(request_id::NAME),
+        is_grpc,
     }
 }
