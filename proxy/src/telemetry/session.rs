@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use runtime::metrics::types::gauge::Gauge;
 
 use super::access_log::{AccessLog, Line};
-use super::connections::{Connection, Connections, Pair, RelayMode, Side, Silence};
+use super::connections::{Connection, Connections, Linked, Pair, RelayMode, Side, Silence};
 use super::detections::Detections;
 use super::edge::{Cluster, Edge};
 pub(crate) use super::end::End;
@@ -238,6 +238,11 @@ impl Session {
     /// The upstream connection was made.
     pub(crate) fn connected(&self, local: SocketAddr, host: SocketAddr) {
         self.accounts().for_each(|account| account.0.connection.connected(Pair { local, remote: host }));
+    }
+
+    /// One of several upstream connections that there are at the same time was made, which is given up alone.
+    pub(crate) fn linked(&self, local: SocketAddr, host: SocketAddr) -> Linked {
+        Linked::new(&self.0.connection, Pair { local, remote: host })
     }
 
     /// What is spoken has become known.

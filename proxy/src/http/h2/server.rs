@@ -23,7 +23,7 @@ use super::timers::Lasting;
 use super::{Settings, UNTOLD_STREAMS};
 use crate::balance::Held;
 use crate::net::leg::Leg;
-use crate::telemetry::connections::Side;
+use crate::telemetry::connections::{Linked, Side};
 use crate::telemetry::exchange::Timer;
 use crate::telemetry::session::{End, Session};
 
@@ -118,13 +118,20 @@ pub(super) struct Driven {
     idle: Lasting,
     farewell: Lasting,
     alive: Alive,
+    linked: Linked,
 }
 
 impl Driven {
     /// Greets the server at `address`.
-    pub(super) async fn greet(leg: Leg, address: SocketAddr, settings: &Settings) -> Result<Self, End> {
+    pub(super) async fn greet(
+        leg: Leg,
+        address: SocketAddr,
+        settings: &Settings,
+        session: &Session,
+    ) -> Result<Self, End> {
         // What has no address is broken, and that is found soon.
         let local = leg.stream().local_addr().unwrap_or(address);
+        let linked = session.linked(local, address);
         let (metered, seen) = Metered::new(leg, Peer::Server, Instant::now());
         let greeted = settings.facing_server().handshake(metered).await;
         let (requests, connection) = greeted.map_err(|error| broken(&error, &seen))?;
@@ -138,7 +145,7 @@ impl Driven {
         });
         let alive = Alive::new(Arc::clone(&server.face.seen), settings);
         let (idle, farewell) = (Lasting::default(), Lasting::default());
-        Ok(Self { server, connection, tally: Tally::new(), idle, farewell, alive })
+        Ok(Self { server, connection, tally: Tally::new(), idle, farewell, alive, linked })
     }
 
     /// Gives credit for what has been passed on to the client, and tells what was refused. The server may get a window of
@@ -173,7 +180,7 @@ impl Future for Driven {
     type Output = Ended;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
-        let Self { server, connection, tally, idle, farewell, alive } = self.get_mut();
+        let Self { server, connection, tally, idle, farewell, alive, linked } = self.get_mut();
         let ended = Pin::new(&mut *connection).poll(cx);
         if ended.is_ready() || server.face.seen.is_leaving() {
             server.retire();
@@ -190,7 +197,12 @@ impl Future for Driven {
         if is_silent {
             server.retire();
         }
-        if ended.is_ready() || is_given_up || is_silent {
+        // Its streams see that the connection is gone.
+        let is_dead = linked.poll_given_up(cx).is_ready();
+        if is_dead {
+            server.retire();
+        }
+        if ended.is_ready() || is_given_up || is_silent || is_dead {
             return Poll::Ready(Ended { server: Arc::clone(server), tally: *tally, is_silent });
         }
         Poll::Pending

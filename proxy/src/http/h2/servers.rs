@@ -96,7 +96,7 @@ impl<'a> Servers<'a> {
             Ok(reached) => {
                 let (address, is_self_call) = (reached.address, reached.is_self_call);
                 let (leg, held) = reached.into_leg();
-                let greeted = Driven::greet(leg, address, self.settings).await;
+                let greeted = Driven::greet(leg, address, self.settings, self.session).await;
                 greeted.map(|driven| First { server: self.add(driven).server, held, is_self_call })
             }
             Err(end) => Err(end),
@@ -141,7 +141,7 @@ impl<'a> Servers<'a> {
                     Ok(Err(end)) => return Err(end),
                 },
                 Found::New(leg) => {
-                    let greeted = Driven::greet(leg, reached.address, self.settings).await;
+                    let greeted = Driven::greet(leg, reached.address, self.settings, self.session).await;
                     let seat = greeted.map(|driven| self.add(driven));
                     dial.is_over(seat.as_ref().map(|_| true).map_err(End::clone));
                     seat?

@@ -14,7 +14,7 @@ use runtime::duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::diag::{self, DiagError, Sighting};
-use crate::telemetry::connections::{Connections, Pair, Side, Silence};
+use crate::telemetry::connections::{Connections, Pair};
 use crate::telemetry::metrics::Metrics;
 
 /// The longest time between two looks.
@@ -92,17 +92,11 @@ async fn look(
 }
 
 fn give_up(dead: &HashMap<Pair, Duration>, connections: &Connections, metrics: &Metrics) {
+    let silent = |pair| dead.get(&without_scope(pair)).copied();
     for connection in connections.all() {
-        let legs = [(Side::Client, Some(connection.client)), (Side::Server, connection.server())];
-        let silent = legs.into_iter().find_map(|(side, pair)| {
-            let lasts = *dead.get(&without_scope(pair?))?;
-            Some(Silence { side, lasts })
-        });
-        if let Some(silence) = silent
-            && connection.give_up(silence)
-        {
-            metrics.peer_died(connection.direction, silence.side);
-            tracing::debug!(id = connection.id(), side = silence.side.name(), "given up: its peer is silent");
+        for side in connection.give_up(silent) {
+            metrics.peer_died(connection.direction, side);
+            tracing::debug!(id = connection.id(), side = side.name(), "given up: its peer is silent");
         }
     }
 }

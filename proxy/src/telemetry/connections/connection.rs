@@ -4,14 +4,13 @@
 //! Its worker writes and the administration reads. Neither waits: what changes while bytes flow is an atomic, and a lock is
 //! held for no longer than a copy takes.
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Place;
+use super::silence::{GiveUp, Link, Silence};
 use crate::detect::Detected;
 use crate::direction::Direction;
 use crate::telemetry::edge::Cluster;
@@ -66,15 +65,6 @@ impl RelayMode {
     }
 }
 
-/// Why a connection was given up: this side answers nothing any more, although it was asked.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Silence {
-    /// Who.
-    pub side: Side,
-    /// Since when.
-    pub lasts: Duration,
-}
-
 const CONNECTED: u8 = 1;
 const CLIENT_ENDED: u8 = 2;
 const SERVER_ENDED: u8 = 4;
@@ -98,8 +88,9 @@ pub struct Connection {
     sent: AtomicU64,
     progress: AtomicU8,
     detected: OnceLock<Detected>,
-    given_up: AtomicBool,
-    ending: Mutex<Ending>,
+    end: GiveUp,
+    /// Where there may be several upstream sockets at a time.
+    links: OnceLock<Box<Mutex<Vec<Arc<Link>>>>>,
 }
 
 /// The way to the other end. A later request may take another one.
@@ -109,12 +100,6 @@ pub(in crate::telemetry) struct Way {
     pub(in crate::telemetry) cluster: Option<Cluster>,
     /// The upstream socket, once it is connected.
     pub(in crate::telemetry) server: Option<Pair>,
-}
-
-#[derive(Debug, Default)]
-struct Ending {
-    silence: Option<Silence>,
-    waiting: Option<Waker>,
 }
 
 impl Connection {
@@ -130,8 +115,8 @@ impl Connection {
             sent: AtomicU64::new(0),
             progress: AtomicU8::new(0),
             detected: OnceLock::new(),
-            given_up: AtomicBool::new(false),
-            ending: Mutex::default(),
+            end: GiveUp::default(),
+            links: OnceLock::new(),
         }
     }
 
@@ -229,40 +214,30 @@ impl Connection {
         }
     }
 
-    /// Tells whoever carries it to end it, from any thread. The first reason stands: false for the following ones.
-    pub fn give_up(&self, silence: Silence) -> bool {
-        let waiting = {
-            let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
-            if ending.silence.is_some() {
-                return false;
-            }
-            ending.silence = Some(silence);
-            self.given_up.store(true, Ordering::Release);
-            ending.waiting.take()
+    /// Gives up what has a peer that has been silent for as long as `silent` says: all of it, or one of several upstream
+    /// sockets. Whose silence that is, each time.
+    pub fn give_up(&self, silent: impl Fn(Pair) -> Option<Duration>) -> Vec<Side> {
+        let given_up = |pair: Option<Pair>, side, end: &GiveUp| {
+            let lasts = pair.and_then(&silent)?;
+            end.give_up(Silence { side, lasts }).then_some(side)
         };
-        if let Some(waker) = waiting {
-            waker.wake();
-        }
-        true
+        let client = given_up(Some(self.client), Side::Client, &self.end);
+        let servers = match self.links.get() {
+            Some(links) => {
+                let links = links.lock().unwrap_or_else(PoisonError::into_inner);
+                links.iter().filter_map(|link| given_up(Some(link.server), Side::Server, &link.end)).collect()
+            }
+            None => Vec::from_iter(given_up(self.server(), Side::Server, &self.end)),
+        };
+        client.into_iter().chain(servers).collect()
     }
 
-    /// Returns when it was given up.
-    ///
-    /// It is polled as often as bytes move, so a poll is one load, and small. So the lock is taken once, for the waker of the
-    /// task that polls first: the future must not move to another task after that.
+    pub(super) fn links(&self, with: impl FnOnce(&mut Vec<Arc<Link>>)) {
+        with(&mut self.links.get_or_init(Box::default).lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Returns when all of it was given up, to the task that polls it first.
     pub(in crate::telemetry) fn given_up(&self) -> impl Future<Output = Silence> {
-        let mut waits = false;
-        poll_fn(move |cx| {
-            if waits && !self.given_up.load(Ordering::Acquire) {
-                return Poll::Pending;
-            }
-            let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(silence) = ending.silence {
-                return Poll::Ready(silence);
-            }
-            ending.waiting = Some(cx.waker().clone());
-            waits = true;
-            Poll::Pending
-        })
+        self.end.given_up()
     }
 }

@@ -5,6 +5,7 @@
 //! holds a part for no more than `STRIDE` entries.
 
 mod connection;
+mod silence;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,7 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::direction::Direction;
 pub(in crate::telemetry) use connection::Way;
-pub use connection::{Connection, Pair, RelayMode, Side, Silence};
+pub use connection::{Connection, Pair, RelayMode, Side};
+pub(crate) use silence::Linked;
+pub use silence::Silence;
 
 /// Entries that a reader takes while it keeps a worker waiting: a few microseconds.
 const STRIDE: usize = 256;

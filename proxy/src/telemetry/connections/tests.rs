@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use crate::detect::{Detected, Reason};
 
-use super::{Connection, Connections, Direction, Pair, RelayMode, STRIDE, Side, Silence};
+use super::{Connection, Connections, Direction, Linked, Pair, RelayMode, STRIDE, Side, Silence};
 
 fn address(port: u16) -> SocketAddr {
     ([192, 0, 2, 1], port).into()
@@ -86,6 +87,8 @@ async fn whoever_carries_it_hears_that_it_was_given_up() {
     let silence = |seconds| Silence { side: Side::Server, lasts: Duration::from_secs(seconds) };
     let table = Connections::new(1);
     let entry = enter(&table, Direction::Inbound);
+    let server = Pair { local: address(50000), remote: address(80) };
+    entry.connected(server);
     let seen = table.all().next().unwrap();
     let waiting = async {
         let mut given_up = std::pin::pin!(entry.given_up());
@@ -100,8 +103,11 @@ async fn whoever_carries_it_hears_that_it_was_given_up() {
             () = unasked => {}
         }
         let other = std::thread::spawn(move || {
-            assert!(seen.give_up(silence(20)));
-            assert!(!seen.give_up(silence(30)));
+            assert_eq!(seen.give_up(|_| None), []);
+            for (seconds, sides) in [(20, &[Side::Server][..]), (30, &[])] {
+                let lasts = |pair| (pair == server).then_some(Duration::from_secs(seconds));
+                assert_eq!(seen.give_up(lasts), sides);
+            }
         });
         let heard = given_up.await;
         other.join().unwrap();
@@ -109,6 +115,29 @@ async fn whoever_carries_it_hears_that_it_was_given_up() {
     };
     assert_eq!(waiting.await, silence(20), "the first reason stands");
     assert_eq!(entry.given_up().await, silence(20), "also for whoever asks later");
+}
+
+#[tokio::test]
+async fn one_of_several_upstream_sockets_is_given_up_alone() {
+    let table = Connections::new(1);
+    let entry = enter(&table, Direction::Outbound);
+    let servers = [50000, 50001, 50002].map(|port| Pair { local: address(port), remote: address(80) });
+    let mut linked = servers.map(|server| Linked::new(&entry, server));
+    // Which was connected last does not matter.
+    entry.connected(servers[1]);
+    let dead = |pair| servers[..2].contains(&pair).then_some(Duration::from_secs(20));
+    let is_given_up =
+        |linked: &mut Linked| linked.poll_given_up(&mut Context::from_waker(Waker::noop())).is_ready();
+    assert_eq!(linked.each_mut().map(is_given_up), [false; 3]);
+    drop(std::mem::replace(&mut linked[0], Linked::new(&entry, servers[2])));
+    assert_eq!(entry.give_up(dead), [Side::Server], "of one that is there no more nobody hears");
+    assert_eq!(linked.each_mut().map(is_given_up), [false, true, false]);
+    assert_eq!(entry.give_up(dead), []);
+    let given_up = tokio::time::timeout(Duration::ZERO, entry.given_up());
+    assert!(given_up.await.is_err(), "the client's connection goes on");
+    let client = |pair| (pair == entry.client).then_some(Duration::from_secs(20));
+    assert_eq!(entry.give_up(client), [Side::Client]);
+    assert_eq!(entry.given_up().await.side, Side::Client);
 }
 
 #[test]
