@@ -26,7 +26,7 @@ use queue::{Batch, Queue};
 pub(crate) use texts::LONGEST_PATH;
 pub(super) use texts::{Field, Texts};
 
-/// How long lines are collected once there is one. A writer that wakes for each line costs 15 % of a short connection.
+/// How long lines are collected. A writer that wakes for each line costs 15 % of a short connection.
 const COLLECT: Duration = Duration::from_millis(20);
 
 /// Whether and how requests and connections are logged.
@@ -96,7 +96,8 @@ impl AccessLog {
             Format::Text => text::append,
             Format::Off => return Ok((Self { writer: None, metrics }, Flush { done })),
         };
-        let queue = Arc::new(Queue::new(usize::try_from(settings.access_log_queue).unwrap_or(usize::MAX)));
+        let most = usize::try_from(settings.access_log_queue).unwrap_or(usize::MAX);
+        let queue = Arc::new(Queue::new(most, COLLECT));
         let writer = Some(Arc::new(Writer { append, queue: Arc::clone(&queue) }));
         let counter = metrics.clone();
         thread::Builder::new().name("access-log".to_owned()).spawn(move || {
@@ -136,19 +137,15 @@ impl Flush {
     }
 }
 
-/// Until the queue is closed: waits for a line, takes what else has come a moment later, and writes it at once.
+/// Until the queue is closed and empty.
 fn write_lines(queue: &Queue, mut output: impl Write, metrics: &Metrics) {
-    let mut batch = Batch::default();
-    while queue.wait() {
-        if !queue.is_urgent() {
-            // Not in `wait`, or the next line would wake it.
-            thread::park_timeout(COLLECT);
-        }
-        batch = queue.take(batch);
+    let mut written = Batch::default();
+    while let Some(batch) = queue.next(written) {
         if let Err(error) = output.write_all(&batch.bytes).and_then(|()| output.flush()) {
             metrics.access_log_dropped(batch.lines);
             tracing::debug!(%error, "stdout does not take the access log");
         }
+        written = batch;
     }
 }
 
