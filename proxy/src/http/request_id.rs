@@ -1,36 +1,47 @@
 //! `x-request-id`: the name of a request across all hops. One that came is never changed; where there is none, one is made.
 
+use std::ops::Range;
+
 /// The field.
 pub(crate) const NAME: &str = "x-request-id";
 
+/// How it is sent: `x` stands for any digit, and `y` for one of the four that RFC 9562, section 4.1, allows there.
+const SHAPE: [u8; 52] = *b"x-request-id: xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx\r\n";
+
+/// Where its value is.
+const ID: Range<usize> = NAME.len() + 2..SHAPE.len() - 2;
+
 /// A name that was made: a random UUID (RFC 9562, section 5.4).
-pub(crate) struct Field(String);
+pub(crate) struct Field([u8; SHAPE.len()]);
 
 /// A new one.
 pub(crate) fn field() -> Field {
-    const VERSION: u128 = 0x4 << 76;
-    const VARIANT: u128 = 0x2 << 62;
-    let id = fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62) | VERSION | VARIANT;
-    let part = |from: u32, bits: u32| id >> from & ((1 << bits) - 1);
-    Field(format!(
-        "{NAME}: {:08x}-{:04x}-{:04x}-{:04x}-{:012x}\r\n",
-        part(96, 32),
-        part(80, 16),
-        part(64, 16),
-        part(48, 16),
-        part(0, 48)
-    ))
+    let (mut line, mut random) = (SHAPE, fastrand::u128(..));
+    for place in line.get_mut(ID).unwrap_or_default() {
+        let bits = random.to_le_bytes()[0] & 0xf;
+        *place = match *place {
+            b'x' => digit(bits),
+            b'y' => digit(bits & 0x3 | 0x8),
+            _ => continue,
+        };
+        random >>= 4;
+    }
+    Field(line)
+}
+
+fn digit(bits: u8) -> u8 {
+    if bits < 10 { b'0' + bits } else { b'a' - 10 + bits }
 }
 
 impl Field {
     /// As HTTP/1 sends it.
     pub(crate) fn line(&self) -> &[u8] {
-        self.0.as_bytes()
+        &self.0
     }
 
     /// The value.
     pub(crate) fn id(&self) -> &[u8] {
-        self.0.get(NAME.len() + 2..self.0.len().saturating_sub(2)).unwrap_or_default().as_bytes()
+        self.0.get(ID).unwrap_or_default()
     }
 }
 
