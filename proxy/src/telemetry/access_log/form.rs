@@ -23,11 +23,19 @@ pub(super) fn decimal(to: &mut Vec<u8>, mut number: u64) {
 /// An address with its port.
 pub(super) fn address(to: &mut Vec<u8>, address: SocketAddr) {
     let SocketAddr::V4(v4) = address else { return shown(to, address) };
-    for (octet, behind) in v4.ip().octets().into_iter().zip(*b"...:") {
-        decimal(to, octet.into());
-        to.push(behind);
+    for (number, behind) in v4.ip().octets().into_iter().zip(*b"...:") {
+        octet(to, number, behind);
     }
     decimal(to, v4.port().into());
+}
+
+fn octet(to: &mut Vec<u8>, number: u8, behind: u8) {
+    let [hundreds, tens, ones] = [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit);
+    match number {
+        0..=9 => to.extend_from_slice(&[ones, behind]),
+        10..=99 => to.extend_from_slice(&[tens, ones, behind]),
+        100.. => to.extend_from_slice(&[hundreds, tens, ones, behind]),
+    }
 }
 
 /// Anything else.
