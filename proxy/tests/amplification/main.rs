@@ -23,13 +23,13 @@ static MEMORY: PeakAlloc = PeakAlloc;
 
 /// Tests run beside each other, and what is measured must not.
 #[cfg(test)]
-struct Alone(std::sync::MutexGuard<'static, ()>);
+type Alone = std::sync::MutexGuard<'static, ()>;
 
 /// Before anything is made for a test.
 #[cfg(test)]
 fn alone() -> Alone {
     static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    Alone(ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// What is held of metrics and such when a case is over.
@@ -44,7 +44,8 @@ struct Case {
     server: peers::Part,
 }
 
-/// Measures whether no more is held by each of `cases` than it may, by what was sent; by a connection of its own, after `ordinary`, for which the proxy makes what it has once for all.
+/// Whether each of `cases`, on a connection of its own, makes the proxy hold no more than it may by what was sent; after `ordinary`,
+/// for which the proxy makes what it has once for all.
 #[cfg(test)]
 fn measure(_: &Alone, (ordinary, cases): (&Case, &[Case]), may_hold: fn(&Case, usize) -> usize) {
     let proxy = support::Proxy::start(&["--http-request-id", "keep", "--access-log", "off"]);
