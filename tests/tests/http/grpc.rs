@@ -2,6 +2,7 @@
 //! have, and what the access log tells of them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use tests::meshed::Meshed;
@@ -18,7 +19,7 @@ const SCRIPT: (&str, &str) = ("rpc.py", include_str!("apps/rpc.py"));
 const PORT: u16 = 8301;
 
 /// What a client sees on each way.
-fn expected() -> Value {
+pub(crate) fn expected() -> Value {
     let binary: String = (0..=255_u8).map(|byte| format!("{byte:02x}")).collect();
     let metadata = |first: Value| {
         json!([
@@ -54,10 +55,14 @@ fn expected() -> Value {
     })
 }
 
-fn call(ways: &Ways, way: Way) -> Value {
-    let address = ways.address(PORT);
+/// Those of them that are about servers and connections that end, or could.
+pub(crate) const OF_ENDS: [&str; 4] = ["stops", "cut short", "killed", "idle"];
+
+/// What the client sees of the server at this port, of all calls or of some.
+pub(crate) fn call(ways: &Ways, way: Way, (calls, port): (&str, u16)) -> Value {
+    let address = ways.address(port);
     let (host, port) = (address.ip().to_string(), address.port().to_string());
-    let program = python::program("client", SCRIPT, &[&own(SCRIPT.0), "call", &host, &port]);
+    let program = python::program("client", SCRIPT, &[&own(SCRIPT.0), calls, &host, &port]);
     // Whom the rules leave alone, or not.
     let user = if way == Way::Direct { api::pod::PROXY_UID } else { USER };
     let running = program.start(ways.netns(way), user);
@@ -68,7 +73,7 @@ fn call(ways: &Ways, way: Way) -> Value {
 }
 
 /// How each method ends, as the access log tells it: `grpc-status`, and the flags. (A deadline may be over for the client, or
-/// the server, first.)
+/// the server, first; tonic's server says that it has cancelled the call.)
 const TOLD: [(&str, &[&str]); 21] = [
     ("Aborts", &["15 -"]),
     ("Begin", &["0 -"]),
@@ -76,7 +81,7 @@ const TOLD: [(&str, &[&str]); 21] = [
     ("Cancelled", &["0 -"]),
     ("ClientStream", &["0 -"]),
     ("Cut", &["0 -"]),
-    ("Deadline", &["4 -", "null DC"]),
+    ("Deadline", &["4 -", "null DC", "1 -"]),
     ("Endless", &["2 DC"]),
     ("Fails", &["9 -"]),
     ("Forbidden", &["7 -"]),
@@ -94,43 +99,51 @@ const TOLD: [(&str, &[&str]); 21] = [
     ("Unary", &["0 -"]),
 ];
 
-/// Every call stands in the log of a proxy that has carried so many rounds of them, with its end.
-fn check_log(proxy: &Meshed, ways: &Ways, rounds: usize) {
+/// So many calls of a server stand in the log of a proxy, each with its end. How often which was made.
+pub(crate) fn check_log(proxy: &Meshed, server: SocketAddr, count: usize) -> BTreeMap<String, usize> {
     let mut seen = BTreeMap::<String, usize>::new();
-    // Not of the port whose server stops: how often its client tries again is the client's.
-    for (port, count) in [(PORT, 124), (PORT + 2, 1)] {
-        for line in proxy.log(ways.address(port), rounds * count) {
-            let name = line["path"].as_str().unwrap_or_default().trim_start_matches("/remora.Test/");
-            let flags = line["response_flags"].as_str().expect("flags");
-            let end = format!("{} {flags}", line["grpc_status"]);
-            let told = TOLD.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{line}"));
-            assert!(told.1.contains(&end.as_str()), "{end:?}: {line}");
-            assert_eq!(line["protocol"], "HTTP/2", "{line}");
-            *seen.entry(name.to_owned()).or_default() += 1;
-        }
+    for line in proxy.log(server, count) {
+        let name = line["path"].as_str().unwrap_or_default().trim_start_matches("/remora.Test/");
+        let flags = line["response_flags"].as_str().expect("flags");
+        let end = format!("{} {flags}", line["grpc_status"]);
+        let told = TOLD.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{line}"));
+        assert!(told.1.contains(&end.as_str()), "{end:?}: {line}");
+        assert_eq!(line["protocol"], "HTTP/2", "{line}");
+        *seen.entry(name.to_owned()).or_default() += 1;
     }
+    seen
+}
+
+/// Every call stands in the log of a proxy that has carried so many rounds of them.
+fn check_logs(proxy: &Meshed, ways: &Ways, rounds: usize) {
+    // Not of the port whose server stops: how often its client tries again is the client's.
+    let mut seen = check_log(proxy, ways.address(PORT), rounds * 124);
+    seen.extend(check_log(proxy, ways.address(PORT + 2), rounds));
     for (name, _) in TOLD {
         assert!(seen.get(name).is_some_and(|count| *count >= rounds), "{name} is not among {seen:?}");
     }
     assert_eq!(seen.get("Together"), Some(&(100 * rounds)));
 }
 
+/// The library's server, in the pod.
+pub(crate) fn serve(ways: &Ways) -> Origin {
+    let program = python::program("grpc", SCRIPT, &[&own(SCRIPT.0), "serve", &PORT.to_string()]);
+    let server = Origin::start(ways, PORT, program);
+    server.wait_until_it_listens(ways);
+    server
+}
+
 #[test]
 fn a_library_for_grpc_sees_the_same_through_the_mesh() {
     let ways = Ways::new();
-    let server = Origin::start(
-        &ways,
-        PORT,
-        python::program("grpc", SCRIPT, &[&own(SCRIPT.0), "serve", &PORT.to_string()]),
-    );
-    server.wait_until_it_listens(&ways);
+    let _server = serve(&ways);
     for way in [Way::Direct, Way::Inbound, Way::Both] {
-        let (seen, expected) = (call(&ways, way), expected());
+        let (seen, expected) = (call(&ways, way, ("all", PORT)), expected());
         let names = expected.as_object().expect("calls by their names").keys();
         let different = names.filter(|name| seen[*name] != expected[*name]);
         let different: Vec<_> = different.map(|name| format!("{name}: {}", seen[name])).collect();
         assert!(different.is_empty(), "{way:?}:\n{}", different.join("\n"));
     }
-    check_log(&ways.server, &ways, 2);
-    check_log(&ways.client, &ways, 1);
+    check_logs(&ways.server, &ways, 2);
+    check_logs(&ways.client, &ways, 1);
 }

@@ -1,6 +1,6 @@
 //! HTTP/1 through the mesh and past it, with the real programs in namespaces: the same bytes are sent on each way, and what
 //! servers and clients get of them is the same but for a list of differences; what is ambiguous reaches no server; two
-//! libraries that know nothing of each other speak WebSocket; and gRPC's own library sees no difference (HTTP/2).
+//! libraries that know nothing of each other speak WebSocket; and libraries for gRPC see no difference (HTTP/2).
 //! (`cfg(test)` tells clippy that a helper is test code too.)
 //!
 //! Reading order: `script` is the language that conversations are written in, `shapes` are conversations, `client` and
@@ -19,6 +19,8 @@ mod real;
 mod script;
 mod server;
 mod shapes;
+#[cfg(test)]
+mod tonic;
 mod ways;
 mod websocket;
 mod wire;

@@ -2,7 +2,8 @@
 it saw. Messages are bytes; the methods' names are in the access log.
 
     rpc.py serve PORT       further servers take the two ports after it, when a client asks for them
-    rpc.py call ADDRESS PORT
+    rpc.py all ADDRESS PORT
+    rpc.py calls ADDRESS PORT     without those about servers and connections that end
 """
 
 import collections
@@ -271,14 +272,12 @@ def quiet(address, port):
     yield "idle", [seen.decode(), list(stream), stream.code().name]
 
 
-def call(address, port):
+def call(which, address, port):
     client = Client(address, port)
-    for part in (
-        calls_that_end_well(client),
-        calls_that_fail(client),
-        servers_that_end(client, address, port),
-        quiet(address, port),
-    ):
+    parts = [calls_that_end_well(client), calls_that_fail(client)]
+    if which == "all":
+        parts += [servers_that_end(client, address, port), quiet(address, port)]
+    for part in parts:
         for name, seen in part:
             print(name, file=sys.stderr, flush=True)
             seen_by_name[name] = seen
@@ -292,4 +291,4 @@ if __name__ == "__main__":
         print("serving", flush=True)
         server.wait_for_termination()
     else:
-        call(sys.argv[2], int(sys.argv[3]))
+        call(sys.argv[1], sys.argv[2], int(sys.argv[3]))
