@@ -6,7 +6,7 @@
 //! record, requests pass as they came; and no request waits for a collector.
 
 mod collector;
-mod context;
+pub mod context;
 mod export;
 mod metrics;
 mod otlp;

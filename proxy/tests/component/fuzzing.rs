@@ -23,6 +23,13 @@ fn streams_of_http1_by_the_hundred_thousand() {
     each(&seeds, scale("streams", 2_000_000, 100_000), |_, bytes| targets::http1(bytes));
 }
 
+#[test]
+fn contexts_of_traces_by_the_hundred_thousand() {
+    targets::trace_seeds().for_each(|seed| targets::trace(&seed));
+    let seeds = targets::trace_seeds().collect::<Vec<_>>();
+    each(&seeds, scale("contexts", 2_000_000, 200_000), |_, bytes| targets::trace(bytes));
+}
+
 /// A client that has said something, and where it arrives.
 struct Said {
     seed: u64,

@@ -6,6 +6,7 @@ use proxy::http::h1::request::{Asked, Method, Request};
 use proxy::http::h1::response::Response;
 use proxy::http::h1::scan::{Kind, Scan};
 use proxy::http::h1::{Refusal, Room, Settings, Version};
+use proxy::trace::context::{Decision, Given, Place, SpanId, TraceId};
 
 /// A client's first bytes: whatever they are, an answer stands, comes by [`LIMIT`] bytes, and names hosts alone.
 pub(crate) fn detection(bytes: &[u8]) {
@@ -162,4 +163,57 @@ pub(crate) fn http1_seeds() -> impl Iterator<Item = Vec<u8>> {
         b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
     ];
     streams.map(<[u8]>::to_vec).into_iter()
+}
+
+/// Fields of a request, one a line: whatever they say of traces, the next hop reads the trace and the decision that came, and this
+/// hop's span; and nothing that is written breaks a head.
+pub(crate) fn trace(bytes: &[u8]) {
+    let came = fields(bytes);
+    let given = read(&came);
+    let span = SpanId::parse(b"0123456789abcdef").expect("an id");
+    let new = TraceId::long(b"4bf92f3577b34da6a3ce929d0e0e4736").expect("an id");
+    let trace = given.parent().map_or(new, |parent| parent.trace);
+    let decision = given.decision().unwrap_or(Decision::Accept);
+    let edits = given.edits(&Place { trace, span, decision });
+    for (name, value) in &edits.added {
+        let is_plain = |byte: u8| byte == b'-' || byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        assert!(value.bytes().all(is_plain), "{name}: {value:?}");
+    }
+    let is_kept = |(name, _): &Field<'_>| !edits.replaced.iter().any(|gone| gone.eq_ignore_ascii_case(name));
+    let kept = came.iter().filter(|field| is_kept(field)).copied();
+    let goes: Vec<_> =
+        kept.chain(edits.added.iter().map(|(name, value)| (*name, value.as_bytes()))).collect();
+    let told = read(&goes);
+    let parent = told.parent().expect("there is a trace now");
+    assert_eq!((parent.trace, parent.span), (trace, span), "{given:?}, then {told:?}");
+    assert_eq!((told.decision(), told.state()), (Some(decision), given.state()), "{given:?}, then {told:?}");
+}
+
+type Field<'b> = (&'b str, &'b [u8]);
+
+fn read(fields: &[Field<'_>]) -> Given {
+    Given::read(fields.iter().copied())
+}
+
+fn fields(bytes: &[u8]) -> Vec<Field<'_>> {
+    bytes.split(|byte| *byte == b'\n').filter_map(field).collect()
+}
+
+fn field(line: &[u8]) -> Option<Field<'_>> {
+    let at = line.iter().position(|byte| *byte == b':')?;
+    Some((str::from_utf8(&line[..at]).ok()?, &line[at + 1..]))
+}
+
+/// What each format says, alone and beside others.
+pub(crate) fn trace_seeds() -> impl Iterator<Item = Vec<u8>> {
+    let fields: [&[u8]; 7] = [
+        b"traceparent:00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\ntracestate:a=1\ntracestate:b=2",
+        b"Traceparent:cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-02-what-comes",
+        b"b3:a3ce929d0e0e4736-00f067aa0ba902b7-d-0123456789abcdef\nx-b3-traceid:a3ce929d0e0e4736",
+        b"b3:0\ntracestate:a=1",
+        b"X-B3-TraceId:4bf92f3577b34da6a3ce929d0e0e4736\nX-B3-SpanId:00f067aa0ba902b7\nX-B3-ParentSpanId:1\nX-B3-Sampled:1",
+        b"x-b3-traceid:a3ce929d0e0e4736\nx-b3-spanid:00f067aa0ba902b7\nx-b3-flags:1",
+        b"traceparent:00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00\nb3:a3ce929d0e0e4736-00f067aa0ba902b7-1\nx-b3-sampled:0",
+    ];
+    fields.map(<[u8]>::to_vec).into_iter()
 }

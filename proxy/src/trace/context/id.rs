@@ -5,7 +5,7 @@ use std::num::{NonZeroU64, NonZeroU128};
 
 /// The id of a trace.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct TraceId {
+pub struct TraceId {
     id: NonZeroU128,
     /// B3 knows ids of 64 bits; they stay so.
     is_short: bool,
@@ -13,7 +13,7 @@ pub(crate) struct TraceId {
 
 /// The id of a span.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct SpanId(NonZeroU64);
+pub struct SpanId(NonZeroU64);
 
 impl TraceId {
     /// A new one, of 128 bits.
@@ -22,7 +22,7 @@ impl TraceId {
     }
 
     /// Of 32 digits.
-    pub(super) fn long(digits: &[u8]) -> Option<Self> {
+    pub fn long(digits: &[u8]) -> Option<Self> {
         Some(Self { id: NonZeroU128::new(number(digits, 32)?)?, is_short: false })
     }
 
@@ -61,7 +61,7 @@ impl SpanId {
     }
 
     /// Of 16 digits.
-    pub(super) fn parse(digits: &[u8]) -> Option<Self> {
+    pub fn parse(digits: &[u8]) -> Option<Self> {
         let bits = u64::try_from(number(digits, 16)?).ok()?;
         Some(Self(NonZeroU64::new(bits)?))
     }

@@ -7,14 +7,14 @@ mod b3;
 mod id;
 mod w3c;
 
-pub(crate) use id::{SpanId, TraceId};
+pub use id::{SpanId, TraceId};
 
 use b3::B3;
 use w3c::W3c;
 
 /// What a request tells of its trace.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Given {
+pub struct Given {
     w3c: Option<W3c>,
     single: B3,
     multi: B3,
@@ -24,7 +24,7 @@ pub(crate) struct Given {
 
 /// Whether a trace is recorded, where somebody has decided that.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Decision {
+pub enum Decision {
     /// No.
     Deny,
     /// Yes.
@@ -42,33 +42,36 @@ struct Ids {
 
 /// What a span of this hop continues.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Parent {
+pub struct Parent {
     /// Its trace.
-    pub(crate) trace: TraceId,
+    pub trace: TraceId,
     /// The span that asked.
-    pub(crate) span: SpanId,
+    pub span: SpanId,
 }
 
 /// This hop's own place in a trace.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Place {
-    pub(crate) trace: TraceId,
-    pub(crate) span: SpanId,
-    pub(crate) decision: Decision,
+pub struct Place {
+    /// The trace.
+    pub trace: TraceId,
+    /// The span of this hop.
+    pub span: SpanId,
+    /// Whether it is recorded.
+    pub decision: Decision,
 }
 
 /// How the fields of a request change on their way to the next hop.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Edits {
+pub struct Edits {
     /// Fields with these names are left out. They are in lower case.
-    pub(crate) replaced: Vec<&'static str>,
+    pub replaced: Vec<&'static str>,
     /// These are there instead, or besides.
-    pub(crate) added: Vec<(&'static str, String)>,
+    pub added: Vec<(&'static str, String)>,
 }
 
 impl Given {
     /// Reads the fields of a request, by name (in any case) and value.
-    pub(crate) fn read<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
+    pub fn read<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
         let (mut w3c, mut single, mut multi) =
             (w3c::Fields::default(), b3::Single::default(), b3::Multi::default());
         for (name, value) in fields {
@@ -85,13 +88,13 @@ impl Given {
     }
 
     /// What is continued, by the first format that tells it.
-    pub(crate) fn parent(&self) -> Option<Parent> {
+    pub fn parent(&self) -> Option<Parent> {
         let ids = self.w3c.map(|w3c| w3c.ids).or(self.single.ids).or(self.multi.ids)?;
         Some(Parent { trace: ids.trace, span: ids.span })
     }
 
     /// What was decided: by W3C's fields where they tell the trace, else by B3's, of which the single field counts first.
-    pub(crate) fn decision(&self) -> Option<Decision> {
+    pub fn decision(&self) -> Option<Decision> {
         if let Some(w3c) = self.w3c {
             return Some(if w3c.is_sampled() { Decision::Accept } else { Decision::Deny });
         }
@@ -102,12 +105,12 @@ impl Given {
     }
 
     /// `tracestate`, of a trace that W3C's fields tell.
-    pub(crate) fn state(&self) -> Option<&str> {
+    pub fn state(&self) -> Option<&str> {
         self.w3c.and(self.state.as_deref())
     }
 
     /// What the next hop is told, where this one has a place in the trace: in the formats that were seen, else in W3C's and B3's.
-    pub(crate) fn edits(&self, place: &Place) -> Edits {
+    pub fn edits(&self, place: &Place) -> Edits {
         let mut edits = Edits::default();
         let seen = self.w3c.is_some() || self.single.is_seen() || self.multi.is_seen();
         let is_new = self.parent().is_none();

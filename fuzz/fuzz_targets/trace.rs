@@ -1,0 +1,12 @@
+//! Fields of requests in, the context of their traces out. The target is the tests' own; this gives it to libFuzzer, and libFuzzer something to begin with.
+#![no_main]
+
+#[path = "../seeds.rs"]
+mod seeds;
+#[path = "../../proxy/tests/component/targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(
+    init: seeds::write("trace", targets::trace_seeds()),
+    |bytes: &[u8]| targets::trace(bytes)
+);
