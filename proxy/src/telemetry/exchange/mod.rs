@@ -33,6 +33,8 @@ struct Account {
     span: Option<Box<Open>>,
     /// None where nobody writes them.
     texts: Option<Texts>,
+    /// How often the request was passed on.
+    attempts: AtomicU32,
     received: AtomicU64,
     sent: AtomicU64,
     request_messages: AtomicU64,
@@ -72,6 +74,7 @@ impl Session {
             is_grpc: request.is_grpc,
             texts: (span.is_some() || self.reporter().books.access_log.is_on()).then(|| Texts::of(request)),
             span,
+            attempts: AtomicU32::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             request_messages: AtomicU64::new(0),
@@ -128,6 +131,7 @@ impl Exchange {
 
     /// The request's head was passed on.
     pub(crate) fn asked(&self) {
+        self.0.attempts.fetch_add(1, Ordering::Relaxed);
         self.0.asked.is_now(self.0.began);
     }
 
@@ -221,30 +225,30 @@ impl Drop for Account {
         };
         let routes = self.routes.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let (end, texts, span) = (self.logged_end(), self.texts.take(), self.span.take());
-        let record = |Route { session, series, way }: Route,
-                      span: Option<&Open>,
-                      end,
-                      texts: Option<Texts>| {
-            series.exchanged(outcome, &extent);
-            let Some(texts) = texts else { return };
-            let (upstream_service_time, connection) = (self.upstream_service_time(), session.connection());
-            let (accepted, since) = connection.started;
-            let started = accepted + self.began.saturating_duration_since(since);
-            if let Some(open) = span {
-                let told =
-                    Told { protocol: self.protocol, texts: &texts, outcome, grpc_status, extent: &extent };
-                Recorded { open, started, told, connection, way: &way, names: series.names() }.record();
-            }
-            let exchange =
-                Exchanged { texts, protocol: self.protocol, status, upstream_service_time, grpc_status };
-            session.reporter().books.access_log.write(|| Line {
-                started,
-                bytes_received: extent.request_bytes,
-                bytes_sent: extent.response_bytes,
-                exchange: Some(exchange),
-                ..Line::of(connection, duration, way, end)
-            });
-        };
+        let attempts = *self.attempts.get_mut();
+        let record =
+            |Route { session, series, way }: Route, span: Option<&Open>, end, texts: Option<Texts>| {
+                series.exchanged(outcome, &extent);
+                let Some(texts) = texts else { return };
+                let (upstream_service_time, connection) =
+                    (self.upstream_service_time(), session.connection());
+                let (accepted, since) = connection.started;
+                let started = accepted + self.began.saturating_duration_since(since);
+                if let Some(open) = span {
+                    let (protocol, texts, extent) = (self.protocol, &texts, &extent);
+                    let told = Told { protocol, texts, attempts, outcome, grpc_status, extent };
+                    Recorded { open, started, told, connection, way: &way, names: series.names() }.record();
+                }
+                let exchange =
+                    Exchanged { texts, protocol: self.protocol, status, upstream_service_time, grpc_status };
+                session.reporter().books.access_log.write(|| Line {
+                    started,
+                    bytes_received: extent.request_bytes,
+                    bytes_sent: extent.response_bytes,
+                    exchange: Some(exchange),
+                    ..Line::of(connection, duration, way, end)
+                });
+            };
         let Routes(outer, inbound) = routes.unwrap_or_else(|| Routes::of(&self.session, true));
         if let Some(inbound) = inbound {
             // What came back to the pod is a part of what the pod asked.

@@ -25,6 +25,8 @@ pub(super) struct Recorded<'a> {
 pub(super) struct Told<'a> {
     pub(super) protocol: &'static str,
     pub(super) texts: &'a Texts,
+    /// How often the request was passed on.
+    pub(super) attempts: u32,
     pub(super) outcome: Outcome,
     pub(super) grpc_status: Option<u32>,
     pub(super) extent: &'a Extent,
@@ -132,6 +134,9 @@ impl Recorded<'_> {
         }
         if self.told.outcome.code > 0 {
             to.push(("http.response.status_code", Value::Number(self.told.outcome.code.into())));
+        }
+        if let Some(resent @ 1..) = self.told.attempts.checked_sub(1) {
+            to.push(("http.request.resend_count", Value::Number(resent.into())));
         }
         if let Some(status) = self.told.grpc_status {
             to.push(("rpc.grpc.status_code", Value::Number(status.into())));

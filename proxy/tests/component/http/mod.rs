@@ -10,7 +10,7 @@ mod exchanged;
 mod long;
 mod refused;
 mod switched;
-mod traced;
+pub(crate) mod traced;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

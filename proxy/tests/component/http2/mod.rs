@@ -3,6 +3,7 @@
 
 mod divided;
 mod drained;
+mod traced;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
