@@ -204,6 +204,19 @@ fn http2(basis: &Basis<'_>) -> Vec<Row> {
         time(http2_ping_timeout, "http2_ping", By("--http2-ping-timeout"))
             .seen_in(&["remora_http_timeouts_total{timer=\"ping\"}"]),
         count(
+            http::h2::MOST_SERVERS as u64,
+            "connections",
+            "http2_servers",
+            Fixed("To servers, of a client's connection, that are kept without a stream beside those that have some"),
+        ),
+        count(
+            http::h2::MOST_ATTEMPTS,
+            "times",
+            "http2_attempts",
+            Fixed("That a request is sent which servers do not accept; then its client is told so"),
+        )
+        .seen_in(&["remora_http_retries_total"]),
+        count(
             http::h2::MOST_USELESS,
             "frames",
             "http2_useless_frames",

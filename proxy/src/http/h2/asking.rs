@@ -20,7 +20,7 @@ use super::stream::{Front, Stream, Then};
 use crate::telemetry::session::End;
 
 /// How often a request is tried: after these the client may do so itself.
-const MOST_ATTEMPTS: u32 = 3;
+pub(crate) const MOST_ATTEMPTS: u32 = 3;
 
 /// A request that no server was asked, or none has accepted.
 pub(super) struct Asking<'a> {
@@ -91,10 +91,19 @@ impl Asking<'_> {
     /// What the server is asked with, and a copy of the request if there may be another attempt. If the server takes it no more,
     /// nothing of it was sent.
     fn send(&mut self, mut requests: SendRequest<Portion>, is_last: bool) -> Result<Sent, ::h2::Error> {
-        let request = self.request.clone();
-        let sent = requests.send_request(request, self.content.is_end_stream())?;
-        self.front.account.exchange.asked();
-        Ok((sent, (!is_last).then(|| std::mem::take(&mut self.request))))
+        let copy = (!is_last).then(|| self.request.clone());
+        let request = std::mem::take(&mut self.request);
+        let sent = requests.send_request(request, self.content.is_end_stream());
+        match sent {
+            Ok(sent) => {
+                self.front.account.exchange.asked();
+                Ok((sent, copy))
+            }
+            Err(error) => {
+                self.request = copy.unwrap_or_default();
+                Err(error)
+            }
+        }
     }
 
     fn fail(mut self, unasked: Unasked) -> Option<Notable> {

@@ -1,12 +1,13 @@
 //! A leg as h2 reads and writes it, with the meter in between.
 //!
 //! Invariant: a leg is closed in good order only when h2 had closed it, after its last frame, or the peer was told why it is
-//! left; however else the connection goes, the leg is dropped, which resets it.
+//! left; however else the connection goes, the leg is dropped, which resets it. One that h2 has closed may be taken over
+//! ([`Seen::take_finished`]), for who wants to see the peer's end.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -27,6 +28,8 @@ pub(super) struct Seen {
     is_leaving: AtomicBool,
     is_within_head: AtomicBool,
     resets: [AtomicU32; 2],
+    /// The leg when h2 has no use for it any more.
+    finished: Mutex<Option<Leg>>,
 }
 
 impl Seen {
@@ -39,6 +42,11 @@ impl Seen {
     /// How many bytes it has sent.
     pub(super) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// The leg that h2 has closed, of which it has been given up.
+    pub(super) fn take_finished(&self) -> Option<Leg> {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Whether it has sent GOAWAY.
@@ -117,6 +125,15 @@ impl Drop for Metered {
         if let Some(leg) = self.leg.take()
             && self.is_finished
         {
+            *self.seen.finished.lock().unwrap_or_else(PoisonError::into_inner) = Some(leg);
+        }
+    }
+}
+
+/// Whoever has not been taken over is closed.
+impl Drop for Seen {
+    fn drop(&mut self) {
+        if let Some(leg) = self.take_finished() {
             leg.finish();
         }
     }

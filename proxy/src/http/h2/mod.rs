@@ -97,6 +97,10 @@ pub(crate) const MOST_BROKEN: u32 = 400;
 /// Frames that carry nothing, of all kinds together.
 pub(crate) use meter::MOST_USELESS;
 
+/// How often a request is sent that is not accepted, and how many connections are kept of which nobody needs any.
+pub(crate) use asking::MOST_ATTEMPTS;
+pub(crate) use servers::MOST_SERVERS;
+
 /// The same of servers, whose streams are ours.
 const MOST_BROKEN_BY_SERVER: usize = 800;
 

@@ -22,7 +22,7 @@ use crate::telemetry::session::{End, Session};
 use crate::upstream::{self, Found, Kept, Reached, Upstream};
 
 /// Connections that are kept although nobody needs them now.
-pub(super) const MOST_SERVERS: usize = 100;
+pub(crate) const MOST_SERVERS: usize = 100;
 
 /// What streams know of the servers.
 pub(super) struct Servers<'a> {

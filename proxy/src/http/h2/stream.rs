@@ -130,6 +130,10 @@ impl Stream {
         {
             return Poll::Ready(Err(broken));
         }
+        if self.upload.has_begun() {
+            // It will not be sent again, and calls may last for days.
+            self.request = None;
+        }
         loop {
             match self.response.poll_informational(cx) {
                 Poll::Ready(Some(Ok(interim))) => {
@@ -175,6 +179,7 @@ impl Stream {
             return broken.notable();
         }
         self.seat.server.answered();
+        self.request = None;
         let (head, source) = response.into_parts();
         let is_end = source.is_end_stream();
         let is_call = self.front.account.is_grpc && grpc::is_call(&head.headers);

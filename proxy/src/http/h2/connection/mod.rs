@@ -16,6 +16,7 @@ use ::h2::Reason;
 use ::h2::server;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::time::timeout;
 
 use super::alive::Alive;
 use super::broken::Notable;
@@ -28,6 +29,7 @@ use super::servers::{Reach, Servers};
 use super::shared::Shared;
 use super::timers::{Due, Timers};
 use super::{MOST_BROKEN, Means, WINDOW, ended_by};
+use crate::http::h1::LINGER;
 use crate::net::leg::Leg;
 use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::Timer;
@@ -106,12 +108,13 @@ impl<'a> Connection<'a> {
     /// Carries streams until the client's connection has ended.
     pub(super) async fn run(mut self) -> End {
         let ended = poll_fn(|cx| self.poll(cx)).await;
-        let Self { session, servers, mut driven, downstream, streams, .. } = self;
+        let Self { session, servers, mut driven, downstream, streams, shared, .. } = self;
         // Streams that do not see it themselves end as the connection does.
         session.presume(ended.clone());
         drop((downstream, streams));
         servers.retire();
-        poll_fn(|cx| servers.poll_all(&mut driven, cx)).await;
+        let server_ends = poll_fn(|cx| servers.poll_all(&mut driven, cx));
+        tokio::join!(server_ends, linger(&shared.client.seen));
         match servers.failure() {
             Some(end) if ended == End::COMPLETE => end,
             _ => ended,
@@ -250,6 +253,16 @@ impl<'a> Connection<'a> {
             }
         }
     }
+}
+
+/// Waits until a client that was left in good order has ended its side, and lets it read what it was told last: to close
+/// earlier would reset the connection if it still sends. One that has broken the rules of frames is not listened to.
+async fn linger(seen: &Seen) {
+    let Some(mut leg) = seen.take_finished() else { return };
+    if seen.violation().is_none() {
+        let _ = timeout(LINGER, tokio::io::copy(&mut leg, &mut tokio::io::sink())).await;
+    }
+    leg.finish();
 }
 
 fn client_broken(error: &::h2::Error, seen: &Seen) -> End {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::peers::soon;
 use super::raw::*;
 use super::{Lab, accept, listen};
-use crate::http::h2::servers::MOST_SERVERS;
+use crate::http::h2::MOST_SERVERS;
 
 /// `:status 200`.
 const OK: &[u8] = &[0x88];
