@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tonic::client::Grpc;
 use tonic::metadata::{KeyAndValueRef, MetadataMap, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::codec::Plain;
 use super::{CALLS, binary, hexadecimal, is_ours};
@@ -209,18 +209,16 @@ fn text(message: Result<Bytes, Status>) -> Value {
     json!(String::from_utf8(message.unwrap().to_vec()).unwrap())
 }
 
-fn code(status: &Status) -> &'static str {
-    match status.code() {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::DataLoss => "DATA_LOSS",
-        other => panic!("{other:?}: {status:?}"),
+/// As grpcio names it.
+fn code(status: &Status) -> String {
+    let mut name = String::new();
+    for letter in format!("{:?}", status.code()).chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
     }
+    name
 }
 
 /// In the order of names, which has no meaning.

@@ -79,7 +79,7 @@ impl Service {
         let mut grpc = Grpc::new(Plain);
         match name.as_str() {
             "ServerStream" | "Endless" | "Aborts" => {
-                let stream = service_fn(|request| self.stream(&name, request));
+                let stream = service_fn(|request| std::future::ready(self.stream(&name, request)));
                 grpc.server_streaming(stream, request).await
             }
             "ClientStream" => grpc.client_streaming(service_fn(joined), request).await,
@@ -129,7 +129,7 @@ impl Service {
         }
     }
 
-    async fn stream(&self, name: &str, request: Request<Bytes>) -> Result<Response<Messages>, Status> {
+    fn stream(&self, name: &str, request: Request<Bytes>) -> Result<Response<Messages>, Status> {
         let message = request.into_inner();
         let messages: Messages = match name {
             "ServerStream" => {
