@@ -1,5 +1,5 @@
 //! HTTP/1 through the mesh and past it, with the real programs in namespaces: the same bytes are sent on each way, and what
-//! servers and clients get of them is the same but for a list of differences; what is ambiguous reaches no server; two
+//! servers and clients get of them is the same but for a list of differences; what is ambiguous reaches no server; three
 //! libraries that know nothing of each other speak WebSocket; and libraries for gRPC see no difference (HTTP/2).
 //! (`cfg(test)` tells clippy that a helper is test code too.)
 //!
