@@ -207,7 +207,9 @@ fn http2(basis: &Basis<'_>) -> Vec<Row> {
             http::h2::MOST_SERVERS as u64,
             "connections",
             "http2_servers",
-            Fixed("To servers, of a client's connection, that are kept without a stream beside those that have some"),
+            Fixed(
+                "To servers, of a client's connection, that are kept without a stream beside those that have some",
+            ),
         ),
         count(
             http::h2::MOST_ATTEMPTS,

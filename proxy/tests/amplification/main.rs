@@ -10,6 +10,8 @@ mod http1;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
+mod idle;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 #[path = "../component/support.rs"]
