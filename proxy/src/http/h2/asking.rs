@@ -49,11 +49,9 @@ impl Asking<'_> {
                 Err(Unasked::Broken(Broken::NotAccepted)) if !is_last => continue,
                 Err(unasked) => return self.fail(unasked),
             };
+            // One that has just broken, since one that has is not asked.
             let Ok((sent, copy)) = self.send(requests, is_last) else {
-                if is_last {
-                    return self.fail(Unasked::Broken(Broken::NotAccepted));
-                }
-                continue;
+                return self.fail(Unasked::Broken(Broken::NotAccepted));
             };
             let Self { front, content, servers, .. } = self;
             match Stream::new(front, seat, (copy, content), sent).run().await {
@@ -88,22 +86,15 @@ impl Asking<'_> {
         .await
     }
 
-    /// What the server is asked with, and a copy of the request if there may be another attempt. If the server takes it no more,
-    /// nothing of it was sent.
+    /// What the server is asked with, and a copy of the request if there may be another attempt once it was sent: there may not if
+    /// content is there, which is passed on at once.
     fn send(&mut self, mut requests: SendRequest<Portion>, is_last: bool) -> Result<Sent, ::h2::Error> {
-        let copy = (!is_last).then(|| self.request.clone());
+        let has_content = self.content.flow_control().used_capacity() > 0;
+        let copy = (!is_last && !has_content).then(|| self.request.clone());
         let request = std::mem::take(&mut self.request);
-        let sent = requests.send_request(request, self.content.is_end_stream());
-        match sent {
-            Ok(sent) => {
-                self.front.account.exchange.asked();
-                Ok((sent, copy))
-            }
-            Err(error) => {
-                self.request = copy.unwrap_or_default();
-                Err(error)
-            }
-        }
+        let sent = requests.send_request(request, self.content.is_end_stream())?;
+        self.front.account.exchange.asked();
+        Ok((sent, copy))
     }
 
     fn fail(mut self, unasked: Unasked) -> Option<Notable> {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use ::h2::client::{self, SendRequest};
 
+use super::UNTOLD_STREAMS;
 use super::alive::Alive;
 use super::face::{Face, Tally};
 use super::meter::Peer;
@@ -20,8 +21,8 @@ use super::metered::{Metered, Seen};
 use super::portion::Portion;
 use super::slots::{Slots, Ticket};
 use super::timers::Lasting;
-use super::{Settings, UNTOLD_STREAMS};
 use crate::balance::Held;
+use crate::http;
 use crate::net::leg::Leg;
 use crate::telemetry::connections::{Linked, Side};
 use crate::telemetry::exchange::Timer;
@@ -115,6 +116,7 @@ pub(super) struct Driven {
     pub(super) server: Arc<Server>,
     connection: ToServer,
     tally: Tally,
+    most_idle: Duration,
     idle: Lasting,
     farewell: Lasting,
     alive: Alive,
@@ -126,14 +128,14 @@ impl Driven {
     pub(super) async fn greet(
         leg: Leg,
         address: SocketAddr,
-        settings: &Settings,
+        settings: &http::Settings,
         session: &Session,
     ) -> Result<Self, End> {
         // What has no address is broken, and that is found soon.
         let local = leg.stream().local_addr().unwrap_or(address);
         let linked = session.linked(local, address);
         let (metered, seen) = Metered::new(leg, Peer::Server, Instant::now());
-        let greeted = settings.facing_server().handshake(metered).await;
+        let greeted = settings.h2.facing_server().handshake(metered).await;
         let (requests, connection) = greeted.map_err(|error| broken(&error, &seen))?;
         let server = Arc::new(Server {
             address,
@@ -143,9 +145,10 @@ impl Driven {
             slots: Slots::new(UNTOLD_STREAMS),
             has_answered: AtomicBool::new(false),
         });
-        let alive = Alive::new(Arc::clone(&server.face.seen), settings);
+        let alive = Alive::new(Arc::clone(&server.face.seen), &settings.h2);
         let (idle, farewell) = (Lasting::default(), Lasting::default());
-        Ok(Self { server, connection, tally: Tally::new(), idle, farewell, alive, linked })
+        let most_idle = MOST_IDLE;
+        Ok(Self { server, connection, most_idle, tally: Tally::new(), idle, farewell, alive, linked })
     }
 
     /// Gives credit for what has been passed on to the client, and tells what was refused. The server may get a window of
@@ -180,7 +183,7 @@ impl Future for Driven {
     type Output = Ended;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
-        let Self { server, connection, tally, idle, farewell, alive, linked } = self.get_mut();
+        let Self { server, connection, tally, most_idle, idle, farewell, alive, linked } = self.get_mut();
         let ended = Pin::new(&mut *connection).poll(cx);
         if ended.is_ready() || server.face.seen.is_leaving() {
             server.retire();
@@ -188,7 +191,7 @@ impl Future for Driven {
         server.slots.set_most(connection.max_concurrent_send_streams());
         let is_unused = server.slots.poll_unused(cx).is_ready();
         let takes_requests = server.takes_requests();
-        if idle.poll(is_unused && takes_requests, MOST_IDLE, cx) {
+        if idle.poll(is_unused && takes_requests, *most_idle, cx) {
             server.retire();
         }
         // An end that the server does not hear is a reset.

@@ -14,9 +14,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 
-use super::Settings;
 use super::server::{Driven, Seat, Server};
 use crate::balance::Held;
+use crate::http;
 use crate::telemetry::exchange::Exchange;
 use crate::telemetry::session::{End, Session};
 use crate::upstream::{self, Found, Kept, Reached, Upstream};
@@ -27,7 +27,7 @@ pub(crate) const MOST_SERVERS: usize = 100;
 /// What streams know of the servers.
 pub(super) struct Servers<'a> {
     session: &'a Session,
-    settings: &'a Settings,
+    settings: &'a http::Settings,
     upstream: &'a dyn Reach,
     state: Mutex<State>,
 }
@@ -86,7 +86,7 @@ impl<U: Upstream> Reach for U {
 
 impl<'a> Servers<'a> {
     /// None yet.
-    pub(super) fn new(session: &'a Session, settings: &'a Settings, upstream: &'a dyn Reach) -> Self {
+    pub(super) fn new(session: &'a Session, settings: &'a http::Settings, upstream: &'a dyn Reach) -> Self {
         Self { session, settings, upstream, state: Mutex::default() }
     }
 

@@ -75,7 +75,7 @@ impl<'a> Connection<'a> {
         let Ends { client, first, upstream } = ends;
         let http = means.http;
         let (client, seen) = Metered::new(client, Peer::Client, Instant::now());
-        let servers = Arc::new(Servers::new(session, &http.settings.h2, upstream));
+        let servers = Arc::new(Servers::new(session, &http.settings, upstream));
         let greet_client = http.settings.h2.facing_client().handshake(client);
         let greet_server = async {
             if let Some(reached) = first {

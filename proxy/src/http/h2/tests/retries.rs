@@ -76,6 +76,32 @@ async fn what_a_server_has_not_taken_when_it_leaves_is_sent_again_and_the_rest_f
 }
 
 #[tokio::test]
+async fn what_waits_for_its_turn_does_not_wait_for_a_server_that_leaves() {
+    let listener = listen().await;
+    let (mut client, lab, _dials) = Lab::among(&[], &[&listener]).await;
+    client.send(get(1)).await.unwrap();
+    let mut old = accept(&listener).await;
+    let taken = asked(&mut old).await;
+    old.send(settings(&[(3, 1)])).await.unwrap();
+    old.wait_for(|frame| (frame.kind == SETTINGS && frame.flags & ACK != 0).then_some(())).await;
+    client.send([post(3), frame(DATA, END_STREAM, 3, b"content"), get(5)].concat()).await.unwrap();
+    // They have come when another frame is answered.
+    client.send(ping(b"00000000")).await.unwrap();
+    client.next_of(PING).await;
+    old.send(goaway(taken, NO_ERROR)).await.unwrap();
+    let mut new = accept(&listener).await;
+    for _ in 0..2 {
+        let stream = asked(&mut new).await;
+        answers(&mut new, stream).await;
+        assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
+    }
+    answers(&mut old, taken).await;
+    is_answered(&mut client, 1, 200).await;
+    // No server had been asked.
+    assert_retries(&lab, 0);
+}
+
+#[tokio::test]
 async fn what_has_gone_in_part_is_refused() {
     let listener = listen().await;
     let (mut client, lab, _dials) = Lab::among(&[], &[&listener]).await;
