@@ -5,8 +5,8 @@ use std::ops::Range;
 /// The field.
 pub(crate) const NAME: &str = "x-request-id";
 
-/// How it is sent: `x` stands for any digit, and `y` for one of the four that RFC 9562, section 4.1, allows there.
-const SHAPE: [u8; 52] = *b"x-request-id: xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx\r\n";
+/// How it is sent, with `x` for each digit.
+const SHAPE: [u8; 52] = *b"x-request-id: xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx\r\n";
 
 /// Where its value is.
 const ID: Range<usize> = NAME.len() + 2..SHAPE.len() - 2;
@@ -16,21 +16,36 @@ pub(crate) struct Field([u8; SHAPE.len()]);
 
 /// A new one.
 pub(crate) fn field() -> Field {
-    let (mut line, mut random) = (SHAPE, fastrand::u128(..));
-    for place in line.get_mut(ID).unwrap_or_default() {
-        let bits = random.to_le_bytes()[0] & 0xf;
-        *place = match *place {
-            b'x' => digit(bits),
-            b'y' => digit(bits & 0x3 | 0x8),
-            _ => continue,
-        };
-        random >>= 4;
+    const VERSION: u32 = 0x4 << 12;
+    const VARIANT: u32 = 0x2 << 30;
+    let [a, b, c, d] = std::array::from_fn(|_| fastrand::u32(..));
+    let [a, b, c, d] = [a, b & !(0xf << 12) | VERSION, c & !(0x3 << 30) | VARIANT, d].map(digits);
+    let mut line = SHAPE;
+    let mut place = ID.start;
+    for (group, behind) in [(&a[..], 1), (&b[..4], 1), (&b[4..], 1), (&c[..4], 1), (&c[4..], 0), (&d[..], 0)]
+    {
+        if let Some(to) = line.get_mut(place..place + group.len()) {
+            to.copy_from_slice(group);
+        }
+        place += group.len() + behind;
     }
     Field(line)
 }
 
-fn digit(bits: u8) -> u8 {
-    if bits < 10 { b'0' + bits } else { b'a' - 10 + bits }
+/// The eight digits of a number, all in one step, since each request waits for four of them.
+fn digits(number: u32) -> [u8; 8] {
+    /// The same in each byte.
+    const fn each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    // One digit's bits in each byte.
+    let mut bits = u64::from(number);
+    bits = (bits | bits << 16) & 0x0000_ffff_0000_ffff;
+    bits = (bits | bits << 8) & 0x00ff_00ff_00ff_00ff;
+    bits = (bits | bits << 4) & each(0x0f);
+    // 6 more than 9 is the first with another bit.
+    let letters = (bits + each(6)) >> 4 & each(1);
+    (bits + each(b'0') + letters * u64::from(b'a' - b'9' - 1)).to_be_bytes()
 }
 
 impl Field {
@@ -47,7 +62,7 @@ impl Field {
 
 #[cfg(test)]
 mod tests {
-    use super::field;
+    use super::{digits, field};
 
     #[test]
     fn a_name_is_a_random_uuid() {
@@ -62,6 +77,13 @@ mod tests {
                 id.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
             );
             assert!(parts[2].starts_with('4') && parts[3].starts_with(['8', '9', 'a', 'b']), "{id}");
+        }
+    }
+
+    #[test]
+    fn digits_are_those_of_the_formatter() {
+        for number in [0, 1, 0x9a, 0x0123_4567, 0x89ab_cdef, 0x9999_9999, 0xaaaa_aaaa, u32::MAX] {
+            assert_eq!(digits(number), format!("{number:08x}").as_bytes());
         }
     }
 }
