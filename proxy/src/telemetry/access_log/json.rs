@@ -9,7 +9,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 
-use super::form::{address, decimal, shown};
+use super::form::{address, decimal, shown, time};
 use super::line::{Line, milliseconds};
 use super::texts::Field;
 
@@ -23,7 +23,7 @@ macro_rules! key {
 /// Appends the line and its newline.
 pub(super) fn append(line: &Line, to: &mut Vec<u8>) {
     to.extend_from_slice(b"{\"start_time\":\"");
-    shown(to, humantime::format_rfc3339_millis(line.started));
+    time(to, line.started);
     to.push(b'"');
     let mut object = Object(to);
     object.text(key!("reporter"), Some(line.direction.reporter()));

@@ -3,14 +3,14 @@
 //! Invariant: a line has as many columns as any other, whatever peers say. In quotation marks, quotation marks, backslashes
 //! and what is no visible character are escaped; outside of them a space becomes an underscore, as Envoy has it.
 
-use super::form::{address, decimal, shown};
+use super::form::{address, decimal, shown, time};
 use super::line::{Line, milliseconds};
 use super::texts::Field;
 
 /// Appends the line and its newline.
 pub(super) fn append(line: &Line, to: &mut Vec<u8>) {
     to.push(b'[');
-    shown(to, humantime::format_rfc3339_millis(line.started));
+    time(to, line.started);
     to.extend_from_slice(b"] \"");
     escaped(to, line.text(Field::Method));
     to.push(b' ');
