@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    admin, app_metrics, app_probes, application, budget, control_socket, detect, discovery, drain, http, net,
-    telemetry, trace,
+    admin, app_metrics, app_probes, application, balance, budget, control_socket, detect, discovery, drain,
+    http, net, telemetry, trace,
 };
 
 /// Options of `proxy run`; all have defaults.
@@ -28,6 +28,8 @@ pub struct Args {
     dead_peers: net::dead_peers::Settings,
     #[command(flatten)]
     discovery: discovery::file::Settings,
+    #[command(flatten)]
+    balance: balance::Settings,
     #[command(flatten)]
     relay: net::relay::Settings,
     #[command(flatten)]
@@ -78,6 +80,8 @@ pub struct Config {
     pub dead_peers: net::dead_peers::Settings,
     /// Who knows destinations.
     pub discovery: discovery::file::Settings,
+    /// How requests are divided among endpoints.
+    pub balance: balance::Settings,
     /// How bytes are carried.
     pub relay: net::relay::Settings,
     /// What connections speak.
@@ -141,6 +145,7 @@ impl TryFrom<Args> for Config {
             http,
             dead_peers,
             discovery,
+            balance,
             relay,
             drain,
             access_log,
@@ -160,6 +165,7 @@ impl TryFrom<Args> for Config {
             http,
             dead_peers,
             discovery,
+            balance,
             relay,
             drain,
             access_log,

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::balance::Policy;
 use crate::detect::Hint;
 use crate::discovery::{Endpoint, ServicePort, Target, Watch};
 use crate::ending;
@@ -26,15 +27,17 @@ pub struct Outbound {
     inbound: Arc<Inbound>,
     /// This pod's addresses.
     own: Vec<IpAddr>,
+    /// How Services' endpoints are chosen.
+    policy: Policy,
     passthrough: Edge,
     nowhere: Edge,
 }
 
 impl Outbound {
     /// Made of `parts`, in a pod that has the addresses `own`.
-    pub fn new(parts: Parts, inbound: Arc<Inbound>, own: Vec<IpAddr>) -> Self {
+    pub fn new(parts: Parts, inbound: Arc<Inbound>, own: Vec<IpAddr>, policy: Policy) -> Self {
         let (passthrough, nowhere) = (Edge::past_services(None), Edge::to_nowhere());
-        Self { parts, inbound, own, passthrough, nowhere }
+        Self { parts, inbound, own, policy, passthrough, nowhere }
     }
 
     /// Carries a connection until it has ended. Its account is open when this returns, before the future is polled, so
@@ -145,7 +148,9 @@ impl ToDestination<'_> {
     ) -> Result<Reached<C>, End> {
         let mut tried: Vec<SocketAddr> = Vec::new();
         let mut failed = None;
-        while let Some(endpoint) = service.choose(&tried, |bound| fastrand::usize(..bound)) {
+        while let Some(endpoint) =
+            service.choose(self.outbound.policy, &tried, |bound| fastrand::usize(..bound))
+        {
             if !tried.is_empty() {
                 self.outbound.parts.reporter.retried();
             }

@@ -43,9 +43,17 @@ pub(crate) fn forward(
     }
 }
 
+/// What bytes are carried between.
+struct Legs {
+    client: Leg,
+    server: Leg,
+    /// The connection is the load of an endpoint.
+    held: Option<Held>,
+}
+
 #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
 fn carry_bytes<'a>(
-    (client, (server, held)): (Leg, (Leg, Option<Held>)),
+    Legs { client, server, held }: Legs,
     session: &'a Session,
     relay: &'a Relay,
 ) -> impl Future<Output = End> {
@@ -75,12 +83,15 @@ fn until_bytes<'a>(
     upstream: &'a mut impl Upstream,
     session: &'a Session,
     means: Means<'a>,
-) -> impl Future<Output = Result<(Leg, (Leg, Option<Held>)), Box<End>>> {
+) -> impl Future<Output = Result<Legs, Box<End>>> {
     async move {
         let mut connection = match Box::pin(establish(client, upstream, session, means)).await? {
             Ends::Http1(connection) => connection,
             Ends::Http2(ends) => return Err(Box::new(Box::pin(streams(*ends, session, means)).await)),
-            Ends::Bytes(client, server) => return Ok((client, server.into_leg())),
+            Ends::Bytes(client, server) => {
+                let (server, held) = server.into_leg();
+                return Ok(Legs { client, server, held });
+            }
         };
         let end = tokio::select! {
             biased;
@@ -141,15 +152,18 @@ async fn establish<'a, U: Upstream>(
     means: Means<'a>,
 ) -> Result<Ends<'a, U>, Box<End>> {
     let mut first = FirstSpeaker::new(session.original_dst(), upstream.hint());
+    upstream.learn().await;
+    first.expect(upstream.hint());
+    let limit = means.detection.detection_timeout;
+    let asks = first.asks(&client, limit).await.map_err(|error| Box::new(client_broken(&error)))?;
+    let upstream = &*upstream;
     let dialed = tokio::select! {
         biased;
-        dialed = dial(upstream, session) => dialed,
+        dialed = dial(upstream, session, asks) => dialed,
         // Nothing could be done before the dial with what the client says, so there is no hurry.
         Err(error) = first.client(&client, None) => return Err(Box::new(client_broken(&error))),
         error = client.broken() => return Err(Box::new(client_broken(&error))),
     };
-    let upstream = &*upstream;
-    first.expect(upstream.hint());
     let (client, heard) = match &dialed {
         Some(Ok(server)) => tokio::select! {
             biased;
@@ -181,11 +195,11 @@ async fn establish<'a, U: Upstream>(
     }
 }
 
-/// Connects to a server, unless the port is declared to be one of HTTP, where nothing is connected before a request has come:
-/// who is silent on such a port is not taken for somebody who speaks something else.
-async fn dial(upstream: &mut impl Upstream, session: &Session) -> Option<Result<Dialed, End>> {
-    upstream.learn().await;
+/// Connects to a server, unless the client `asks` already, or the port is declared to be one of HTTP: who is silent on such a
+/// port is not taken for somebody who speaks something else.
+async fn dial(upstream: &impl Upstream, session: &Session, asks: bool) -> Option<Result<Dialed, End>> {
     match upstream.hint() {
+        _ if asks => None,
         Some(Hint::Http | Hint::Http2) => None,
         Some(Hint::Opaque | Hint::Tls) | None => Some(upstream.reach(session, upstream::none_kept).await),
     }
@@ -242,7 +256,7 @@ mod tests {
             size_of_returned(|| Inbound::serve(never(), never())),
             size_of_returned(|| Outbound::serve(never(), never())),
         ] {
-            assert!(size <= 240, "{size} bytes for the task of each connection; {MIND}");
+            assert!(size <= 256, "{size} bytes for the task of each connection; {MIND}");
         }
         let size =
             size_of_returned(|| super::carry_bytes(never(), never::<&'static _>(), never::<&'static _>()));
@@ -251,7 +265,7 @@ mod tests {
             size_while_http_is_spoken(never::<ToApplication<'static>>),
             size_while_http_is_spoken(never::<ToDestination<'static>>),
         ] {
-            assert!(size <= 1152, "{size} bytes besides for each on which HTTP is spoken; {MIND}");
+            assert!(size <= 1248, "{size} bytes besides for each on which HTTP is spoken; {MIND}");
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::direction::Direction;
 use crate::drain::{Doors, Drain, Exit, Load};
+use crate::http::pool::Pool;
 use crate::http::{self, Http};
 use crate::telemetry::metrics::Metrics;
 use crate::trace::Tracer;
@@ -40,6 +41,15 @@ struct Door {
     listeners: Arc<AtomicUsize>,
 }
 
+/// What carries HTTP in both directions.
+pub(super) struct Carries<'a> {
+    pub(super) settings: http::Settings,
+    pub(super) tracer: Tracer,
+    /// Connections that are kept at most.
+    pub(super) pooled: u32,
+    pub(super) metrics: &'a Metrics,
+}
+
 /// Counts a listener for as long as it accepts.
 pub(super) struct Accepting {
     listeners: Arc<AtomicUsize>,
@@ -64,9 +74,13 @@ impl Closing {
     }
 
     /// What carries HTTP of this direction.
-    pub(super) fn http(&self, direction: Direction, settings: http::Settings, tracer: Tracer) -> Http {
+    pub(super) fn http(&self, direction: Direction, carries: Carries<'_>) -> Http {
         let Door { retiring, closing, .. } = self.door(direction);
-        Http { settings, tracer, retiring: retiring.clone(), closing: closing.clone() }
+        let (retiring, closing) = (retiring.clone(), closing.clone());
+        let Carries { settings, tracer, pooled, metrics } = carries;
+        let bounds = (pooled, settings.http_pool_idle_timeout);
+        let pool = Pool::new(direction, bounds, retiring.clone(), metrics.pooled(direction));
+        Http { settings, tracer, retiring, closing, pool }
     }
 
     fn door(&self, direction: Direction) -> &Door {

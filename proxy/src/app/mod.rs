@@ -31,6 +31,7 @@ use crate::direction::Direction;
 use crate::discovery::Discovery;
 use crate::discovery::file::{DirectoryError, FileSource};
 use crate::drain::{Drain, Exit};
+use crate::http::{Http, pool};
 use crate::inbound::{Inbound, Parts};
 use crate::limits::{self, Basis, Limit};
 use crate::net::accept::Gate;
@@ -42,14 +43,14 @@ use crate::net::original_dst::{Network, Rules};
 use crate::net::relay::Relay;
 use crate::outbound::Outbound;
 use crate::probe::{self, Probes};
-use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::access_log::{AccessLog, Flush};
 use crate::telemetry::connections::Connections;
 use crate::telemetry::session::{Books, Reporter};
 use crate::telemetry::workload::Workload;
 use crate::telemetry::{Acceptance, Relaying, metrics::Metrics};
 use crate::trace::{EndpointError, Resource, Tracer};
 pub use lifecycle::Event;
-use lifecycle::{Closing, Lifecycle};
+use lifecycle::{Carries, Closing, Lifecycle};
 use worker::{Stories, Worker};
 
 /// How long the end waits for stdout to take the last lines of the access log.
@@ -169,6 +170,7 @@ impl App {
         let stories = Wiring {
             config: &config,
             network: surroundings.network,
+            descriptors: surroundings.descriptors,
             capacity,
             own,
             discovery: store.map(|store| Arc::clone(store) as Arc<dyn Discovery>),
@@ -203,10 +205,15 @@ impl App {
         };
         workers.end();
         spans.end(FLUSH_LIMIT).await;
-        if !flush.wait(FLUSH_LIMIT) {
-            tracing::warn!("stdout takes no access log; lines are lost");
-        }
+        write_rest(flush);
         exit
+    }
+}
+
+/// Waits until the access log is written, as long as somebody takes it.
+fn write_rest(flush: Flush) {
+    if !flush.wait(FLUSH_LIMIT) {
+        tracing::warn!("stdout takes no access log; lines are lost");
     }
 }
 
@@ -326,6 +333,7 @@ fn set_logging(log: &LogHandle, filter: Option<&str>) -> Answer {
 struct Wiring<'a> {
     config: &'a Config,
     network: Arc<dyn Network>,
+    descriptors: u64,
     capacity: Capacity,
     own: Vec<IpAddr>,
     discovery: Option<Arc<dyn Discovery>>,
@@ -352,17 +360,26 @@ impl Wiring<'_> {
             )),
             gate: self.gate(direction),
             detection: self.config.detection.clone(),
-            http: self.closing.http(direction, self.config.http, self.tracer.clone()),
+            http: self.http(direction),
             discovery: self.discovery.clone(),
         };
         let inbound = Arc::new(Inbound::new(parts(Direction::Inbound), probes));
-        let outbound = Outbound::new(parts(Direction::Outbound), Arc::clone(&inbound), self.own.clone());
+        let policy = self.config.balance.load_balancer;
+        let outbound =
+            Outbound::new(parts(Direction::Outbound), Arc::clone(&inbound), self.own.clone(), policy);
         Stories {
             inbound,
             inbound_gate: self.gate(Direction::Inbound),
             outbound: Arc::new(outbound),
             outbound_gate: self.gate(Direction::Outbound),
         }
+    }
+
+    fn http(&self, direction: Direction) -> Http {
+        let settings = self.config.http;
+        let pooled = pool::affordable(settings.http_pool_size, self.descriptors);
+        let carries = Carries { settings, tracer: self.tracer.clone(), pooled, metrics: &self.books.metrics };
+        self.closing.http(direction, carries)
     }
 
     fn gate(&self, direction: Direction) -> Gate {

@@ -1,4 +1,4 @@
-//! Which of several endpoints gets the next connection: of two that chance names, the one with fewer connections.
+//! Which of several endpoints gets the next connection or request: of two that chance names, the one with the lower load.
 //!
 //! It knows neither what an endpoint is nor whether it works: the list holds those that may be chosen. Randomness and load
 //! are arguments. Two choices keep the load even as well as a look at all of them would (Mitzenmacher, "The Power of Two
@@ -9,11 +9,36 @@ mod load;
 
 pub use load::{Held, Load};
 
-/// Chooses one of `candidates`. `random` gives a number below its argument, each with the same probability; of equal loads
-/// the first named wins.
+/// How requests are divided.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[group(skip)]
+pub struct Settings {
+    /// Which of two endpoints of a Service, named by chance, gets the next connection or request
+    #[arg(
+        long,
+        env = "REMORA_LOAD_BALANCER",
+        default_value = "least-request",
+        value_enum,
+        value_name = "POLICY"
+    )]
+    pub load_balancer: Policy,
+}
+
+/// What makes an endpoint the better one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub enum Policy {
+    /// It has fewer connections and requests.
+    LeastRequest,
+    /// It is the faster one for as many requests, by the average of the times to its responses, in which a slow one counts at
+    /// once (exponentially weighted, with peaks).
+    PeakEwma,
+}
+
+/// Chooses one of `candidates`. `random` gives a number below its argument, each with the same probability; of equal
+/// costs the first named wins.
 pub fn choose<T>(
     candidates: &[T],
-    load: impl Fn(&T) -> u32,
+    cost: impl Fn(&T) -> f64,
     mut random: impl FnMut(usize) -> usize,
 ) -> Option<&T> {
     let first = match candidates.len() {
@@ -24,7 +49,7 @@ pub fn choose<T>(
     let second = random(candidates.len() - 1);
     let second = if second >= first { second + 1 } else { second };
     match (candidates.get(first), candidates.get(second)) {
-        (Some(first), Some(second)) if load(second) < load(first) => Some(second),
+        (Some(first), Some(second)) if cost(second) < cost(first) => Some(second),
         (first, second) => first.or(second),
     }
 }
@@ -36,7 +61,7 @@ mod tests {
 
     fn chosen(loads: &[u32], mut numbers: Vec<usize>) -> Option<u32> {
         let random = |bound: usize| numbers.pop().expect("two numbers suffice") % bound;
-        choose(loads, |load| *load, random).copied()
+        choose(loads, |load| f64::from(*load), random).copied()
     }
 
     #[test]
@@ -65,7 +90,7 @@ mod tests {
             };
             let indices: Vec<usize> = (0..count).collect();
             for _ in 0..count * 50 {
-                let at = *choose(&indices, |index| loads[*index], &mut random).unwrap();
+                let at = *choose(&indices, |index| f64::from(loads[*index]), &mut random).unwrap();
                 loads[at] += 1;
             }
             // One random choice would leave a spread of some tens.

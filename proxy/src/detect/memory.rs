@@ -1,4 +1,5 @@
-//! Which destinations spoke something opaque when they were looked at last, so that the next connections need no look.
+//! What destinations spoke when they were looked at last: something opaque, so that the next connections need no look, or HTTP/1,
+//! so that the next client may ask before a server is connected.
 //!
 //! Invariant: a destination is looked at again and again, however often it was opaque: trust grows with every look that
 //! finds the same, from one connection to [`MOST_TRUST`]. So a client that talks nonsense once does not blind the proxy to
@@ -7,7 +8,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::{Detected, Reason};
+use super::{Detected, Protocol, Reason};
 
 /// Connections that are not looked at between two looks.
 const MOST_TRUST: u8 = 63;
@@ -28,6 +29,11 @@ struct Entry {
     left: u8,
 }
 
+impl Entry {
+    /// It is looked at each time.
+    const HTTP1: Self = Self { trust: 0, left: 0 };
+}
+
 impl<K: Copy + Eq + Hash> Memory<K> {
     /// For at most so many destinations, in both generations together.
     pub fn new(most: usize) -> Self {
@@ -43,6 +49,11 @@ impl<K: Copy + Eq + Hash> Memory<K> {
         Some(Detected::opaque(Reason::Memory))
     }
 
+    /// Whether `destination` spoke HTTP/1.
+    pub fn asks(&self, destination: K) -> bool {
+        self.get(destination).is_some_and(|entry| entry.trust == Entry::HTTP1.trust)
+    }
+
     /// This was found by a look. A beginning that took too long counts: where clients say something short that could become
     /// HTTP, every connection would wait. That a side has left tells nothing of the destination.
     pub fn learn(&mut self, destination: K, found: &Detected) {
@@ -51,6 +62,7 @@ impl<K: Copy + Eq + Hash> Memory<K> {
                 let trust = self.get(destination).map_or(1, |entry| (entry.trust * 2 + 1).min(MOST_TRUST));
                 self.put(destination, Entry { trust, left: trust });
             }
+            Reason::FirstBytes if found.protocol == Protocol::Http1 => self.put(destination, Entry::HTTP1),
             Reason::FirstBytes => {
                 self.young.remove(&destination);
                 self.old.remove(&destination);

@@ -170,8 +170,8 @@ pub struct Settings {
           value_parser = runtime::duration::parse)]
     pub detection_timeout: Duration,
 
-    /// Destinations of which each worker remembers that they spoke no known protocol, at 50 bytes each, so that most
-    /// connections to them need no look
+    /// Destinations of which each worker remembers, at 50 bytes each, that they spoke no known protocol, so that most
+    /// connections to them need no look, or HTTP/1, so that clients ask before a server is connected
     #[arg(long, env = "REMORA_DETECTION_MEMORY", default_value_t = 2048, value_name = "NUMBER",
           value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     pub detection_memory: u32,

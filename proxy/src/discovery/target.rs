@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::resource::{Name, Text};
-use crate::balance::{self, Load};
+use crate::balance::{self, Load, Policy};
 use crate::telemetry::edge::{Cluster, Edge, ServiceName};
 
 /// The answer about a destination. Cloning it clones a pointer.
@@ -86,20 +87,27 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// What metrics call it.
     pub edge: Edge,
-    /// How many connections it has.
+    /// How many connections and requests it has, and how fast it responds.
     pub load: Arc<Load>,
 }
 
 impl ServicePort {
     /// One of its endpoints, and none of `tried`; nothing if there is none. `random` as [`balance::choose`] wants it.
-    pub fn choose(&self, tried: &[SocketAddr], mut random: impl FnMut(usize) -> usize) -> Option<&Endpoint> {
+    pub fn choose(
+        &self,
+        policy: Policy,
+        tried: &[SocketAddr],
+        mut random: impl FnMut(usize) -> usize,
+    ) -> Option<&Endpoint> {
+        let now = Instant::now();
+        let cost = |endpoint: &Endpoint| endpoint.load.cost(policy, now);
         let (near, far) = self.endpoints.split_at_checked(self.near)?;
         [near, far].into_iter().find_map(|group| {
             if tried.is_empty() {
-                return balance::choose(group, |endpoint| endpoint.load.get(), &mut random);
+                return balance::choose(group, cost, &mut random);
             }
             let left: Vec<_> = group.iter().filter(|endpoint| !tried.contains(&endpoint.address)).collect();
-            balance::choose(&left, |endpoint| endpoint.load.get(), &mut random).copied()
+            balance::choose(&left, |endpoint| cost(endpoint), &mut random).copied()
         })
     }
 

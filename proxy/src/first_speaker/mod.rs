@@ -9,9 +9,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::detect::{Detected, Hint, Memory, Reason, Settings, detect, is_http2_greeting};
+use crate::detect::{Detected, Hint, Memory, Protocol, Reason, Settings, detect, is_http2_greeting};
 use crate::net::leg::Leg;
 use crate::net::peek::peek;
 use crate::net::relay::Broken;
@@ -36,16 +36,19 @@ pub(crate) struct FirstSpeaker {
     since: Option<Instant>,
     /// Whether tokio takes the client's leg for empty, which it is not.
     is_hidden: bool,
+    /// Whether the last client of the destination spoke HTTP/1, and nothing is declared.
+    may_ask: bool,
 }
 
 impl FirstSpeaker {
     /// On a connection to `destination`, whose port is declared so.
     pub(crate) fn new(destination: SocketAddr, hint: Option<Hint>) -> Self {
-        let detected = match hint {
-            None => MEMORY.with_borrow_mut(|memory| memory.as_mut()?.recall(destination)),
-            Some(_) => None,
-        };
-        let mut new = Self { destination, hint: None, detected, seen: 0, since: None, is_hidden: false };
+        let (detected, may_ask) = MEMORY.with_borrow_mut(|memory| match (hint, memory) {
+            (None, Some(memory)) => (memory.recall(destination), memory.asks(destination)),
+            (Some(_), _) | (_, None) => (None, false),
+        });
+        let mut new =
+            Self { destination, hint: None, detected, seen: 0, since: None, is_hidden: false, may_ask };
         new.expect(hint);
         new
     }
@@ -53,6 +56,7 @@ impl FirstSpeaker {
     /// It has become known how the port is declared.
     pub(crate) fn expect(&mut self, hint: Option<Hint>) {
         self.hint = hint.or(self.hint);
+        self.may_ask &= self.hint.is_none();
         match self.hint {
             Some(Hint::Opaque) => self.detected = Some(Detected::opaque(Reason::Hint)),
             Some(Hint::Tls | Hint::Http | Hint::Http2) => {
@@ -108,6 +112,19 @@ impl FirstSpeaker {
             memory.get_or_insert_with(|| Memory::new(most)).learn(self.destination, &detected);
         });
         Ok((client, detected))
+    }
+
+    /// Whether the client asks by HTTP/1 right away, where the one before it did: then a connection is not made before it is
+    /// known for which request.
+    pub(crate) async fn asks(&mut self, client: &Leg, limit: Duration) -> io::Result<bool> {
+        if !self.may_ask {
+            return Ok(false);
+        }
+        match timeout(limit, self.client(client, None)).await {
+            Ok(heard) => heard?,
+            Err(_) => return Ok(false),
+        }
+        Ok(self.detected.as_ref().is_some_and(|detected| detected.protocol == Protocol::Http1))
     }
 
     /// Returns when the client has said enough, where nobody else will say anything; nothing if it has ended without a word.

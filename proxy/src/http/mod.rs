@@ -5,6 +5,7 @@
 pub mod h1;
 pub mod h2;
 mod pipeline;
+pub(crate) mod pool;
 mod request_id;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::time::sleep;
 
 use crate::telemetry::exchange::Timer;
 use crate::telemetry::session::Session;
+use pool::Pool;
 
 use crate::trace::Tracer;
 
@@ -47,6 +49,17 @@ pub struct Settings {
     )]
     pub http_request_id: RequestId,
 
+    /// Connections to servers that are kept, in each direction, for further requests of HTTP/1 when their client has left or
+    /// goes elsewhere; 0 keeps none, and few descriptors fewer
+    #[arg(long, env = "REMORA_HTTP_POOL_SIZE", default_value_t = 128, value_name = "NUMBER",
+          value_parser = clap::value_parser!(u32).range(0..=65_536))]
+    pub http_pool_size: u32,
+
+    /// How long a connection to a server is kept without a request
+    #[arg(long, env = "REMORA_HTTP_POOL_IDLE_TIMEOUT", default_value = "30s", value_name = "DURATION",
+          value_parser = duration::within(duration::SHORTEST..=duration::DAY))]
+    pub http_pool_idle_timeout: Duration,
+
     /// The most of everything in a message of HTTP/1.
     #[command(flatten)]
     pub h1: h1::Settings,
@@ -75,6 +88,8 @@ pub struct Http {
     pub retiring: Shutdown,
     /// The listeners are closed.
     pub closing: Shutdown,
+    /// Connections to servers that wait.
+    pub(crate) pool: Pool,
 }
 
 /// How long a connection without a request is kept when its listener has closed: a request may be on the way, and would be

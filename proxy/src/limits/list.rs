@@ -152,6 +152,7 @@ fn http(basis: &Basis<'_>) -> Vec<Row> {
     let http::h1::Settings { http_max_head, http_max_fields, http_max_chunk_extension, http_max_trailers } =
         settings.h1;
     let most = |number: u32, name, option| bytes(Some(number.into()), name, By(option));
+    let pooled = http::pool::affordable(settings.http_pool_size, basis.descriptors);
     vec![
         most(http_max_head, "http_head", "--http-max-head")
             .seen_in(&["remora_http_refused_messages_total{reason=\"head_too_long\"}"]),
@@ -167,6 +168,10 @@ fn http(basis: &Basis<'_>) -> Vec<Row> {
             .seen_in(&["remora_http_timeouts_total{timer=\"idle\"}"]),
         time(settings.http_stream_idle_timeout, "http_stream_idle", By("--http-stream-idle-timeout"))
             .seen_in(&["remora_http_timeouts_total{timer=\"stream_idle\"}"]),
+        count(pooled, "connections", "http_pool", By("--http-pool-size"))
+            .seen_in(&["remora_http_pool_connections", "remora_http_pool_evictions_total"]),
+        time(settings.http_pool_idle_timeout, "http_pool_idle", By("--http-pool-idle-timeout"))
+            .seen_in(&["remora_http_pool_connections"]),
         time(
             http::h1::LINGER,
             "http_linger",

@@ -92,6 +92,11 @@ impl Leg {
         Ok(recv(self.stream.as_raw_fd(), buffer, MsgFlags::empty())?)
     }
 
+    /// Whether nothing is there, not even an end, by the kernel's own word. What is there is lost.
+    pub(crate) fn has_nothing(&self) -> bool {
+        self.read_unasked(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Nothing more is there, as somebody has seen: the leg is readable when something comes, or at once if it has ended.
     pub(crate) fn await_arrival(&self) {
         // What tells tokio so.

@@ -1,7 +1,7 @@
-//! What was refused, sent again or given up of HTTP.
+//! What was refused, sent again or given up of HTTP, and which connections are kept for it.
 
 use runtime::metrics::registry::Registry;
-use runtime::metrics::types::{counter::Counter, family::Family};
+use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
 use super::connections::Side;
 use crate::direction::Direction;
@@ -43,7 +43,8 @@ const LIMITS: [&str; 6] = [
     "malformed",
 ];
 
-type Counters = Family<Vec<(&'static str, &'static str)>, Counter>;
+type Labels = Vec<(&'static str, &'static str)>;
+type Counters = Family<Labels, Counter>;
 
 /// The families; clones count into the same ones.
 #[derive(Clone, Default)]
@@ -51,6 +52,44 @@ pub(super) struct Http {
     refused_messages: Counters,
     retries: Counters,
     timeouts: Counters,
+    pooled: Family<Labels, Gauge>,
+    reuses: Counters,
+    evictions: Counters,
+}
+
+/// What is told of the connections to servers that wait for a request of whoever comes; clones tell the same.
+#[derive(Clone)]
+pub(crate) struct Pooled {
+    waiting: Gauge,
+    reuses: Counter,
+    evictions: Counter,
+}
+
+impl Pooled {
+    /// How many there are.
+    pub(crate) fn count(&self) -> i64 {
+        self.waiting.get()
+    }
+
+    /// One more waits.
+    pub(crate) fn came(&self) {
+        self.waiting.inc();
+    }
+
+    /// One waits no more.
+    pub(crate) fn left(&self) {
+        self.waiting.dec();
+    }
+
+    /// It was taken for a request.
+    pub(crate) fn taken(&self) {
+        self.reuses.inc();
+    }
+
+    /// It had to make room.
+    pub(crate) fn evicted(&self) {
+        self.evictions.inc();
+    }
 }
 
 impl Http {
@@ -63,6 +102,7 @@ impl Http {
                 self.refused_messages.get_or_create(&labels).inc_by(0);
             }
             self.retries.get_or_create(&labels(direction, [])).inc_by(0);
+            self.pooled(direction);
             for timer in Timer::ALL {
                 self.timeouts.get_or_create(&labels(direction, [("timer", timer.name())])).inc_by(0);
             }
@@ -78,6 +118,22 @@ impl Http {
             "HTTP connections and exchanges that met a time limit",
             self.timeouts.clone(),
         );
+        to.register(
+            "remora_http_pool_connections",
+            "Connections to servers that wait for a request of any client",
+            self.pooled.clone(),
+        );
+        to.register("remora_http_pool_reuses", "Those that were taken for a request", self.reuses.clone());
+        to.register("remora_http_pool_evictions", "Those that made room for others", self.evictions.clone());
+    }
+
+    pub(super) fn pooled(&self, direction: Direction) -> Pooled {
+        let labels = labels(direction, []);
+        Pooled {
+            waiting: self.pooled.get_or_create(&labels).clone(),
+            reuses: self.reuses.get_or_create(&labels).clone(),
+            evictions: self.evictions.get_or_create(&labels).clone(),
+        }
     }
 
     pub(super) fn refused_message(&self, direction: Direction, side: Side, reason: &'static str) {
@@ -94,9 +150,6 @@ impl Http {
     }
 }
 
-fn labels<const N: usize>(
-    direction: Direction,
-    others: [(&'static str, &'static str); N],
-) -> Vec<(&'static str, &'static str)> {
+fn labels<const N: usize>(direction: Direction, others: [(&'static str, &'static str); N]) -> Labels {
     [("direction", direction.name())].into_iter().chain(others).collect()
 }

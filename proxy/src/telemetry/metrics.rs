@@ -11,7 +11,7 @@ use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
 use super::connections::Side;
 use super::detections::{Detected, Detections};
-use super::http::Http;
+use super::http::{Http, Pooled};
 use super::process::ProcessCollector;
 use super::scrape::ScrapeResult;
 use super::series::Edges;
@@ -229,6 +229,11 @@ impl Metrics {
 
     pub(super) fn open_gauge(&self, direction: Direction) -> Gauge {
         self.open.get_or_create_owned(&vec![("direction", direction.name())])
+    }
+
+    /// What is told of kept connections to servers.
+    pub(crate) fn pooled(&self, direction: Direction) -> Pooled {
+        self.http.pooled(direction)
     }
 
     pub(super) fn detections(&self, direction: Direction) -> Detections {

@@ -26,6 +26,7 @@ pub mod workload;
 
 pub use acceptance::Acceptance;
 pub(crate) use access_log::LONGEST_PATH as LOGGED_PATH;
+pub(crate) use http::Pooled;
 pub(crate) use process::WORKER;
 pub(crate) use relaying::NoPipe;
 pub use relaying::Relaying;

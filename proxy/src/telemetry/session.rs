@@ -209,6 +209,14 @@ impl Session {
         }
     }
 
+    /// What is asked from now on goes elsewhere than to this pod.
+    pub(crate) fn goes_elsewhere(&self) {
+        let inbound = self.0.state().inbound.take();
+        if let Some(inbound) = inbound {
+            inbound.close(End::COMPLETE);
+        }
+    }
+
     /// Both accounts, where there are two.
     pub(super) fn accounts(&self) -> impl Iterator<Item = Session> {
         [self.share()].into_iter().chain(self.inbound())

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, eventually, next, reset};
 
 /// Nothing that is not an event may let these tests go on.
-const FOR_EVER: [&str; 4] = ["--detection-timeout", "1h", "--http-request-id", "keep"];
+const FOR_EVER: [&str; 5] = ["--detection-timeout", "1h", "--http-request-id", "keep", "--http-pool-size=0"];
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const REQUEST: &[u8] = b"GET /a?b HTTP/1.1\r\nHost: web\r\n\r\n";
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::compile;
+use crate::balance::Policy;
 use crate::discovery::file::parsed;
 use crate::discovery::{Snapshot, Target};
 use crate::telemetry::edge::Cluster;
@@ -21,7 +22,7 @@ fn find(snapshot: &Snapshot, to: &str) -> Target {
 fn endpoints(target: &Target) -> Vec<String> {
     let Target::Service(service) = target else { panic!("{target:?}") };
     let mut tried: Vec<SocketAddr> = Vec::new();
-    while let Some(endpoint) = service.choose(&tried, |_| 0) {
+    while let Some(endpoint) = service.choose(Policy::LeastRequest, &tried, |_| 0) {
         tried.push(endpoint.address);
     }
     tried.iter().map(ToString::to_string).collect()
@@ -142,7 +143,7 @@ fn the_next_snapshot_goes_on_counting() {
     let first = snapshot(&[CART, ONE, TWO, THREE], None);
     let chosen = |snapshot: &Snapshot| {
         let Target::Service(service) = find(snapshot, "192.0.2.100:80") else { panic!("a Service") };
-        let endpoint = service.choose(&[], |_| 0).unwrap();
+        let endpoint = service.choose(Policy::LeastRequest, &[], |_| 0).unwrap();
         (endpoint.address.to_string(), std::sync::Arc::clone(&endpoint.load))
     };
     let (busy, load) = chosen(&first);

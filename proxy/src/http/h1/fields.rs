@@ -296,3 +296,16 @@ fn number(value: &[u8]) -> Option<u64> {
 pub(super) fn is_value(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }
+
+/// Whether one of the fields with these names is of a scheme that authenticates connections (RFC 4559, section 6).
+pub(super) fn binds(fields: &[Header<'_>], names: [&str; 2]) -> bool {
+    const SCHEMES: [&[u8]; 2] = [b"NTLM", b"Negotiate"];
+    let begins = |value: &[u8], scheme: &[u8]| {
+        value.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+    };
+    fields
+        .iter()
+        .filter(|field| names.iter().any(|name| field.name.eq_ignore_ascii_case(name)))
+        .flat_map(|field| field.value.split(|byte| *byte == b','))
+        .any(|value| SCHEMES.iter().any(|scheme| begins(value.trim_ascii_start(), scheme)))
+}

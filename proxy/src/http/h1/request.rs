@@ -3,7 +3,7 @@
 use httparse::{Header, Status};
 
 use super::body::Length;
-use super::fields::{Facts, Room, Version, refusal};
+use super::fields::{Facts, Room, Version, binds, refusal};
 use super::forward::{Direction, Edit, Hop};
 use super::{Refusal, Settings};
 
@@ -113,6 +113,11 @@ impl<'h, 'b> Request<'h, 'b> {
     /// Whether to ask twice comes to the same as to ask once (RFC 9110, section 9.2.2).
     pub fn is_idempotent(&self) -> bool {
         matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+    }
+
+    /// Whether it authenticates the connection, and not itself.
+    pub fn binds(&self) -> bool {
+        binds(self.fields, ["authorization", "proxy-authorization"])
     }
 
     /// What has to be known when the response comes.

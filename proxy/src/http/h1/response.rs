@@ -3,7 +3,7 @@
 use httparse::{Header, Status};
 
 use super::body::Length;
-use super::fields::{Facts, Room, Version, refusal};
+use super::fields::{Facts, Room, Version, binds, refusal};
 use super::forward::{Direction, Edit, Hop};
 use super::request::{Asked, Method};
 use super::{Refusal, Settings};
@@ -57,6 +57,11 @@ impl<'h, 'b> Response<'h, 'b> {
     /// Whether another response to the same request follows (RFC 9110, section 15.2).
     pub fn is_interim(&self) -> bool {
         self.status < 200 && self.status != 101
+    }
+
+    /// Whether it asks for an authentication of the connection, and not of a request.
+    pub fn binds(&self) -> bool {
+        matches!(self.status, 401 | 407) && binds(self.fields, ["www-authenticate", "proxy-authenticate"])
     }
 
     /// How long the content is that follows the head.

@@ -141,6 +141,11 @@ impl Exchange {
         self.0.responded.is_now(self.0.began);
     }
 
+    /// From when the request was passed on until the response's head had come.
+    pub(crate) fn waited(&self) -> Option<Duration> {
+        self.0.upstream_service_time()
+    }
+
     /// This proxy responds by itself.
     pub(crate) fn answered(&self, status: u16) {
         self.0.status.store(status, Ordering::Relaxed);

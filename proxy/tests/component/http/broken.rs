@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{AS_SENT, Ends, GET, OK, expect, proxy, told};
+use super::{AS_SENT, Ends, GET, OK, PAIRED, expect, proxy, told};
 use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, eventually, next, reset, unused_port};
 
 use std::io::Write;
@@ -152,7 +152,7 @@ fn a_client_that_goes_takes_its_request_back() {
 
 #[test]
 fn a_server_that_never_answers_is_given_up() {
-    let proxy = Proxy::start(&[&AS_SENT[..], &["--http-stream-idle-timeout", "200ms"]].concat());
+    let proxy = Proxy::start(&[&AS_SENT[..], &PAIRED, &["--http-stream-idle-timeout", "200ms"]].concat());
     let mut ends = Ends::inbound(&proxy);
     ends.asks(GET);
     ends.is_asked(GET);

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use super::{AS_SENT, Ends, GET, OK, address, proxy};
+use super::{AS_SENT, Ends, GET, OK, PAIRED, address, proxy};
 use crate::support::{INBOUND, Log, OUTBOUND, Proxy, eventually};
 
 #[test]
@@ -62,7 +62,7 @@ impl Write for Text {
 #[test]
 fn the_log_has_istios_text_where_it_is_wanted() {
     let text = Text::default();
-    let options = [&AS_SENT[..], &["--access-log", "text"]].concat();
+    let options = [&AS_SENT[..], &PAIRED, &["--access-log", "text"]].concat();
     let proxy = Proxy::start_with(&options, Log::default(), text.clone());
     let mut ends = Ends::inbound(&proxy);
     let (server, client) = (address(&ends.listener), ends.client.local_addr().unwrap());

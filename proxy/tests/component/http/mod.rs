@@ -8,6 +8,7 @@ mod counted;
 mod drained;
 mod exchanged;
 mod long;
+mod pooled;
 mod refused;
 mod switched;
 pub(crate) mod traced;
@@ -22,11 +23,14 @@ use crate::support::{INBOUND, Proxy, Way, accept};
 /// Requests get no name here, so that all bytes are those of the sender.
 const AS_SENT: [&str; 2] = ["--http-request-id", "keep"];
 
+/// No connection to a server outlives its client here, so that each end sees what becomes of the other.
+const PAIRED: [&str; 1] = ["--http-pool-size=0"];
+
 const GET: &str = "GET / HTTP/1.1\r\nHost: web\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 fn proxy(options: &[&str]) -> Proxy {
-    Proxy::start(&[&AS_SENT, options].concat())
+    Proxy::start(&[&AS_SENT[..], &PAIRED, options].concat())
 }
 
 /// A client and a server, as far as they are connected.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::content::MessageContent;
 use super::inlet::{Inlet, Look, NoHead};
 use super::{Means, Told};
+use crate::balance::Held;
 use crate::http::h1::body::{Body, Length};
 use crate::http::h1::request::Asked;
 use crate::http::h1::response::Response;
@@ -24,6 +25,8 @@ pub(super) struct Answered {
     pub(super) keeps_server: bool,
     /// What follows is no HTTP.
     pub(super) is_tunnel: bool,
+    /// It is between this client and the server's connection.
+    pub(super) binds: bool,
 }
 
 /// Why it was not.
@@ -57,6 +60,8 @@ pub(super) struct Awaited<'r> {
     pub(super) heard: &'r Heard,
     /// The server has all of the request.
     pub(super) is_sent: &'r AtomicBool,
+    /// It is the load of an endpoint.
+    pub(super) held: Option<&'r Held>,
     pub(super) means: &'r Means<'r>,
 }
 
@@ -167,6 +172,9 @@ impl Awaited<'_> {
         response.forward(answered.keeps_client, &mut forwarded);
         self.heard.answer.store(true, Ordering::Relaxed);
         self.exchange.responded(response.status());
+        if let Some((held, after)) = self.held.zip(self.exchange.waited()) {
+            held.responded(after);
+        }
         let unsent = messages.write(Side::Server, &forwarded, content);
         if length > 0 {
             self.exchange.sent(length);
@@ -186,6 +194,7 @@ impl Awaited<'_> {
             keeps_client: self.asked.persists && ends_by_itself && stays,
             keeps_server: response.persists(),
             is_tunnel: response.length() == Length::Tunnel,
+            binds: response.binds(),
         }
     }
 }

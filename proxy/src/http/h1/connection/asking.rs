@@ -21,6 +21,8 @@ use crate::telemetry::session::Session;
 pub(super) struct Asking<'a> {
     pub(super) asked: Asked,
     pub(super) is_idempotent: bool,
+    /// It is between this client and the server's connection.
+    pub(super) binds: bool,
     pub(super) message: Message<'a>,
     pub(super) exchange: Exchange,
 }
@@ -71,8 +73,8 @@ impl<'a> Asking<'a> {
         forwarded.extend_from_slice(content);
         let message =
             Message { beginning: means.relay.keep(forwarded), content: content.len(), body, refusal: None };
-        let (asked, is_idempotent) = (request.asked(), request.is_idempotent());
-        (head.len() + content.len(), Ok(Box::new(Self { asked, is_idempotent, message, exchange })))
+        let (asked, is_idempotent, binds) = (request.asked(), request.is_idempotent(), request.binds());
+        (head.len() + content.len(), Ok(Box::new(Self { asked, is_idempotent, binds, message, exchange })))
     }
 }
 

@@ -12,7 +12,9 @@ use super::answer::Answer;
 use super::answering::{Answered, Awaited, Heard, Unanswered, receive};
 use super::asking::{Asking, send};
 use super::inlet::Inlet;
-use super::{Connection, Means, PROTOCOL_ERROR, Server, Told};
+use super::server::{Link, Open, Repeats, Server};
+use super::{Connection, Means, PROTOCOL_ERROR, Told};
+use crate::balance::Held;
 use crate::ending;
 use crate::http::h1::Refusal;
 use crate::net::leg::Leg;
@@ -20,7 +22,7 @@ use crate::net::relay::{Broken, Messages, NotContent};
 use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::Timer;
 use crate::telemetry::session::{End, Session};
-use crate::upstream::{Upstream, none_kept};
+use crate::upstream::Upstream;
 
 /// What becomes of the client's connection after an exchange.
 pub(super) enum Then {
@@ -59,8 +61,9 @@ impl<'a, U: Upstream> Connection<'a, U> {
     /// Has a request answered.
     pub(super) async fn exchange(&mut self, mut asking: Box<Asking<'a>>) -> Then {
         let may_repeat = asking.is_idempotent && asking.message.body.is_done();
+        let mut repeats = Repeats { may: may_repeat, is: false };
         loop {
-            if let Err(end) = self.reach().await {
+            if let Err(end) = self.reach(repeats).await {
                 let keep = asking.message.body.is_done();
                 return self.instead(asking, Instead { status: 503, end, refusal: None, keep }).await;
             }
@@ -76,36 +79,24 @@ impl<'a, U: Upstream> Connection<'a, U> {
                 Err(failed) if may_repeat && failed.may_repeat() => {
                     self.server = Server::None;
                     self.session.retried_request();
+                    repeats.is = true;
                 }
                 Err(failed) => return self.fail(asking, failed).await,
             }
         }
     }
 
-    /// Makes the connection to the server, unless there is one.
-    async fn reach(&mut self) -> Result<(), End> {
-        self.server.close_if_stirred().await;
-        let dialed = match std::mem::replace(&mut self.server, Server::None) {
-            open @ Server::Open { .. } => {
-                self.server = open;
-                return Ok(());
-            }
-            Server::Failed(end) => Err(end),
-            Server::None => self.upstream.reach(self.session, none_kept).await,
-        };
-        self.server = Server::from(Ok(dialed?), self.means.relay);
-        Ok(())
-    }
-
     async fn attempt(&mut self, asking: &mut Asking<'a>, may_repeat: bool) -> Result<Answered, Failed> {
         let Self { means, session, client, inlet, server, .. } = self;
-        let Server::Open { leg, inlet: answers, is_used, is_self_call, .. } = server else {
+        let Server::Open(open) = server else {
             return Err(Failed::at_the_beginning());
         };
+        let Open { link, inlet: answers, held } = open;
+        let Link { leg, is_used, is_self_call, is_bound, .. } = link;
         asking.exchange.routed(*is_self_call);
         let was_used = std::mem::replace(is_used, true);
         let (heard, is_sent) = (Heard::default(), AtomicBool::new(false));
-        let sides = Sides { client, inlet, leg, answers, keep: may_repeat && was_used };
+        let sides = Sides { client, inlet, leg, answers, held: held.as_ref(), keep: may_repeat && was_used };
         let answered = both_ways(sides, asking, (&heard, &is_sent), session, means).await;
         let is_sent = is_sent.into_inner();
         let answered = answered.map_err(|why| Failed {
@@ -118,6 +109,10 @@ impl<'a, U: Upstream> Connection<'a, U> {
         // Who has offered to speak something else, and began with it before that was agreed, may not mean a request.
         let is_request = !asking.asked.upgrade || inlet.ahead.bytes().is_empty();
         let is_clean = answers.ahead.bytes().is_empty() && is_sent;
+        *is_bound |= asking.binds || answered.binds;
+        if !answered.is_tunnel {
+            *held = None;
+        }
         if !is_sent && !answered.is_tunnel {
             // A request that breaks off is reset.
             *server = Server::None;
@@ -189,11 +184,11 @@ impl<'a, U: Upstream> Connection<'a, U> {
         let Asking { message, exchange, .. } = *asking;
         drop(message);
         let end = match server {
-            Server::Open { leg, .. } => {
+            Server::Open(open) => {
                 let told = Told { exchange: &exchange, session };
                 let early = std::mem::replace(&mut inlet.ahead, means.relay.ahead());
                 exchange.received(early.bytes().len());
-                let carried = Messages::new(means.relay, client, leg, &told).switch(early).await;
+                let carried = Messages::new(means.relay, client, &open.link.leg, &told).switch(early).await;
                 carried.map_or_else(|broken| ending::broken(&broken), |()| End::COMPLETE)
             }
             Server::None | Server::Failed(_) => End::COMPLETE,
@@ -209,6 +204,7 @@ struct Sides<'s, 'a> {
     inlet: &'s mut Inlet<'a>,
     leg: &'s Leg,
     answers: &'s mut Inlet<'a>,
+    held: Option<&'s Held>,
     /// The request may have to be sent again.
     keep: bool,
 }
@@ -221,12 +217,12 @@ async fn both_ways(
     session: &Session,
     means: &Means<'_>,
 ) -> Result<Answered, Unanswered> {
-    let Sides { client, inlet, leg, answers, keep } = sides;
+    let Sides { client, inlet, leg, answers, held, keep } = sides;
     let Asking { asked, message, exchange, .. } = asking;
     let told = Told { exchange, session };
     let messages = Messages::new(means.relay, client, leg, &told);
     let mut sending = pin!(send(&messages, (message, exchange), (client, inlet), (is_sent, keep)));
-    let awaited = Awaited { asked: *asked, exchange, heard, is_sent, means };
+    let awaited = Awaited { asked: *asked, exchange, heard, is_sent, held, means };
     let limit = means.http.settings.http_stream_idle_timeout;
     let answered = tokio::select! {
         biased;

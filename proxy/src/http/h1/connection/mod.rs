@@ -11,8 +11,8 @@ mod asking;
 mod attempt;
 mod content;
 mod inlet;
+mod server;
 
-use std::future::pending;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
@@ -20,7 +20,6 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::request::Method;
 use super::scan::{Kind, Scan};
-use crate::balance::Held;
 use crate::ending::client_broken;
 use crate::http::{GRACE, Http};
 use crate::net::leg::Leg;
@@ -33,6 +32,7 @@ use answer::Answer;
 use asking::{Asking, Unread};
 use attempt::Then;
 use inlet::{Inlet, Look, NoHead};
+use server::Server;
 
 /// How long a client may take to read the last answer and to end its side. To close earlier would reset the connection if it
 /// still sends, and a reset overtakes what it has not read (RFC 9112, section 9.6).
@@ -53,61 +53,6 @@ pub(crate) struct Connection<'a, U> {
     client: Leg,
     inlet: Inlet<'a>,
     server: Server<'a>,
-}
-
-/// The connection to the server.
-enum Server<'a> {
-    /// It is made when it is needed.
-    None,
-    /// It could not be made.
-    Failed(End),
-    /// It is there.
-    Open {
-        leg: Leg,
-        inlet: Inlet<'a>,
-        /// Whether it has carried a request; the server may be about to end it.
-        is_used: bool,
-        is_self_call: bool,
-        /// It is the load of an endpoint.
-        _held: Option<Held>,
-    },
-}
-
-impl<'a> Server<'a> {
-    fn from(dialed: Result<Dialed, End>, relay: &'a Relay) -> Self {
-        match dialed {
-            Ok(dialed) => {
-                let is_self_call = dialed.is_self_call;
-                let (leg, _held) = dialed.into_leg();
-                Self::Open { leg, inlet: Inlet::new(relay), is_used: false, is_self_call, _held }
-            }
-            Err(end) => Self::Failed(end),
-        }
-    }
-
-    /// Returns when a server that was asked nothing says something, which is its end, or a complaint that nothing came.
-    async fn stirs(&mut self) {
-        match self {
-            Self::Open { leg, inlet, .. } => inlet.stirs(leg).await,
-            Self::None | Self::Failed(_) => pending().await,
-        }
-    }
-
-    /// Forgets one that has ended, or was told something that nobody had asked, since it was used.
-    async fn close_if_stirred(&mut self) {
-        if let Self::Open { leg, inlet, is_used: true, .. } = self
-            && inlet.has_stirred(leg).await
-        {
-            self.close();
-        }
-    }
-
-    /// It is needed no more.
-    fn close(&mut self) {
-        if let Self::Open { leg, .. } = std::mem::replace(self, Self::None) {
-            leg.finish();
-        }
-    }
 }
 
 /// What comes next on a connection.
@@ -139,17 +84,15 @@ impl<'a, U: Upstream> Connection<'a, U> {
         means: Means<'a>,
     ) -> Self {
         session.speaks_http();
-        let server = first.map_or(Server::None, |first| Server::from(first, means.relay));
+        let server = first.map_or(Server::None, |first| Server::first(first, session, means.relay));
         let inlet = Inlet::new(means.relay);
         Self { means, session, upstream, client, inlet, server }
     }
 
     /// Closes it in good order.
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(mut self) {
+        self.leave_server();
         self.client.finish();
-        if let Server::Open { leg, .. } = self.server {
-            leg.finish();
-        }
     }
 
     /// Carries it until it has ended; it has to be [`finish`](Self::finish)ed then, if that was in good order.
@@ -160,7 +103,7 @@ impl<'a, U: Upstream> Connection<'a, U> {
                 // Boxed, as all that is not always there, since an idle connection would keep the room for it.
                 Next::Refused(why) => return Box::pin(self.refuse(why)).await,
                 Next::None => {
-                    self.server.close();
+                    self.leave_server();
                     Box::pin(linger(&self.client, &mut self.inlet)).await;
                     return End::COMPLETE;
                 }
@@ -169,7 +112,7 @@ impl<'a, U: Upstream> Connection<'a, U> {
             match Box::pin(self.exchange(asking)).await {
                 Then::Next => {}
                 Then::Close => {
-                    self.server.close();
+                    self.leave_server();
                     Box::pin(linger(&self.client, &mut self.inlet)).await;
                     return End::COMPLETE;
                 }
@@ -240,7 +183,7 @@ impl<'a, U: Upstream> Connection<'a, U> {
 
     /// Answers a request that was not read.
     async fn refuse(&mut self, why: Why) -> End {
-        self.server.close();
+        self.leave_server();
         let (status, code, text, exchange) = match why {
             Why::Unread(Unread { refusal, exchange }) => {
                 self.session.refused_message(Side::Client, refusal.code());
@@ -274,7 +217,7 @@ const PROTOCOL_ERROR: &str = "DPE";
 /// connected any more may be the application that goes away itself.
 fn leaves(means: Means<'_>, server: &Server<'_>) -> impl Future<Output = ()> + Send + use<> {
     let Http { retiring, closing, .. } = means.http;
-    let mut signal = if let Server::Open { .. } = server { closing } else { retiring }.clone();
+    let mut signal = if let Server::Open(_) = server { closing } else { retiring }.clone();
     async move { signal.requested().await }
 }
 

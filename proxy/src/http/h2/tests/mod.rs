@@ -26,7 +26,8 @@ use super::Means;
 use crate::budget::{self, Budget};
 use crate::detect::Hint;
 use crate::direction::Direction;
-use crate::http::{self, Http};
+use crate::http::pool::Pool;
+use crate::http::{self, GRACE, Http};
 use crate::net::leg::Leg;
 use crate::net::relay::{self, Relay};
 use crate::telemetry::Relaying;
@@ -161,6 +162,7 @@ impl Lab {
         let settings = access_log::Settings { access_log: Format::Off, access_log_queue: 1 };
         let (access_log, _flush) = AccessLog::start(&settings, metrics.clone(), std::io::sink()).unwrap();
         let relaying = Relaying::new(&metrics);
+        let pooled = metrics.pooled(Direction::Inbound);
         let books = Books { metrics, access_log, connections: Connections::new(1), ended: Arc::default() };
         let workload = Arc::new(Workload::of_this_pod(|_| None));
         let settings = crate::telemetry::session::Settings { max_edges: 2 };
@@ -172,9 +174,10 @@ impl Lab {
         let Command { http, relay } = Command::parse_from([&AS_SENT, arguments].concat());
         let relay = Relay::new(&relay, Budget::new(budget::Settings::default()), relaying.clone());
         let ((drain, retiring), (open, closing)) = (shutdown::channel(), shutdown::channel());
+        let pool = Pool::new(Direction::Inbound, (1, GRACE), retiring.clone(), pooled);
         let end = tokio::spawn(async move {
             let _open = open;
-            let http = Http { settings: http, tracer: Tracer::default(), retiring, closing };
+            let http = Http { settings: http, tracer: Tracer::default(), retiring, closing, pool };
             let session = reporter.open(addresses, addresses.local);
             session.sent_to(Cluster::Passthrough, &Edge::past_services(None));
             let means = Means { relay: &relay, http: &http };
