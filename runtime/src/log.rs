@@ -7,7 +7,8 @@ use std::os::fd::AsFd;
 use clap::{Args, ValueEnum};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{EnvFilter, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::{Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 /// What a pipe takes as a whole (limits.h).
 const PIPE_BUF: usize = 4096;
@@ -61,7 +62,7 @@ pub type Quiet = &'static [&'static str];
 /// Changes the filter of the running program.
 #[derive(Clone)]
 pub struct LogHandle {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
     quiet: Quiet,
 }
 
@@ -118,14 +119,14 @@ fn has_room(output: &impl AsFd) -> bool {
     poll(&mut output, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
-fn parse(filter: &str, quiet: Quiet) -> Result<EnvFilter, LogError> {
+fn parse(filter: &str, quiet: Quiet) -> Result<Targets, LogError> {
     let refused = |reason| LogError::Filter { filter: filter.to_owned(), reason };
-    // To EnvFilter a lone word is a module, so a mistyped level would silence everything else, and nothing is `error`.
+    // To Targets a lone word is a module, so a mistyped level would silence everything else, and nothing is `error`.
     let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
     if let Some(word) = filter.split(',').find(|part| !part.contains('=') && !is_level(part)) {
         return Err(refused(format!("{word:?} is no level")));
     }
-    EnvFilter::try_new(with_quiet(filter, quiet)).map_err(|error| refused(error.to_string()))
+    with_quiet(filter, quiet).parse().map_err(|error: ParseError| refused(error.to_string()))
 }
 
 /// The filter, and what libraries may say of which it says nothing.
@@ -143,7 +144,7 @@ mod tests {
     #[test]
     fn levels_and_directives_are_filters() {
         for good in
-            ["info", "OFF", "proxy=debug", "warn,injector::webhook=trace", "info,proxy[span{field=1}]=debug"]
+            ["info", "OFF", "proxy=debug", "warn,injector::webhook=trace", "info,proxy[{field}]=debug"]
         {
             assert!(parse(good, &["kube_client::client=off"]).is_ok(), "{good}");
         }
@@ -151,7 +152,8 @@ mod tests {
 
     #[test]
     fn a_bad_filter_is_named() {
-        for bad in ["proxy=loud", "loud", "warning", "info,proxy", "", "info,"] {
+        for bad in ["proxy=loud", "loud", "warning", "info,proxy", "", "info,", "proxy[span{field=1}]=debug"]
+        {
             let error = parse(bad, &[]).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains(&format!("{bad:?}")) && error.contains("allowed are"), "{bad:?}: {error}");
         }
