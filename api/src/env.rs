@@ -79,6 +79,15 @@ pub const OUTBOUND_CONNECT_TIMEOUT: &str = "REMORA_OUTBOUND_CONNECT_TIMEOUT";
 /// Ports on which nothing but TCP is spoken; a list of ports and ranges.
 pub const OPAQUE_PORTS: &str = "REMORA_OPAQUE_PORTS";
 
+/// Where spans go; a URL.
+pub const TRACE_COLLECTOR: &str = "REMORA_TRACE_COLLECTOR";
+
+/// What is spoken there: `otlp-http`, `otlp-grpc` or `zipkin`.
+pub const TRACE_PROTOCOL: &str = "REMORA_TRACE_PROTOCOL";
+
+/// How many of the traces that begin at the proxy are recorded, in percent.
+pub const TRACE_SAMPLING: &str = "REMORA_TRACE_SAMPLING";
+
 /// The port of [`PORTS`] on which the proxy answers whether it is ready.
 pub const READINESS_PORT: &str = "REMORA_PORT_READINESS";
 

@@ -35,13 +35,13 @@ pub(crate) use span::{Kind, Span, Value};
 pub struct Settings {
     /// Collector of spans, as http://HOST or with a port and a path; without one nothing is traced, and what requests say of traces passes as it
     /// is
-    #[arg(long, env = "REMORA_TRACE_COLLECTOR", value_name = "URL", value_parser = Endpoint::parse)]
+    #[arg(long, env = api::env::TRACE_COLLECTOR, value_name = "URL", value_parser = Endpoint::parse)]
     pub trace_collector: Option<Endpoint>,
 
     /// What the collector speaks
     #[arg(
         long,
-        env = "REMORA_TRACE_PROTOCOL",
+        env = api::env::TRACE_PROTOCOL,
         default_value = "otlp-http",
         value_enum,
         value_name = "PROTOCOL"
@@ -49,7 +49,7 @@ pub struct Settings {
     pub trace_protocol: Protocol,
 
     /// How many of the traces that begin here are recorded; those that began elsewhere are if it was decided so there
-    #[arg(long, env = "REMORA_TRACE_SAMPLING", default_value = "1", value_name = "PERCENT",
+    #[arg(long, env = api::env::TRACE_SAMPLING, default_value = "1", value_name = "PERCENT",
           value_parser = Share::parse)]
     pub trace_sampling: Share,
 

@@ -12,6 +12,10 @@ pub(in super::super) const ID: &str = "a number from 1 to 2147483647";
 pub(in super::super) const SWITCH: &str = "\"true\" or \"false\"";
 pub(in super::super) const QUANTITY: &str =
     "a positive Kubernetes quantity, such as 500m for half a core or 64Mi for memory";
+pub(in super::super) const COLLECTOR: &str = "http://HOST, http://HOST:PORT, or either with a path";
+pub(in super::super) const AUTHORITY: &str = "HOST:PORT, or HOST";
+pub(in super::super) const PROTOCOL: &str = "one of otlp-http, otlp-grpc, zipkin";
+pub(in super::super) const PERCENTAGE: &str = "a number from 0 to 100, such as 1 or 0.5";
 pub(in super::super) const LEVEL: &str = "one of trace, debug, info, warning, error, critical, off";
 pub(in super::super) const COMPONENTS: &str = "a list of component:level, such as inbound:debug,net:trace";
 pub(in super::super) const FILTER: &str = "a level, or a list such as warn,proxy=info";

@@ -60,6 +60,7 @@ pub(super) const COMPONENTS: &[&str] = &[
     "probe",
     "tcp",
     "telemetry",
+    "trace",
     "wait",
 ];
 

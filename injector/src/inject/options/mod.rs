@@ -23,6 +23,7 @@ mod quantity;
 mod registry;
 mod setting;
 mod shared;
+mod spans;
 mod suggestion;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,7 @@ pub(super) use ports::{PortSelection, Ports};
 pub(super) use quantity::Quantity;
 use setting::Origin;
 pub(super) use setting::Setting;
+pub(super) use spans::Spans;
 pub(super) use trace::trace;
 pub use version::KubernetesVersion;
 
@@ -60,6 +62,7 @@ pub(super) struct Options {
     pub(super) traffic: Traffic,
     pub(super) resources: Resources,
     pub(super) log: Log,
+    pub(super) spans: Spans,
     pub(super) readiness: Readiness,
     pub(super) drain: DrainTimes,
     pub(super) connect: ConnectTimeouts,
@@ -215,6 +218,7 @@ impl Default for Options {
             traffic: Traffic::default(),
             resources: Resources::default(),
             log: Log::default(),
+            spans: Spans::default(),
             readiness: Readiness::default(),
             drain: DrainTimes::default(),
             connect: ConnectTimeouts::default(),

@@ -7,6 +7,7 @@ use super::draft::{Class, Draft, Key};
 use super::forms;
 use super::modes::{number, port, switch};
 use super::shared;
+use super::spans::Collector;
 use super::suggestion::suggestion;
 use super::{Parsed, Period, malformed, quoted};
 
@@ -87,6 +88,20 @@ pub(super) const FIELDS: &[Key] = &[
         form: forms::COUNT,
         effect: "failures after which the proxy is not ready; 3 by default",
         set: |draft, text| draft.give(|o| &mut o.readiness.failures, number(text, 1)?),
+        ..FIELD
+    },
+    Key {
+        name: "proxy.istio.io/config tracing.sampling",
+        form: forms::PERCENTAGE,
+        effect: "as remora.dev/trace-sampling",
+        set: shared::sampling,
+        ..FIELD
+    },
+    Key {
+        name: "proxy.istio.io/config tracing.zipkin.address",
+        form: forms::AUTHORITY,
+        effect: "as remora.dev/trace-collector, of one that speaks zipkin; port 9411 where there is none",
+        set: |draft, text| draft.give(|o| &mut o.spans.collector, Collector::zipkin(text)?),
         ..FIELD
     },
     Key {

@@ -7,6 +7,7 @@ use super::super::{Source, ValueTrace};
 use super::Options;
 use super::modes::{Interception, MergeMetrics, Mode};
 use super::setting::Setting;
+use super::spans::Collector;
 
 /// All values of a pod's options; none where something is wrong with them, which the reasons tell.
 pub(in super::super) fn trace(facts: &Facts<'_>) -> Vec<ValueTrace> {
@@ -16,6 +17,7 @@ pub(in super::super) fn trace(facts: &Facts<'_>) -> Vec<ValueTrace> {
     values.resources(options);
     values.sidecar(options);
     values.ends(options);
+    values.spans(options);
     values.container(options, facts);
     values.0
 }
@@ -94,6 +96,18 @@ impl Values {
         self.optional("drain deadline", &options.drain.deadline, "5s less than the pod's grace period");
         self.optional("inbound connect timeout", &options.connect.inbound, "10s");
         self.optional("outbound connect timeout", &options.connect.outbound, "10s");
+    }
+
+    fn spans(&mut self, options: &Options) {
+        let spans = &options.spans;
+        self.optional("collector of spans", &spans.collector, NOTHING);
+        let spoken = spans.protocol().map_or_else(|| "otlp-http".to_owned(), |protocol| protocol.to_string());
+        if spans.collector.as_ref().is_some_and(Collector::tells_protocol) {
+            self.add("protocol of the collector", &spans.collector, spoken);
+        } else {
+            self.add("protocol of the collector", &spans.protocol, spoken);
+        }
+        self.optional("traces recorded, in percent", &spans.sampling, "1");
     }
 
     fn container(&mut self, options: &Options, facts: &Facts<'_>) {

@@ -57,7 +57,7 @@ pub(super) fn variables(host: &Host<'_>, limits: Option<&BTreeMap<String, Quanti
 fn asked_for(options: &Options) -> impl Iterator<Item = EnvVar> {
     let log = &options.log;
     let text = |value: &Option<_>| value.map(|period: crate::inject::options::Period| period.to_string());
-    let traffic = &options.traffic;
+    let (traffic, spans) = (&options.traffic, &options.spans);
     let virtual_clients =
         traffic.is_redirected() && traffic.virtual_interfaces.as_ref().is_some_and(|names| !names.is_empty());
     let opaque = Some(&*options.opaque_ports).filter(|ports| !ports.is_empty()).map(ToString::to_string);
@@ -70,6 +70,9 @@ fn asked_for(options: &Options) -> impl Iterator<Item = EnvVar> {
         (env::OUTBOUND_CONNECT_TIMEOUT, text(&options.connect.outbound)),
         (env::VIRTUAL_INTERFACES, virtual_clients.then(|| true.to_string())),
         (env::OPAQUE_PORTS, opaque),
+        (env::TRACE_COLLECTOR, spans.collector.as_ref().map(ToString::to_string)),
+        (env::TRACE_PROTOCOL, spans.protocol().map(|protocol| protocol.to_string())),
+        (env::TRACE_SAMPLING, spans.sampling.as_ref().map(ToString::to_string)),
     ]
     .into_iter()
     .filter_map(|(name, text)| text.map(|text| value(name, &text)))

@@ -47,6 +47,9 @@ fn the_proxy_is_told_what_annotations_say() {
         "config.linkerd.io/proxy-outbound-connect-timeout": "2s",
         "config.alpha.linkerd.io/proxy-wait-before-exit-seconds": "7",
         "istio.io/reroute-virtual-interfaces": "net1",
+        "remora.dev/trace-collector": "http://otel.ops:4317",
+        "remora.dev/trace-protocol": "otlp-grpc",
+        "remora.dev/trace-sampling": "0.50",
         "proxy.istio.io/config": "concurrency: 3\nterminationDrainDuration: 90s",
     });
     let (init, proxy) = containers(&annotations, &json!({"terminationGracePeriodSeconds": 120}));
@@ -59,12 +62,30 @@ fn the_proxy_is_told_what_annotations_say() {
         (api::env::DRAIN_DELAY, "7s"),
         (api::env::DRAIN_DEADLINE, "1m 30s"),
         (api::env::VIRTUAL_INTERFACES, "true"),
+        (api::env::TRACE_COLLECTOR, "http://otel.ops:4317"),
+        (api::env::TRACE_PROTOCOL, "otlp-grpc"),
+        (api::env::TRACE_SAMPLING, "0.5"),
     ] {
         assert_eq!(value(&proxy, name), Some(text), "{name}");
     }
     assert_eq!(proxy["args"], json!(["--workers=3"]));
     let args = init.unwrap()["args"].clone();
     assert!(args.as_array().unwrap().contains(&json!("--virtual-interfaces=net1")), "{args}");
+}
+
+#[test]
+fn istios_fields_of_tracing_are_those_of_zipkin() {
+    let config = "tracing: {sampling: 10.0, zipkin: {address: 'zipkin.ops:9411'}}";
+    let (_, proxy) = containers(&json!({"proxy.istio.io/config": config}), &json!({}));
+    for (name, text) in [
+        (api::env::TRACE_COLLECTOR, "http://zipkin.ops:9411"),
+        (api::env::TRACE_PROTOCOL, "zipkin"),
+        (api::env::TRACE_SAMPLING, "10"),
+    ] {
+        assert_eq!(value(&proxy, name), Some(text), "{name}");
+    }
+    let (_, proxy) = containers(&json!({}), &json!({}));
+    assert_eq!(value(&proxy, api::env::TRACE_COLLECTOR), None);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use api::annotations as keys;
 use super::super::draft::{Class, Key};
 use super::super::forms;
 use super::super::modes::ProbeMode;
-use super::super::shared::dns_capture;
+use super::super::shared::{dns_capture, sampling};
+use super::super::spans::{Collector, Protocol};
 use super::super::{CidrSelection, Cidrs, Ids};
 
 pub(super) const KEYS: &[Key] = &[
@@ -49,6 +50,30 @@ pub(super) const KEYS: &[Key] = &[
         form: forms::IDS,
         effect: "groups of the pod's containers whose connections are left alone",
         set: |draft, text| draft.give(|o| &mut o.traffic.exclude_gids, Ids::parse(text)?),
+    },
+    Key {
+        name: "remora.dev/trace-collector",
+        also: &[],
+        class: Class::Workload,
+        form: forms::COLLECTOR,
+        effect: "where the proxy sends spans; nowhere by default",
+        set: |draft, text| draft.give(|o| &mut o.spans.collector, Collector::parse(text)?),
+    },
+    Key {
+        name: "remora.dev/trace-protocol",
+        also: &[],
+        class: Class::Workload,
+        form: forms::PROTOCOL,
+        effect: "what is spoken to that collector; otlp-http by default",
+        set: |draft, text| draft.give(|o| &mut o.spans.protocol, Protocol::parse(text)?),
+    },
+    Key {
+        name: "remora.dev/trace-sampling",
+        also: &[],
+        class: Class::Workload,
+        form: forms::PERCENTAGE,
+        effect: "how many percent of the traces that begin at the proxy are recorded; 1 by default",
+        set: sampling,
     },
     Key {
         name: keys::DNS_CAPTURE,

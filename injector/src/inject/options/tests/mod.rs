@@ -262,7 +262,7 @@ fn the_proxy_configuration_is_read_field_by_field() {
 fn what_the_proxy_configuration_says_in_vain_is_told() {
     for (yaml, part) in [
         ("drainDuration: 5s", "\"drainDuration\" has no effect"),
-        ("tracing: {sampling: 1}", "\"tracing.sampling\" has no effect"),
+        ("tracing: {maxPathTagLength: 1}", "\"tracing.maxPathTagLength\" has no effect"),
         ("holdApplicationUntilProxyStart: true", "did you mean holdApplicationUntilProxyStarts?"),
         ("proxyMetadata: {EXIT_ON_ZERO_ACTIVE_CONNECTIONS: 'false'}", "all the same"),
         ("\"a\\nb\": 1", "\"a\\nb\" is not known"),
@@ -281,6 +281,8 @@ fn what_the_proxy_configuration_says_in_vain_is_told() {
         ("concurrency: {a: 1}", "concurrency is"),
         ("concurrency: [1]", "concurrency is \"[1]\""),
         ("statusPort: 15001", "uses that port otherwise"),
+        ("tracing: {sampling: 101}", "not a percentage"),
+        ("tracing: {zipkin: {address: 'http://zipkin:9411'}}", "not a host"),
         (
             "a: &a [x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b]\nd: [*c, *c, *c, *c, *c, *c, *c, *c]\nconcurrency: x",
             "concurrency",

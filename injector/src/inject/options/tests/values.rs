@@ -1,6 +1,7 @@
 //! Values alone: what is taken, and what is refused.
 
 use super::super::log::COMPONENTS;
+use super::super::spans::{Collector, Protocol, Share};
 use super::super::{Cidrs, Id, Ids, Image, Interfaces, Period, Ports, Tag};
 use super::{Said, options, warning};
 
@@ -42,6 +43,44 @@ fn single_values_are_parsed_strictly() {
     for bad in ["", ".a", "-a", "a/b", "a:b", &"a".repeat(129)] {
         assert!(Tag::parse(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn what_is_said_of_spans_is_parsed_strictly() {
+    for good in
+        ["http://otel", "http://otel.ops:4318", "http://[::1]:9411/api/v2/spans?a=b", "http://10.0.0.1/"]
+    {
+        assert_eq!(Collector::parse(good).unwrap().to_string(), good);
+    }
+    for bad in [
+        "",
+        "otel:4317",
+        "https://otel",
+        "http://",
+        "http://:80",
+        "http://otel:0",
+        "http://otel:65536",
+        "http://otel:+1",
+        "http://u@otel",
+        "http://[::1",
+        "http://otel/a b",
+        "http://otel/#a",
+        "http://otel\n",
+        &format!("http://otel/{}", "a".repeat(1024)),
+    ] {
+        assert!(Collector::parse(bad).is_err(), "{bad}");
+    }
+    assert_eq!(Collector::zipkin("[::1]:9411").unwrap().to_string(), "http://[::1]:9411");
+    for bad in ["", "http://zipkin:9411", "zipkin:9411/api"] {
+        assert!(Collector::zipkin(bad).is_err(), "{bad}");
+    }
+    for bad in ["", "otlp", "OTLP-HTTP"] {
+        assert!(Protocol::parse(bad).is_err(), "{bad}");
+    }
+    for bad in ["", "-1", "100.1", "NaN", "inf", "1%"] {
+        assert!(Share::parse(bad).is_err(), "{bad}");
+    }
+    assert_eq!(Share::parse("0.50").unwrap().to_string(), "0.5");
 }
 
 #[test]
