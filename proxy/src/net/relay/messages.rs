@@ -14,6 +14,9 @@ use super::half_closed::Progress;
 use super::{Account, Broken, Content, Relay, RelayMode, Side, broken};
 use crate::net::leg::Leg;
 
+/// Content so short is copied behind its head, since to write two pieces costs the kernel more than one.
+const SHORT: usize = 1024;
+
 /// The two, for one exchange.
 pub(crate) struct Messages<'a, A>(Carried<'a, A>);
 
@@ -35,9 +38,19 @@ impl<'a, A: Account> Messages<'a, A> {
     }
 
     /// Writes what the kernel takes at once of what came from a side: a head, and content that came with it.
-    pub(crate) fn write(&self, from: Side, head: &[u8], content: &[u8]) -> Unsent<'a> {
-        let slices = [IoSlice::new(head), IoSlice::new(content)];
-        let written = match accepted(self.0.other_leg(from).stream().try_write_vectored(&slices)) {
+    pub(crate) fn write(&self, from: Side, mut head: Vec<u8>, content: &[u8]) -> Unsent<'a> {
+        let mut beside = content;
+        if content.len() <= SHORT {
+            head.extend_from_slice(content);
+            beside = &[];
+        }
+        let to = self.0.other_leg(from).stream();
+        let written = if beside.is_empty() {
+            to.try_write(&head)
+        } else {
+            to.try_write_vectored(&[IoSlice::new(&head), IoSlice::new(beside)])
+        };
+        let written = match accepted(written) {
             Ok(written) => written,
             Err(error) => {
                 self.0.failed(from, &error);
@@ -45,13 +58,13 @@ impl<'a, A: Account> Messages<'a, A> {
             }
         };
         self.0.moved(written, RelayMode::Copy);
-        if written == head.len() + content.len() {
+        if written == head.len() + beside.len() {
             return Unsent::Nothing;
         }
         self.0.progress.stall();
         let left = [
             head.get(written..).unwrap_or_default(),
-            content.get(written.saturating_sub(head.len())..).unwrap_or_default(),
+            beside.get(written.saturating_sub(head.len())..).unwrap_or_default(),
         ];
         Unsent::Rest(Rest::new(&left.concat(), &self.0.relay.telemetry.copy.buffered))
     }

@@ -159,7 +159,7 @@ impl Awaited<'_> {
                 return Ok((0, Came::Interim(Unsent::Nothing)));
             }
             response.forward(true, &mut forwarded);
-            return Ok((0, Came::Interim(messages.write(Side::Server, &forwarded, &[]))));
+            return Ok((0, Came::Interim(messages.write(Side::Server, forwarded, &[]))));
         }
         // RFC 9110, section 7.8: the request is to be whole before.
         if response.length() == Length::Tunnel && !self.is_sent.load(Ordering::Relaxed) {
@@ -175,7 +175,7 @@ impl Awaited<'_> {
         if let Some((held, after)) = self.held.zip(self.exchange.waited()) {
             held.responded(after);
         }
-        let unsent = messages.write(Side::Server, &forwarded, content);
+        let unsent = messages.write(Side::Server, forwarded, content);
         if length > 0 {
             self.exchange.sent(length);
         }
