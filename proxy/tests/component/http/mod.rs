@@ -9,6 +9,7 @@ mod drained;
 mod exchanged;
 mod long;
 mod pooled;
+mod races;
 mod refused;
 mod switched;
 pub(crate) mod traced;
