@@ -53,13 +53,13 @@ pub(super) struct Seat {
     pub(super) server: Arc<Server>,
     pub(super) ticket: Ticket,
     /// It is a part of the endpoint's load.
-    pub(super) _held: Option<Held>,
+    pub(super) held: Option<Held>,
 }
 
 impl Server {
     /// A place; there is no turn for it where the server [takes no more requests](Self::takes_requests).
     pub(super) fn seat(self: &Arc<Self>) -> Seat {
-        Seat { server: Arc::clone(self), ticket: self.slots.ticket(), _held: None }
+        Seat { server: Arc::clone(self), ticket: self.slots.ticket(), held: None }
     }
 
     /// Whether it takes requests.

@@ -110,7 +110,7 @@ impl<'a> Servers<'a> {
         match first {
             Some(Ok(First { server, held, is_self_call })) if server.takes_requests() => {
                 exchange.routed(is_self_call);
-                return Ok(Seat { _held: held, ..server.seat() });
+                return Ok(Seat { held, ..server.seat() });
             }
             // The next request makes another attempt.
             Some(Err(end)) => return Err(end),
@@ -147,7 +147,7 @@ impl<'a> Servers<'a> {
                     seat?
                 }
             };
-            return Ok(Seat { _held: reached.held, ..seat });
+            return Ok(Seat { held: reached.held, ..seat });
         }
     }
 

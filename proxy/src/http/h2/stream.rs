@@ -185,6 +185,9 @@ impl Stream {
         let is_call = self.front.account.is_grpc && grpc::is_call(&head.headers);
         let exchange = &self.front.account.exchange;
         exchange.responded(head.status.as_u16());
+        if let Some((held, after)) = self.seat.held.as_ref().zip(exchange.waited()) {
+            held.responded(after);
+        }
         if let (true, Some(status)) = (is_end, grpc::status(&head.headers)) {
             exchange.grpc_status(status);
         }
