@@ -31,9 +31,6 @@ use crate::telemetry::session::{End, Session};
 /// How long a server has to hear that it is needed no more, where it does not read.
 pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Without a stream for so long a connection is closed.
-const MOST_IDLE: Duration = Duration::from_secs(60);
-
 type ToServer = client::Connection<Metered, Portion>;
 
 /// What streams know of a connection.
@@ -147,7 +144,7 @@ impl Driven {
         });
         let alive = Alive::new(Arc::clone(&server.face.seen), &settings.h2);
         let (idle, farewell) = (Lasting::default(), Lasting::default());
-        let most_idle = MOST_IDLE;
+        let most_idle = settings.http_pool_idle_timeout;
         Ok(Self { server, connection, most_idle, tally: Tally::new(), idle, farewell, alive, linked })
     }
 

@@ -1,8 +1,8 @@
-//! The four times that a connection may take, each of them apart.
+//! The times that a connection may take, each of them apart.
 
-use super::Lab;
 use super::peers::soon;
 use super::raw::*;
+use super::{Lab, accept, listen};
 
 /// `:status 200`.
 const OK: &[u8] = &[0x88];
@@ -145,4 +145,31 @@ async fn a_client_that_does_not_answer_a_ping_is_left() {
     assert_eq!(end.flags, "DC");
     let lines = Lab::metric(&lab.shown, &["istio_requests_total{", "response_flags=\"DC\""]);
     assert!(matches!(&lines[..], [line] if line.ends_with(" 1")), "{}", lab.shown.text());
+}
+
+#[tokio::test]
+async fn a_server_that_nobody_needs_is_left_and_the_client_is_not() {
+    let listener = listen().await;
+    let (mut client, _lab, _dials) = Lab::among(&["--http-pool-idle-timeout=100ms"], &[&listener]).await;
+    for stream in [1, 3] {
+        client.send(get(stream)).await.unwrap();
+        let mut server = accept(&listener).await;
+        let asked = server.next_of(HEADERS).await.stream;
+        // A stream keeps it, for as long as another one would be kept without.
+        let (mut other, its_server) = {
+            let other = listen().await;
+            let (mut client, lab, _) = Lab::among(&["--http-pool-idle-timeout=200ms"], &[&other]).await;
+            client.send(get(1)).await.unwrap();
+            let mut server = accept(&other).await;
+            let stream = server.next_of(HEADERS).await.stream;
+            server.send(headers(stream, END_STREAM | END_HEADERS, OK)).await.unwrap();
+            (server, (client, lab))
+        };
+        assert_eq!(other.next_of(GOAWAY).await.code(), NO_ERROR);
+        drop(its_server);
+        server.send(headers(asked, END_STREAM | END_HEADERS, OK)).await.unwrap();
+        assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
+        assert_eq!(server.next_of(GOAWAY).await.code(), NO_ERROR);
+        assert_eq!(server.next().await, None);
+    }
 }
