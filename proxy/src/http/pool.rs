@@ -167,8 +167,8 @@ impl Shelf {
 
     /// Ends the one that waits for longest; false if this worker has none.
     fn evict(&mut self, telemetry: &Pooled) -> bool {
-        let longest =
-            self.waiting.values_mut().min_by_key(|waiting| waiting.front().map(|(since, _)| *since));
+        let waiting = self.waiting.values_mut().filter(|waiting| !waiting.is_empty());
+        let longest = waiting.min_by_key(|waiting| waiting.front().map(|(since, _)| *since));
         let Some((_, idle)) = longest.and_then(VecDeque::pop_front) else { return false };
         telemetry.left();
         telemetry.evicted();
@@ -269,6 +269,23 @@ mod tests {
         let (idle, _server) = connection().await;
         pool.put(KEY, idle);
         assert!(pool.take(KEY, true).is_none(), "nothing is kept any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_makes_room_is_what_waits_for_longest_and_not_what_has_left() {
+        let (pool, _trigger) = pool(2);
+        let key = |port| Key { server: std::net::SocketAddr::new(KEY.client, port), ..KEY };
+        let mut servers = Vec::new();
+        for port in 1..=4 {
+            let (idle, server) = connection().await;
+            servers.push(server);
+            pool.put(key(port), idle);
+            if port == 1 {
+                assert!(pool.take(key(1), true).is_some());
+            }
+        }
+        let there = [1, 2, 3, 4].map(|port| pool.take(key(port), true).is_some());
+        assert_eq!(there, [false, false, true, true]);
     }
 
     #[test]

@@ -209,7 +209,7 @@ impl Session {
         }
     }
 
-    /// What is asked from now on goes elsewhere than to this pod.
+    /// What is asked from now on goes elsewhere than to this pod, whether or not the last request did.
     pub(crate) fn goes_elsewhere(&self) {
         let inbound = self.0.state().inbound.take();
         if let Some(inbound) = inbound {

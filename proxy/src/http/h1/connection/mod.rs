@@ -107,7 +107,10 @@ impl<'a, U: Upstream> Connection<'a, U> {
                     Box::pin(linger(&self.client, &mut self.inlet)).await;
                     return End::COMPLETE;
                 }
-                Next::End(end) => return end,
+                Next::End(end) => {
+                    self.leave_server();
+                    return end;
+                }
             };
             match Box::pin(self.exchange(asking)).await {
                 Then::Next => {}

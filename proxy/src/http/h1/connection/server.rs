@@ -151,9 +151,12 @@ impl<'a, U: Upstream> Connection<'a, U> {
         let reached = self.upstream.reach(self.session, kept).await;
         if let Some(link) = here {
             inlet = None;
-            self.leave(link, reached.as_ref().is_ok_and(|reached| reached.is_self_call));
+            self.leave(link);
         }
         let Reached { found, address: server, held, is_self_call } = reached?;
+        if !is_self_call {
+            self.session.goes_elsewhere();
+        }
         let link = match found {
             Found::Kept(link) => link,
             Found::New(leg) => Link::dialed(leg, Key { server, client }, is_self_call),
@@ -167,14 +170,11 @@ impl<'a, U: Upstream> Connection<'a, U> {
     /// The client needs its server no more.
     pub(super) fn leave_server(&mut self) {
         if let Server::Open(open) = std::mem::replace(&mut self.server, Server::None) {
-            self.leave(open.link, false);
+            self.leave(open.link);
         }
     }
 
-    fn leave(&self, link: Link, comes_back: bool) {
-        if link.is_self_call && !comes_back {
-            self.session.goes_elsewhere();
-        }
+    fn leave(&self, link: Link) {
         match link.into_idle() {
             Ok((key, idle)) => self.means.http.pool.put(key, idle),
             Err(leg) => leg.finish(),
