@@ -20,6 +20,14 @@ use crate::net::leg::Leg;
 /// them at once.
 const TURN: usize = 64 * 1024;
 
+/// The same in frames: for each that waits h2 has a record of some hundred bytes, and it keeps the place of as many as there ever
+/// were.
+const TURN_OF_FRAMES: usize = 100;
+
+/// Where frames had fewer bytes than these, on average, with their headers, so many bytes are read at once.
+const SHORT: usize = 32;
+const PORTION: usize = 2048;
+
 /// What is known of a peer besides what h2 tells.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -70,7 +78,11 @@ pub(super) struct Metered {
     /// Until it is closed.
     leg: Option<Leg>,
     meter: Meter,
+    /// In this turn.
     read: usize,
+    frames: usize,
+    /// Its frames were short.
+    is_choppy: bool,
     is_finished: bool,
     seen: Arc<Seen>,
 }
@@ -80,7 +92,18 @@ impl Metered {
     pub(super) fn new(leg: Leg, peer: Peer, now: Instant) -> (Self, Arc<Seen>) {
         let seen = Arc::new(Seen::default());
         let meter = Meter::new(peer, now);
-        (Self { leg: Some(leg), meter, read: 0, is_finished: false, seen: Arc::clone(&seen) }, seen)
+        (
+            Self {
+                leg: Some(leg),
+                meter,
+                read: 0,
+                frames: 0,
+                is_choppy: true,
+                is_finished: false,
+                seen: Arc::clone(&seen),
+            },
+            seen,
+        )
     }
 
     fn leg(&mut self) -> io::Result<Pin<&mut Leg>> {
@@ -89,6 +112,18 @@ impl Metered {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         self.leg.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// No more at once than the last frames make advisable.
+    fn read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.is_choppy || buffer.remaining() <= PORTION {
+            return self.leg()?.poll_read(cx, buffer);
+        }
+        let mut portion = ReadBuf::new(buffer.initialize_unfilled_to(PORTION));
+        ready!(self.leg()?.poll_read(cx, &mut portion))?;
+        let length = portion.filled().len();
+        buffer.advance(length);
+        Poll::Ready(Ok(()))
     }
 
     fn look_at(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> io::Result<()> {
@@ -145,20 +180,25 @@ impl AsyncRead for Metered {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.read >= TURN {
-            self.read = 0;
+        if self.read >= TURN || self.frames >= TURN_OF_FRAMES {
+            (self.read, self.frames) = (0, 0);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        let polled = self.leg()?.poll_read(cx, buffer);
+        let polled = self.read(cx, buffer);
         if polled.is_pending() {
-            self.read = 0;
+            (self.read, self.frames) = (0, 0);
         }
         ready!(polled)?;
         let bytes = buffer.filled().get(before..).unwrap_or_default();
+        let frames = self.meter.frames();
+        let looked = self.look_at(bytes, cx);
+        let frames = self.meter.frames().wrapping_sub(frames);
         self.read += bytes.len();
-        Poll::Ready(self.look_at(bytes, cx))
+        self.frames += frames;
+        self.is_choppy = bytes.len() < SHORT * frames;
+        Poll::Ready(looked)
     }
 }
 

@@ -191,6 +191,7 @@ pub(super) struct Meter {
     is_head: bool,
     is_leaving: bool,
     resets: [u32; 2],
+    frames: usize,
 }
 
 impl Meter {
@@ -212,6 +213,7 @@ impl Meter {
             is_head: false,
             is_leaving: false,
             resets: [0; 2],
+            frames: 0,
         }
     }
 
@@ -220,6 +222,7 @@ impl Meter {
         while let Some(passed) = self.from_peer.next(&mut bytes) {
             match passed {
                 Passed::Frame(frame) => {
+                    self.frames = self.frames.wrapping_add(1);
                     self.check(&frame)?;
                     let is_head = self.peer == Peer::Server;
                     self.budget.charge(&frame, is_head, now).map_err(Violation::flood)?;
@@ -256,6 +259,11 @@ impl Meter {
                 }
             }
         }
+    }
+
+    /// How many frames of the peer have begun.
+    pub(super) fn frames(&self) -> usize {
+        self.frames
     }
 
     /// Whether the peer has sent GOAWAY.
