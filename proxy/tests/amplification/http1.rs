@@ -27,7 +27,7 @@ fn answering(answers: &'static str) -> Part {
 
 /// A client that does this, to a server that does what `server` says.
 fn client(name: &'static str, client: Part, server: Part) -> Case {
-    Case { name, client, server }
+    Case { name, client, server, fields: 0 }
 }
 
 /// A server that does this, to a client that asks for it.

@@ -44,6 +44,8 @@ struct Case {
     name: &'static str,
     client: peers::Part,
     server: peers::Part,
+    /// In heads, beyond a few in each.
+    fields: usize,
 }
 
 /// Whether each of `cases`, on a connection of its own, makes the proxy hold no more than it may by what was sent; after `ordinary`,

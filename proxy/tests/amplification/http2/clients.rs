@@ -45,6 +45,7 @@ fn streams_with_heads() {
     let many_fields = [asks("GET"), field(ONCE, "a", "").repeat(190)].concat();
     let long_field = [asks("GET"), field(ONCE, "x", &"v".repeat(16_000))].concat();
     let bombs = |name| bombs(name, &asks("GET"), END_HEADERS | END_STREAM, STREAMS);
+    let fields = |fields: usize, case: Case| Case { fields: fields * STREAMS as usize, ..case };
     let reset = |stream| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
     measure(
         &alone,
@@ -55,11 +56,11 @@ fn streams_with_heads() {
                 "many streams, reset at once",
                 on_each(20_000, |stream| [get(stream), reset(stream)].concat()),
             ),
-            deaf("many fields on many streams", on_each(STREAMS, request(&many_fields))),
+            fields(190, deaf("many fields on many streams", on_each(STREAMS, request(&many_fields)))),
             deaf("long fields on many streams", on_each(STREAMS, request(&long_field))),
-            says("bombs", bombs("x")),
-            deaf("bombs to a deaf server", bombs("x")),
-            deaf("bombs of cookies", bombs("cookie")),
+            fields(15, says("bombs", bombs("x"))),
+            fields(15, deaf("bombs to a deaf server", bombs("x"))),
+            fields(15, deaf("bombs of cookies", bombs("cookie"))),
         ],
     );
 }
@@ -82,6 +83,30 @@ fn content() {
             says("empty content", [post(1), empty.repeat(20_000)].concat()),
             says("trailers", with_trailers(&field(ONCE, "a", "").repeat(190))),
             deaf("a bomb of trailers", with_trailers(&[&remembered[..], &[LATEST; 15]].concat())),
+        ],
+    );
+}
+
+/// For each frame there is a record, however little it carries.
+#[test]
+fn content_in_short_frames() {
+    let alone = crate::alone();
+    let one = || [post(1), bytes(1, 60_000)].concat();
+    let each = |count| on_each(STREAMS, |stream| bytes(stream, count));
+    let closed = || server(1, &[(INITIAL_WINDOW_SIZE, 0)], []);
+    measure(
+        &alone,
+        &[
+            says("bytes", one()),
+            deaf("bytes to a deaf server", one()),
+            case("bytes to a server without a window", client(&[], one()), closed()),
+            deaf("bytes on many streams", [on_each(STREAMS, post), each(60)].concat()),
+            case(
+                "a byte at a time on many streams",
+                client(&[], [on_each(STREAMS, post), each(1).repeat(60)].concat()),
+                closed(),
+            ),
+            case("byte after byte", client(&[], [post(1), bytes(1, 1000)].concat()).in_pieces(1), listens()),
         ],
     );
 }

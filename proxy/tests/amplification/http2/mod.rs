@@ -1,7 +1,7 @@
 //! Peers of HTTP/2.
 //!
 //! Beyond what every peer may make the proxy hold, a connection has two sets of buffers and tables, and each stream that is open what
-//! a connection of HTTP/1 has: that is there however little is sent.
+//! a connection of HTTP/1 has: that is there however little is sent. A field counts as RFC 9113 has peers count it (section 6.5.2).
 
 mod clients;
 mod servers;
@@ -120,12 +120,15 @@ fn listens() -> Part {
 }
 
 fn case(name: &'static str, client: Part, server: Part) -> Case {
-    Case { name, client, server }
+    Case { name, client, server, fields: 0 }
 }
 
 /// What there is of a connection, whatever is sent on it, and of each of its streams.
-const CONNECTION: usize = 128 * 1024;
+const CONNECTION: usize = 256 * 1024;
 const STREAM: usize = 8 * 1024;
+
+/// What a field has besides its bytes, or the place of its bytes in a table.
+const FIELD: usize = 32;
 
 /// The streams that a client may have at once.
 const MOST_STREAMS: usize = 1024;
@@ -134,7 +137,7 @@ fn measure(alone: &Alone, cases: &[Case]) {
     crate::measure(alone, (&ordinary(), cases), |case, sent| {
         let mut asked = Asked::default();
         case.client.says.iter().for_each(|byte| asked.read(*byte, true));
-        4 * sent + 64 * 1024 + CONNECTION + STREAM * asked.times().min(MOST_STREAMS)
+        4 * (sent + FIELD * case.fields) + 64 * 1024 + CONNECTION + STREAM * asked.times().min(MOST_STREAMS)
     });
 }
 
@@ -162,6 +165,11 @@ fn bombs(name: &str, begin: &[u8], flags: u8, count: u32) -> Vec<u8> {
         1 => headers(flags, stream, &first),
         _ => headers(flags, stream, &[begin, &[LATEST; 15]].concat()),
     })
+}
+
+/// Frames of content of a byte.
+fn bytes(stream: u32, count: usize) -> Vec<u8> {
+    frame(DATA, 0, stream, b"x").repeat(count)
 }
 
 fn full(stream: u32, count: usize) -> Vec<u8> {

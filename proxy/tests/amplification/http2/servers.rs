@@ -54,6 +54,8 @@ fn content() {
             says("content", begun(&full(1, 600))),
             deaf("content to a deaf client", begun(&full(1, 600))),
             says("empty content", begun(&frame(DATA, 0, 1, b"").repeat(20_000))),
+            says("content in short frames", begun(&bytes(1, 60_000))),
+            deaf("content in short frames to a deaf client", begun(&bytes(1, 60_000))),
             says("trailers", begun(&headers(END_HEADERS | END_STREAM, 1, &small.repeat(190)))),
             says("many trailers", begun(&endless(b"", &small, 1_000_000))),
             says("window by window", begun(&window(1, 1).repeat(900))),
