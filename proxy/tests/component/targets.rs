@@ -6,6 +6,7 @@ use proxy::http::h1::request::{Asked, Method, Request};
 use proxy::http::h1::response::Response;
 use proxy::http::h1::scan::{Kind, Scan};
 use proxy::http::h1::{Refusal, Room, Settings, Version};
+use proxy::http::h2::meter::{Meter, Peer, Violation};
 use proxy::trace::context::{Decision, Given, Place, SpanId, TraceId};
 
 /// A client's first bytes: whatever they are, an answer stands, comes by [`LIMIT`] bytes, and names hosts alone.
@@ -163,6 +164,67 @@ pub(crate) fn http1_seeds() -> impl Iterator<Item = Vec<u8>> {
         b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
     ];
     streams.map(<[u8]>::to_vec).into_iter()
+}
+
+/// A client's frames of HTTP/2 and a server's: however they are cut, the same is found in them, and whoever is left is told so by a
+/// frame that is one.
+pub(crate) fn http2(bytes: &[u8]) {
+    for peer in [Peer::Client, Peer::Server] {
+        let whole = judge(peer, [bytes]);
+        let (one, other) = bytes.split_at(bytes.first().map_or(0, |byte| usize::from(*byte) % bytes.len()));
+        for cut in [judge(peer, [one, other]), judge(peer, bytes.chunks(1))] {
+            assert_eq!(cut, whole, "{peer:?}, cut at {}, or byte by byte", one.len());
+        }
+        let Some((violation, farewell)) = whole else { continue };
+        let farewell = farewell.expect("nothing else is being sent");
+        let mut reader = Meter::new(Peer::Server, std::time::Instant::now());
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let heard = reader.received(&[&settings, &farewell[..]].concat(), std::time::Instant::now());
+        assert_eq!(heard, Ok(()), "{violation:?}");
+        assert!(farewell.ends_with(violation.code().as_bytes()), "{violation:?}");
+    }
+}
+
+/// Why the peer has to be left, and what it is told.
+fn judge<'b>(peer: Peer, pieces: impl IntoIterator<Item = &'b [u8]>) -> Option<(Violation, Option<Vec<u8>>)> {
+    let now = std::time::Instant::now();
+    let mut meter = Meter::new(peer, now);
+    if peer == Peer::Server {
+        meter.sent(PREFACE);
+    }
+    let violation = pieces.into_iter().find_map(|piece| meter.received(piece, now).err())?;
+    Some((violation, meter.farewell(violation)))
+}
+
+/// RFC 9113, section 3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Of HTTP/2: a connection of each kind, as a client begins it, and as a server does.
+pub(crate) fn http2_seeds() -> impl Iterator<Item = Vec<u8>> {
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        [&vector(3, payload)[..3], &[kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let settings = [frame(4, 0, 0, &[0, 3, 0, 0, 0, 100, 0, 4, 0, 1, 0, 0]), frame(4, 1, 0, b"")].concat();
+    // By the static table (RFC 7541, appendix A): GET, http, /, and an authority; 200.
+    let asked = [&[0x82, 0x86, 0x84, 0x41, 3][..], b"web"].concat();
+    let bodies = [
+        frame(1, 5, 1, &asked),
+        [frame(1, 4, 1, &asked), frame(0, 0, 1, b"body"), frame(0, 9, 1, b"\x02more\0\0")].concat(),
+        [frame(1, 0, 1, &asked[..2]), frame(9, 0, 1, &asked[2..4]), frame(9, 4, 1, &asked[4..])].concat(),
+        [
+            frame(1, 0x2c, 1, &[&[1, 0, 0, 0, 0, 16], &asked[..], &[0]].concat()),
+            frame(8, 0, 1, &[0, 0, 1, 0]),
+        ]
+        .concat(),
+        [frame(6, 0, 0, b"01234567"), frame(2, 0, 3, &[0, 0, 0, 1, 7]), frame(3, 0, 1, &[0, 0, 0, 8])]
+            .concat(),
+        [frame(1, 4, 1, &asked), frame(1, 5, 1, &[0x40, 1, b't', 1, b'v']), frame(7, 0, 0, &[0; 8])].concat(),
+        [frame(1, 4, 1, &[0x88]), frame(0, 1, 1, b"hello"), frame(5, 4, 1, &[0, 0, 0, 2, 0x82])].concat(),
+        [frame(8, 0, 0, &[0, 0, 1, 0]), frame(0xbe, 0, 0, b"?")].concat(),
+    ];
+    let both =
+        bodies.map(|frames| [[PREFACE, &settings, &frames].concat(), [&settings[..], &frames].concat()]);
+    both.into_iter().flatten()
 }
 
 /// Fields of a request, one a line: whatever they say of traces, the next hop reads the trace and the decision that came, and this

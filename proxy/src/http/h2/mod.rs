@@ -18,7 +18,7 @@ mod content;
 mod face;
 mod grpc;
 mod head;
-mod meter;
+pub mod meter;
 mod metered;
 mod portion;
 mod quiet;

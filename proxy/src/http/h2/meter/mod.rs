@@ -28,7 +28,7 @@ const MOST_WINDOW: u32 = i32::MAX as u32;
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Peer {
+pub enum Peer {
     /// Sends requests.
     Client,
     /// Answers them.
@@ -65,7 +65,7 @@ impl Rejected {
 /// Why a peer is left.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[repr(u8)]
-pub(super) enum Violation {
+pub enum Violation {
     /// RFC 9113, section 4.2, and the length that each type has to have.
     FrameSize = 1,
     /// RFC 9113, section 3.4: settings come first.
@@ -80,22 +80,31 @@ pub(super) enum Violation {
     Push,
     /// RFC 9113, section 6.5.2: more than a window can be.
     Window,
-    /// Frames that carry nothing (RFC 9113, section 10.5).
+    /// Frames that carry nothing (RFC 9113, section 10.5): PING.
     PingFlood,
+    /// The same of SETTINGS.
     SettingsFlood,
+    /// Of RST_STREAM.
     ResetFlood,
+    /// Of CONTINUATION.
     ContinuationFlood,
+    /// Of DATA without content.
     EmptyDataFlood,
+    /// Of WINDOW_UPDATE.
     WindowUpdateFlood,
+    /// Of PRIORITY.
     PriorityFlood,
+    /// Of GOAWAY.
     GoAwayFlood,
+    /// Of types that are unknown.
     UnknownFrameFlood,
+    /// Interim responses, without end.
     ResponseHeadFlood,
 }
 
 impl Violation {
     /// All that there are.
-    pub(super) const ALL: [Self; 17] = [
+    pub const ALL: [Self; 17] = [
         Self::FrameSize,
         Self::NoSettings,
         Self::FrameStream,
@@ -116,7 +125,7 @@ impl Violation {
     ];
 
     /// As logs and labels name it, and the peer is told.
-    pub(super) fn code(self) -> &'static str {
+    pub fn code(self) -> &'static str {
         match self {
             Self::FrameSize => "frame_size",
             Self::NoSettings => "no_settings",
@@ -177,7 +186,7 @@ impl Violation {
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub struct Meter {
     peer: Peer,
     from_peer: Walker,
     to_peer: Walker,
@@ -196,7 +205,7 @@ pub(super) struct Meter {
 
 impl Meter {
     /// Of a connection on which nothing has passed.
-    pub(super) fn new(peer: Peer, now: Instant) -> Self {
+    pub fn new(peer: Peer, now: Instant) -> Self {
         let (from_peer, to_peer) = match peer {
             Peer::Client => (Walker::after_preface(), Walker::new()),
             Peer::Server => (Walker::new(), Walker::after_preface()),
@@ -218,7 +227,7 @@ impl Meter {
     }
 
     /// The peer sent `bytes`. After a violation there is nothing more to be looked at.
-    pub(super) fn received(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Violation> {
+    pub fn received(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Violation> {
         while let Some(passed) = self.from_peer.next(&mut bytes) {
             match passed {
                 Passed::Frame(frame) => {
@@ -247,7 +256,7 @@ impl Meter {
     }
 
     /// `bytes` were sent to the peer.
-    pub(super) fn sent(&mut self, mut bytes: &[u8]) {
+    pub fn sent(&mut self, mut bytes: &[u8]) {
         while let Some(passed) = self.to_peer.next(&mut bytes) {
             let Passed::Frame(frame) = passed else { continue };
             self.budget.sent(&frame);
@@ -282,7 +291,7 @@ impl Meter {
     }
 
     /// The frame that tells the peer why it is left, if one can be sent now.
-    pub(super) fn farewell(&self, violation: Violation) -> Option<Vec<u8>> {
+    pub fn farewell(&self, violation: Violation) -> Option<Vec<u8>> {
         if !self.to_peer.is_between_frames() || self.block_to.is_some() {
             return None;
         }
