@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 
 use proxy::detect::{Protocol, detect};
 
-use crate::support::{Proxy, Way, scale};
+use crate::support::{INBOUND, OUTBOUND, Proxy, Way, scale};
 use crate::targets;
 
 #[test]
@@ -28,6 +28,13 @@ fn contexts_of_traces_by_the_hundred_thousand() {
     targets::trace_seeds().for_each(|seed| targets::trace(&seed));
     let seeds = targets::trace_seeds().collect::<Vec<_>>();
     each(&seeds, scale("contexts", 2_000_000, 200_000), |_, bytes| targets::trace(bytes));
+}
+
+#[test]
+fn frames_of_http2_by_the_hundred_thousand() {
+    targets::http2_seeds().for_each(|seed| targets::http2(&seed));
+    let seeds = targets::http2_seeds().collect::<Vec<_>>();
+    each(&seeds, scale("connections", 2_000_000, 100_000), |_, bytes| targets::http2(bytes));
 }
 
 /// A client that has said something, and where it arrives.
@@ -109,7 +116,7 @@ fn beginnings_over_the_wire_by_the_thousand() {
     let proxy = Proxy::start(&[]);
     let (rounds, waiting) = (scale("connections", 100_000, 3_000), std::cell::RefCell::new(Vec::new()));
     let carried = || waiting.take().into_iter().for_each(Said::assert_carried);
-    let seeds = targets::detection_seeds().collect::<Vec<_>>();
+    let seeds = targets::detection_seeds().chain(targets::http2_seeds()).collect::<Vec<_>>();
     each(&seeds, rounds, |seed, bytes| {
         let said = Said::new(&proxy, seed, bytes);
         waiting.borrow_mut().push(said);
@@ -126,6 +133,33 @@ fn beginnings_over_the_wire_by_the_thousand() {
     assert!(lines.iter().any(|line| is_http(&line)) && !lines.iter().all(|line| is_http(&line)));
     let out_of_order = lines.iter().find(|line| !is_http(line) && line["response_flags"] != "-");
     assert_eq!(out_of_order, None);
+}
+
+/// Whatever a server answers to a request of HTTP/2, its client gets an end, and nothing but frames before.
+#[test]
+fn answers_of_http2_over_the_wire_by_the_thousand() {
+    let proxy = Proxy::start(&[]);
+    let request = targets::http2_seeds().next().expect("a request");
+    let seeds = targets::http2_seeds().skip(1).collect::<Vec<_>>();
+    each(&seeds, scale("answers", 50_000, 1_000), |seed, bytes| {
+        let way = if seed % 2 == 0 { INBOUND } else { OUTBOUND };
+        let (mut client, mut server) = proxy.pair(way);
+        client.write_all(&request).unwrap();
+        // It may be left before all was said.
+        let _ = server.write_all(bytes);
+        let _ = server.shutdown(Shutdown::Write);
+        let _ = client.shutdown(Shutdown::Write);
+        let mut answer = Vec::new();
+        if let Err(error) = client.read_to_end(&mut answer) {
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "FUZZ_SEED={seed}");
+        }
+        let mut rest = answer.as_slice();
+        while let [a, b, c, _, _, _, _, _, _, after @ ..] = rest {
+            let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+            rest = after.get(length..).unwrap_or_else(|| panic!("FUZZ_SEED={seed}: {answer:?}"));
+        }
+        assert!(rest.is_empty(), "FUZZ_SEED={seed}: {answer:?}");
+    });
 }
 
 /// Gives so many mutations of `seeds` to `check`, each with the seed of its chance.
