@@ -129,7 +129,10 @@ fn run(args: config::Args, options: Vec<Effective>) -> anyhow::Result<()> {
             async move { while sender.send(Event::Terminate(signals.next().await)).await.is_ok() {} },
         );
         Ok::<_, anyhow::Error>(app.run(surroundings, events).await?)
-    })?;
+    });
+    // A name that is being looked up is waited for by nobody.
+    runtime.shutdown_background();
+    let exit = exit?;
     tracing::info!(?exit, "proxy ends");
     Ok(())
 }
