@@ -1,16 +1,20 @@
 //! Requests in traces: what the next hop is told, and what the collector is.
 
-use std::convert::Infallible;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use prost::Message;
 use serde_json::Value;
 
 use super::{Ends, GET, OK, address, proxy};
@@ -54,8 +58,42 @@ impl Collector {
 
     /// Of one delivery, from Zipkin's exporter.
     pub(crate) fn spans(&self) -> Vec<Value> {
-        serde_json::from_slice(&self.delivery().1).expect("a list")
+        let spans: Vec<Value> = serde_json::from_slice(&self.delivery().1).expect("a list");
+        spans.iter().for_each(is_zipkin);
+        spans
     }
+}
+
+/// What version 2 of Zipkin's API allows in a span, and no field that it does not know.
+#[track_caller]
+fn is_zipkin(span: &Value) {
+    let is_id = |value: &Value, lengths: &[usize]| {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        value.as_str().is_some_and(|id| lengths.contains(&id.len()) && id.bytes().all(is_digit))
+    };
+    let is_endpoint = |value: &Value| {
+        value.as_object().expect("an endpoint").iter().all(|(key, value)| match &**key {
+            "serviceName" => value.is_string(),
+            "ipv4" => value.as_str().is_some_and(|text| text.parse::<Ipv4Addr>().is_ok()),
+            "ipv6" => value.as_str().is_some_and(|text| text.parse::<Ipv6Addr>().is_ok()),
+            "port" => value.as_u64().is_some_and(|port| u16::try_from(port).is_ok()),
+            _ => false,
+        })
+    };
+    for (key, value) in span.as_object().expect("a span") {
+        let is_allowed = match &**key {
+            "traceId" => is_id(value, &[16, 32]),
+            "id" | "parentId" => is_id(value, &[16]),
+            "kind" => value == "CLIENT" || value == "SERVER",
+            "name" => value.as_str().is_some_and(|name| name == name.to_lowercase()),
+            "timestamp" | "duration" => value.as_u64().is_some_and(|number| number > 0),
+            "localEndpoint" | "remoteEndpoint" => is_endpoint(value),
+            "tags" => value.as_object().is_some_and(|tags| tags.values().all(Value::is_string)),
+            _ => false,
+        };
+        assert!(is_allowed, "{key}: {value}");
+    }
+    assert!(["traceId", "id"].iter().all(|key| span[key].is_string()), "{span}");
 }
 
 /// Head and body of a request, which is answered.
@@ -166,11 +204,12 @@ fn a_trace_that_came_is_followed() {
     let id =
         told.strip_prefix(&format!("00-{TRACE}-")).and_then(|rest| rest.strip_suffix("-01")).expect(told);
     assert_eq!((field(&head, "tracestate"), field(&head, "x-b3-traceid")), (vec!["a=1"], vec![]));
-    for (field, id) in [(b"\x0a\x10", TRACE), (b"\x12\x08", id), (b"\x22\x08", SPAN)] {
-        let bytes = (0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap());
-        let wanted: Vec<u8> = field.iter().copied().chain(bytes).collect();
-        assert!(body.windows(wanted.len()).any(|bytes| bytes == wanted), "{id} in {body:?}");
-    }
+    let request = ExportTraceServiceRequest::decode(&*body).expect("a request");
+    is_otlp(&request, SpanKind::Client, Some(SPAN));
+    let span = &request.resource_spans[0].scope_spans[0].spans[0];
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_eq!((&*hex(&span.trace_id), &*hex(&span.span_id)), (TRACE, id));
+    assert_eq!(span.trace_state, "a=1");
     proxy.stop();
 }
 
@@ -283,52 +322,76 @@ impl Ends {
     }
 }
 
+/// A collector by OpenTelemetry's own definitions, which answers with a status.
+struct Sink {
+    requests: Sender<ExportTraceServiceRequest>,
+    refuses: bool,
+}
+
+#[tonic::async_trait]
+impl TraceService for Sink {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
+        self.requests.send(request.into_inner()).unwrap();
+        if self.refuses {
+            return Err(tonic::Status::invalid_argument("no"));
+        }
+        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+/// The spans of one call.
+fn grpc_delivery(listener: &TcpListener, refuses: bool) -> ExportTraceServiceRequest {
+    let stream = accept(listener);
+    stream.set_nonblocking(true).unwrap();
+    let (requests, called) = channel();
+    let service = TowerToHyperService::new(TraceServiceServer::new(Sink { requests, refuses }));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let io = TokioIo::new(tokio::net::TcpStream::from_std(stream).unwrap());
+        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        // The client ends the connection, in one way or another, when it has its answer.
+        let _ = server.serve_connection(io, service).await;
+    });
+    called.try_recv().expect("a call")
+}
+
 #[test]
 fn a_collector_may_speak_grpc() {
     let listener = INBOUND.listener();
     let url = format!("http://{}", address(&listener));
-    for (status, metric) in [("0", "remora_spans_exported_total"), ("3", "reason=\"collector_refused\"")] {
+    for (refuses, metric) in [(false, "remora_spans_exported_total"), (true, "reason=\"collector_refused\"")]
+    {
         let proxy = traced(&url, &["--trace-protocol", "otlp-grpc"]);
         Ends::inbound(&proxy).exchange_any();
-        let (path, body) = grpc_delivery(&listener, status);
-        assert_eq!(path, "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
-        let length = u32::try_from(body.len() - 5).unwrap().to_be_bytes();
-        assert_eq!(body[..5], [&[0], &length[..]].concat());
+        is_otlp(&grpc_delivery(&listener, refuses), SpanKind::Server, None);
         eventually("it is counted", || proxy.metric(&[metric]) == 1);
         proxy.stop();
     }
 }
 
-/// One call, answered with a status in trailers.
-fn grpc_delivery(listener: &TcpListener, status: &'static str) -> (String, Vec<u8>) {
-    let stream = accept(listener);
-    stream.set_nonblocking(true).unwrap();
-    let (sender, calls) = channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let io = TokioIo::new(tokio::net::TcpStream::from_std(stream).unwrap());
-        let service = service_fn(|request: Request<Incoming>| {
-            let sender = sender.clone();
-            async move {
-                assert_eq!(request.headers()[CONTENT_TYPE], "application/grpc");
-                let path = request.uri().path().to_owned();
-                let body = request.into_body().collect().await.unwrap().to_bytes().to_vec();
-                sender.send((path, body)).unwrap();
-                let trailers = HeaderMap::from_iter([(
-                    "grpc-status".parse().unwrap(),
-                    HeaderValue::from_static(status),
-                )]);
-                let body = Full::new(Bytes::from_static(&[0, 0, 0, 0, 0]))
-                    .with_trailers(async move { Some(Ok(trailers)) });
-                Ok::<_, Infallible>(
-                    Response::builder().header(CONTENT_TYPE, "application/grpc").body(body).unwrap(),
-                )
-            }
-        });
-        // The client ends the connection, in one way or another, when it has its answer.
-        let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-            .serve_connection(io, service)
-            .await;
-    });
-    calls.recv().unwrap()
+/// One span of a GET, as OpenTelemetry's definitions have it.
+#[track_caller]
+fn is_otlp(request: &ExportTraceServiceRequest, kind: SpanKind, parent: Option<&str>) {
+    let [of_proxy] = &request.resource_spans[..] else { panic!("one resource: {request:?}") };
+    let resource = &of_proxy.resource.as_ref().expect("a resource").attributes;
+    let text = |text: &str| any_value::Value::StringValue(text.to_owned());
+    assert_eq!(value(resource, "service.name"), Some(&text("web")));
+    let [of_scope] = &of_proxy.scope_spans[..] else { panic!("one scope: {request:?}") };
+    assert_eq!(of_scope.scope.as_ref().expect("a scope").name, "remora");
+    let [span] = &of_scope.spans[..] else { panic!("one span: {request:?}") };
+    assert_eq!((span.trace_id.len(), span.span_id.len(), span.kind()), (16, 8, kind), "{span:?}");
+    let given = parent.map(|parent| u64::from_str_radix(parent, 16).unwrap().to_be_bytes().to_vec());
+    assert_eq!(span.parent_span_id, given.unwrap_or_default(), "{span:?}");
+    assert!(span.start_time_unix_nano > 0 && span.start_time_unix_nano < span.end_time_unix_nano, "{span:?}");
+    assert_eq!((&*span.name, span.flags & 1, &span.status), ("GET", 1, &None), "{span:?}");
+    assert_eq!(value(&span.attributes, "http.request.method"), Some(&text("GET")));
+    let code = value(&span.attributes, "http.response.status_code");
+    assert_eq!(code, Some(&any_value::Value::IntValue(200)));
+}
+
+fn value<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a any_value::Value> {
+    attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.as_ref()
 }
