@@ -56,6 +56,7 @@ pub(crate) fn all(options: &str) -> Result<(Vec<Program>, Vec<String>)> {
         ("envoy", envoy::program()),
         ("envoy-json", envoy::with_log()),
         ("haproxy", haproxy::program()),
+        ("haproxy-http", haproxy::for_http()),
         ("nginx", nginx::program()),
     ];
     for (name, found) in others {
