@@ -43,7 +43,7 @@ impl Spans {
 }
 
 impl Collector {
-    /// Of the form http://HOST[:PORT][/PATH].
+    /// Of the form `http://HOST[:PORT][/PATH]`.
     pub(super) fn parse(text: &str) -> Parsed<Self> {
         let Some(rest) = text.strip_prefix("http://") else {
             return malformed("the proxy speaks to collectors by http alone");
