@@ -155,7 +155,8 @@ async fn establish<'a, U: Upstream>(
     upstream.learn().await;
     first.expect(upstream.hint());
     let limit = means.detection.detection_timeout;
-    let asks = first.asks(&client, limit).await.map_err(|error| Box::new(client_broken(&error)))?;
+    let asks = means.http.pool.is_used()
+        && first.asks(&client, limit).await.map_err(|error| Box::new(client_broken(&error)))?;
     let upstream = &*upstream;
     let dialed = tokio::select! {
         biased;
@@ -176,21 +177,25 @@ async fn establish<'a, U: Upstream>(
         Some(Err(_)) => first.alone(client).map_err(|error| Box::new(client_broken(&error)))?,
         None => Box::pin(asked(first, client, session, means)).await?,
     };
-    if let Some(detected) = &heard {
-        session.detected(detected);
-    }
-    match heard.map(|heard| heard.protocol) {
+    let tell = || heard.as_ref().into_iter().for_each(|heard| session.detected(heard));
+    match heard.as_ref().map(|heard| heard.protocol) {
         Some(Protocol::Http1) => {
+            tell();
             let means = h1::Means { relay: means.relay, http: means.http };
             Ok(Ends::Http1(Box::new(h1::Connection::new((client, dialed), upstream, session, means))))
         }
-        Some(Protocol::Http2) => Ok(Ends::Http2(Box::new(Streams { client, first: dialed, upstream }))),
+        Some(Protocol::Http2) => {
+            tell();
+            Ok(Ends::Http2(Box::new(Streams { client, first: dialed, upstream })))
+        }
         Some(Protocol::Tls | Protocol::Opaque) | None => {
-            let server = match dialed {
+            let dialed = match dialed {
                 Some(dialed) => dialed,
                 None => upstream.reach(session, upstream::none_kept).await,
             };
-            Ok(Ends::Bytes(client, server?))
+            // Bytes are counted from when it is known what they are; before that it has to be known where they go.
+            tell();
+            Ok(Ends::Bytes(client, dialed?))
         }
     }
 }

@@ -78,8 +78,9 @@ impl Closing {
         let Door { retiring, closing, .. } = self.door(direction);
         let (retiring, closing) = (retiring.clone(), closing.clone());
         let Carries { settings, tracer, pooled, metrics } = carries;
+        let pooled = if direction == Direction::Outbound { pooled } else { 0 };
         let bounds = (pooled, settings.http_pool_idle_timeout);
-        let pool = Pool::new(direction, bounds, retiring.clone(), metrics.pooled(direction));
+        let pool = Pool::new(bounds, retiring.clone(), metrics.pooled());
         Http { settings, tracer, retiring, closing, pool }
     }
 

@@ -24,6 +24,9 @@ thread_local! {
 /// For so many times the limit of a client's beginning a greeting of HTTP/2 waits for it.
 const GREETED: u32 = 10;
 
+/// How long a client may take to ask before a server is connected for it, at most.
+const HEAD_START: Duration = Duration::from_millis(100);
+
 /// What has been heard of one connection.
 #[derive(Debug)]
 pub(crate) struct FirstSpeaker {
@@ -120,7 +123,7 @@ impl FirstSpeaker {
         if !self.may_ask {
             return Ok(false);
         }
-        match timeout(limit, self.client(client, None)).await {
+        match timeout(limit.min(HEAD_START), self.client(client, None)).await {
             Ok(heard) => heard?,
             Err(_) => return Ok(false),
         }

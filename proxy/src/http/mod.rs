@@ -49,13 +49,13 @@ pub struct Settings {
     )]
     pub http_request_id: RequestId,
 
-    /// Connections to servers that are kept, in each direction, for further requests of HTTP/1 when their client has left or
-    /// goes elsewhere; 0 keeps none, and few descriptors fewer
+    /// Outbound connections that are kept for further requests of HTTP/1 when their client has left or goes elsewhere; 0 keeps
+    /// none, and few descriptors fewer
     #[arg(long, env = "REMORA_HTTP_POOL_SIZE", default_value_t = 128, value_name = "NUMBER",
           value_parser = clap::value_parser!(u32).range(0..=65_536))]
     pub http_pool_size: u32,
 
-    /// How long a connection to a server is kept without a request
+    /// How long such a connection is kept without a request
     #[arg(long, env = "REMORA_HTTP_POOL_IDLE_TIMEOUT", default_value = "30s", value_name = "DURATION",
           value_parser = duration::within(duration::SHORTEST..=duration::DAY))]
     pub http_pool_idle_timeout: Duration,

@@ -52,13 +52,11 @@ pub(super) struct Http {
     refused_messages: Counters,
     retries: Counters,
     timeouts: Counters,
-    pooled: Family<Labels, Gauge>,
-    reuses: Counters,
-    evictions: Counters,
+    pooled: Pooled,
 }
 
 /// What is told of the connections to servers that wait for a request of whoever comes; clones tell the same.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Pooled {
     waiting: Gauge,
     reuses: Counter,
@@ -102,7 +100,6 @@ impl Http {
                 self.refused_messages.get_or_create(&labels).inc_by(0);
             }
             self.retries.get_or_create(&labels(direction, [])).inc_by(0);
-            self.pooled(direction);
             for timer in Timer::ALL {
                 self.timeouts.get_or_create(&labels(direction, [("timer", timer.name())])).inc_by(0);
             }
@@ -121,19 +118,22 @@ impl Http {
         to.register(
             "remora_http_pool_connections",
             "Connections to servers that wait for a request of any client",
-            self.pooled.clone(),
+            self.pooled.waiting.clone(),
         );
-        to.register("remora_http_pool_reuses", "Those that were taken for a request", self.reuses.clone());
-        to.register("remora_http_pool_evictions", "Those that made room for others", self.evictions.clone());
+        to.register(
+            "remora_http_pool_reuses",
+            "Those that were taken for a request",
+            self.pooled.reuses.clone(),
+        );
+        to.register(
+            "remora_http_pool_evictions",
+            "Those that made room for others",
+            self.pooled.evictions.clone(),
+        );
     }
 
-    pub(super) fn pooled(&self, direction: Direction) -> Pooled {
-        let labels = labels(direction, []);
-        Pooled {
-            waiting: self.pooled.get_or_create(&labels).clone(),
-            reuses: self.reuses.get_or_create(&labels).clone(),
-            evictions: self.evictions.get_or_create(&labels).clone(),
-        }
+    pub(super) fn pooled(&self) -> Pooled {
+        self.pooled.clone()
     }
 
     pub(super) fn refused_message(&self, direction: Direction, side: Side, reason: &'static str) {

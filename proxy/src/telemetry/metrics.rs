@@ -232,8 +232,8 @@ impl Metrics {
     }
 
     /// What is told of kept connections to servers.
-    pub(crate) fn pooled(&self, direction: Direction) -> Pooled {
-        self.http.pooled(direction)
+    pub(crate) fn pooled(&self) -> Pooled {
+        self.http.pooled()
     }
 
     pub(super) fn detections(&self, direction: Direction) -> Detections {

@@ -209,6 +209,11 @@ impl Session {
         }
     }
 
+    /// What is asked now goes nowhere, since no server was reached.
+    pub(crate) fn unconnected(&self) {
+        self.accounts().for_each(|account| account.0.connection.unconnected());
+    }
+
     /// What is asked from now on goes elsewhere than to this pod, whether or not the last request did.
     pub(crate) fn goes_elsewhere(&self) {
         let inbound = self.0.state().inbound.take();
@@ -333,14 +338,14 @@ impl Session {
         match self.inbound() {
             None => self.0.connection.given_up().await,
             // Boxed, since every connection would keep the room that few need.
-            Some(inbound) => Box::pin(self.either_given_up(inbound)).await,
+            Some(inbound) => Box::pin(self.either_given_up(Arc::clone(&inbound.0.connection))).await,
         }
     }
 
-    async fn either_given_up(&self, other: Self) -> Silence {
+    async fn either_given_up(&self, other: Arc<Connection>) -> Silence {
         tokio::select! {
             silence = self.0.connection.given_up() => silence,
-            silence = other.0.connection.given_up() => silence,
+            silence = other.given_up() => silence,
         }
     }
 

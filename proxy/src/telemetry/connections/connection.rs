@@ -181,6 +181,10 @@ impl Connection {
         self.progress.fetch_or(CONNECTED, Ordering::Relaxed);
     }
 
+    pub(in crate::telemetry) fn unconnected(&self) {
+        self.lock_way().server = None;
+    }
+
     pub(in crate::telemetry) fn add_received(&self, bytes: u64) {
         self.received.fetch_add(bytes, Ordering::Relaxed);
     }

@@ -7,26 +7,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{AS_SENT, Ends, GET, OK, address, expect};
-use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, eventually, next};
+use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, eventually, next, reset};
 
 const WEB: &str = "192.0.2.10:80";
 const POST: &str = "POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 0\r\n\r\n";
 
-fn waiting(proxy: &Proxy, direction: &str) -> u64 {
-    proxy.metric(&["remora_http_pool_connections{", direction])
+fn waiting(proxy: &Proxy) -> u64 {
+    proxy.metric(&["remora_http_pool_connections "])
 }
 
 fn reuses(proxy: &Proxy) -> u64 {
-    ["inbound", "outbound"].iter().map(|way| proxy.metric(&["remora_http_pool_reuses_total{", way])).sum()
+    proxy.metric(&["remora_http_pool_reuses_total "])
 }
 
 /// A client that has asked once, and left.
 fn leaves(proxy: &Proxy) -> Ends {
-    let mut ends = Ends::inbound(proxy);
+    let mut ends = Ends::of(proxy, OUTBOUND);
     ends.exchange(GET, OK);
     ends.client_ends();
     assert_eq!(next(&ends.client), Seen::End);
-    eventually("its connection waits", || waiting(proxy, "inbound") == 1);
+    eventually("its connection waits", || waiting(proxy) == 1);
     ends
 }
 
@@ -34,9 +34,9 @@ fn leaves(proxy: &Proxy) -> Ends {
 fn the_next_client_takes_the_connection_that_was_left() {
     let proxy = Proxy::start(&AS_SENT);
     let mut ends = leaves(&proxy);
-    ends.client = proxy.connect(INBOUND, address(&ends.listener));
+    ends.client = proxy.connect(OUTBOUND, address(&ends.listener));
     ends.exchange(GET, OK);
-    assert_eq!((waiting(&proxy, "inbound"), reuses(&proxy)), (0, 1));
+    assert_eq!((waiting(&proxy), reuses(&proxy)), (0, 1));
     ends.listener.set_nonblocking(true).unwrap();
     assert!(ends.listener.accept().is_err(), "no other was made");
 }
@@ -47,8 +47,8 @@ fn a_connection_that_the_server_has_ended_is_not_taken() {
     let mut ends = leaves(&proxy);
     ends.server_ends();
     assert_eq!(next(&ends.server), Seen::End, "soon, whether or not somebody asks");
-    eventually("none waits", || waiting(&proxy, "inbound") == 0);
-    ends.client = proxy.connect(INBOUND, address(&ends.listener));
+    eventually("none waits", || waiting(&proxy) == 0);
+    ends.client = proxy.connect(OUTBOUND, address(&ends.listener));
     ends.asks(GET);
     ends.serve_anew();
     ends.is_asked(GET);
@@ -61,7 +61,7 @@ fn a_connection_that_the_server_has_ended_is_not_taken() {
 fn a_repeatable_request_outlives_a_connection_that_ends_under_it() {
     let proxy = Proxy::start(&AS_SENT);
     let mut ends = leaves(&proxy);
-    ends.client = proxy.connect(INBOUND, address(&ends.listener));
+    ends.client = proxy.connect(OUTBOUND, address(&ends.listener));
     ends.asks(GET);
     // It has the connection that was left, which ends without an answer.
     ends.is_asked(GET);
@@ -70,13 +70,13 @@ fn a_repeatable_request_outlives_a_connection_that_ends_under_it() {
     ends.is_asked(GET);
     ends.answers(OK);
     ends.is_answered(OK);
-    assert_eq!(proxy.metric(&["remora_http_retries_total{", "inbound"]), 1);
+    assert_eq!(proxy.metric(&["remora_http_retries_total{", "outbound"]), 1);
 }
 
 #[test]
 fn one_that_may_not_be_repeated_is_told_and_not_sent_twice() {
     let proxy = Proxy::start(&AS_SENT);
-    let mut ends = Ends::inbound(&proxy);
+    let mut ends = Ends::of(&proxy, OUTBOUND);
     ends.exchange(GET, OK);
     ends.asks(POST);
     ends.is_asked(POST);
@@ -93,13 +93,66 @@ fn what_authenticates_a_connection_keeps_it() {
     let credentials = "GET / HTTP/1.1\r\nHost: web\r\nAuthorization: NTLM TlRMTVNTUAAB\r\n\r\n";
     let proxy = Proxy::start(&AS_SENT);
     for (request, response) in [(GET, challenge), (credentials, OK)] {
-        let mut ends = Ends::inbound(&proxy);
+        let mut ends = Ends::of(&proxy, OUTBOUND);
         ends.exchange(request, response);
         ends.exchange(GET, OK);
         ends.client_ends();
         assert_eq!(next(&ends.server), Seen::End, "nobody else gets it");
     }
-    assert_eq!(waiting(&proxy, "inbound"), 0);
+    assert_eq!(waiting(&proxy), 0);
+}
+
+#[test]
+fn the_application_loses_its_connection_with_the_client_of_it() {
+    let proxy = Proxy::start(&AS_SENT);
+    let mut ends = Ends::inbound(&proxy);
+    ends.exchange(GET, OK);
+    ends.client_ends();
+    assert_eq!(next(&ends.server), Seen::End);
+    // Nor does the next client wait until it asks.
+    let ends = Ends::of(&proxy, INBOUND);
+    assert_eq!(waiting(&proxy), 0);
+    drop(ends);
+}
+
+/// A request after which its server knows that nothing more comes, and the one that follows from another client.
+#[test]
+fn a_connection_that_the_server_will_end_is_not_kept() {
+    let last = "GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n";
+    let proxy = Proxy::start(&AS_SENT);
+    let mut ends = Ends::of(&proxy, OUTBOUND);
+    ends.asks(last);
+    ends.is_asked(last);
+    // It need not say so as well.
+    ends.answers(OK);
+    expect(&ends.client, b"HTTP/1.1 200 OK\r\n");
+    assert_eq!(next(&ends.server), Seen::End);
+    let mut ends = Ends::of(&proxy, OUTBOUND);
+    ends.asks(GET);
+    ends.is_asked(GET);
+    ends.client_ends();
+    assert_eq!(next(&ends.server), Seen::End, "a client that says no more");
+    ends.answers(OK);
+    ends.is_answered(OK);
+    assert_eq!(next(&ends.client), Seen::End);
+    assert_eq!(waiting(&proxy), 0);
+}
+
+#[test]
+fn who_has_gone_is_not_asked_for() {
+    let silent = listen(4);
+    // A full queue: what is connected now waits until somebody accepts.
+    socket2::SockRef::from(&silent).listen(0).unwrap();
+    let filled = TcpStream::connect(address(&silent)).unwrap();
+    let (proxy, _known) = service(&[&address(&silent).to_string()], &[]);
+    let mut client = proxy.connect(OUTBOUND, WEB.parse().unwrap());
+    client.write_all(POST.as_bytes()).unwrap();
+    eventually("it is being dialed", || proxy.metric(&["remora_open_connections{", "outbound"]) == 1);
+    reset(client);
+    eventually("it is left", || proxy.metric(&["remora_open_connections{", "outbound"]) == 0);
+    drop(filled);
+    let line = proxy.stop().pop().expect("a line");
+    assert_eq!((&line["response_flags"], &line["response_code"]), (&"DC".into(), &0.into()), "{line}");
 }
 
 #[test]
@@ -114,7 +167,7 @@ fn the_drain_ends_what_waits() {
 fn more_than_the_pool_holds_end_in_the_order_in_which_they_came() {
     let proxy = Proxy::start(&[&AS_SENT[..], &["--http-pool-size", "2"]].concat());
     let clients = [(); 3].map(|()| {
-        let mut ends = Ends::inbound(&proxy);
+        let mut ends = Ends::of(&proxy, OUTBOUND);
         ends.exchange(GET, OK);
         ends
     });
@@ -123,8 +176,8 @@ fn more_than_the_pool_holds_end_in_the_order_in_which_they_came() {
         assert_eq!(next(&ends.client), Seen::End);
     }
     assert_eq!(next(&clients[0].server), Seen::End);
-    assert_eq!(waiting(&proxy, "inbound"), 2);
-    assert_eq!(proxy.metric(&["remora_http_pool_evictions_total{", "inbound"]), 1);
+    assert_eq!(waiting(&proxy), 2);
+    assert_eq!(proxy.metric(&["remora_http_pool_evictions_total "]), 1);
 }
 
 /// An HTTP server that answers by its name, and what it has seen.
@@ -226,10 +279,7 @@ fn requests_of_one_connection_are_divided_among_endpoints() {
         assert!(policy == "peak-ewma" || seen.iter().all(|(_, requests)| *requests > 0), "{seen:?}");
         assert_eq!(seen.iter().map(|(_, requests)| requests).sum::<usize>(), REQUESTS);
         assert!(seen.iter().all(|(connections, _)| *connections <= 1), "each by one connection: {seen:?}");
-        assert_eq!(
-            waiting(&proxy, "outbound"),
-            seen.iter().filter(|(_, asked)| *asked > 0).count() as u64 - 1
-        );
+        assert_eq!(waiting(&proxy), seen.iter().filter(|(_, asked)| *asked > 0).count() as u64 - 1);
         let lines = proxy.stop();
         for (server, (_, requests)) in servers.iter().zip(seen) {
             let told = lines.iter().filter(|line| line["upstream_host"] == server.name.as_str());

@@ -192,7 +192,8 @@ impl Awaited<'_> {
         let stays = is_heard && !self.means.http.retiring.is_requested();
         Answered {
             keeps_client: self.asked.persists && ends_by_itself && stays,
-            keeps_server: response.persists(),
+            // It was told what the client had said of its own connection.
+            keeps_server: response.persists() && self.asked.persists,
             is_tunnel: response.length() == Length::Tunnel,
             binds: response.binds(),
         }

@@ -107,8 +107,10 @@ pub(super) async fn send(
     let Message { beginning, content, body, refusal } = message;
     messages.put(Side::Client, beginning.bytes()).await;
     exchange.asked();
-    if *content > 0 {
-        exchange.received(*content);
+    // Also where it is sent again, it was received once.
+    let content = std::mem::take(content);
+    if content > 0 {
+        exchange.received(content);
     }
     if !keep {
         beginning.consume(usize::MAX);

@@ -8,6 +8,8 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
+use tokio::time::Instant;
+
 use super::answer::Answer;
 use super::answering::{Answered, Awaited, Heard, Unanswered, receive};
 use super::asking::{Asking, send};
@@ -63,7 +65,14 @@ impl<'a, U: Upstream> Connection<'a, U> {
         let may_repeat = asking.is_idempotent && asking.message.body.is_done();
         let mut repeats = Repeats { may: may_repeat, is: false };
         loop {
-            if let Err(end) = self.reach(repeats).await {
+            let Self { means, session, upstream, client, server, .. } = self;
+            let reached = tokio::select! {
+                biased;
+                reached = server.reach(*upstream, session, *means, repeats) => reached,
+                // Who has gone may ask again elsewhere, and this must not be asked then.
+                error = client.broken() => return give_up(*asking, ending::client_broken(&error)),
+            };
+            if let Err(end) = reached {
                 let keep = asking.message.body.is_done();
                 return self.instead(asking, Instead { status: 503, end, refusal: None, keep }).await;
             }
@@ -92,9 +101,9 @@ impl<'a, U: Upstream> Connection<'a, U> {
             return Err(Failed::at_the_beginning());
         };
         let Open { link, inlet: answers, held } = open;
-        let Link { leg, is_used, is_self_call, is_bound, .. } = link;
+        let Link { leg, used, is_self_call, is_bound, .. } = link;
         asking.exchange.routed(*is_self_call);
-        let was_used = std::mem::replace(is_used, true);
+        let was_used = used.is_some();
         let (heard, is_sent) = (Heard::default(), AtomicBool::new(false));
         let sides = Sides { client, inlet, leg, answers, held: held.as_ref(), keep: may_repeat && was_used };
         let answered = both_ways(sides, asking, (&heard, &is_sent), session, means).await;
@@ -108,7 +117,9 @@ impl<'a, U: Upstream> Connection<'a, U> {
         })?;
         // Who has offered to speak something else, and began with it before that was agreed, may not mean a request.
         let is_request = !asking.asked.upgrade || inlet.ahead.bytes().is_empty();
-        let is_clean = answers.ahead.bytes().is_empty() && is_sent;
+        // A server that knows that nothing more comes will leave.
+        let is_clean = answers.ahead.bytes().is_empty() && is_sent && !inlet.has_ended;
+        *used = Some(Instant::now());
         *is_bound |= asking.binds || answered.binds;
         if !answered.is_tunnel {
             *held = None;
@@ -193,6 +204,9 @@ impl<'a, U: Upstream> Connection<'a, U> {
             }
             Server::None | Server::Failed(_) => End::COMPLETE,
         };
+        if end == End::COMPLETE {
+            server.close();
+        }
         exchange.close(end.clone());
         Then::End(end)
     }

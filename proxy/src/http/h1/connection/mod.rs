@@ -84,7 +84,7 @@ impl<'a, U: Upstream> Connection<'a, U> {
         means: Means<'a>,
     ) -> Self {
         session.speaks_http();
-        let server = first.map_or(Server::None, |first| Server::first(first, session, means.relay));
+        let server = first.map_or(Server::None, |first| Server::first(first, means.relay));
         let inlet = Inlet::new(means.relay);
         Self { means, session, upstream, client, inlet, server }
     }

@@ -7,9 +7,11 @@
 use std::future::pending;
 use std::net::SocketAddr;
 
-use super::{Connection, Inlet};
+use tokio::time::Instant;
+
+use super::{Connection, Inlet, Means};
 use crate::balance::Held;
-use crate::http::pool::{Idle, Key};
+use crate::http::pool::{Idle, Pool};
 use crate::net::leg::Leg;
 use crate::net::relay::Relay;
 use crate::telemetry::session::{End, Session};
@@ -36,60 +38,115 @@ pub(super) struct Open<'a> {
 /// A connection to a server.
 pub(super) struct Link {
     pub(super) leg: Leg,
-    key: Key,
+    server: SocketAddr,
     /// The address of our socket.
     local: Option<SocketAddr>,
-    /// Whether it has carried a request; the server may be about to end it.
-    pub(super) is_used: bool,
+    /// When its last response was whole; from then on the server may be about to end it.
+    pub(super) used: Option<Instant>,
     pub(super) is_self_call: bool,
     /// It has been authenticated for one client (NTLM and Negotiate do that, RFC 4559, section 6), and stays with it.
     pub(super) is_bound: bool,
 }
 
 impl Link {
-    fn dialed(leg: Leg, key: Key, is_self_call: bool) -> Self {
+    fn dialed(leg: Leg, server: SocketAddr, is_self_call: bool) -> Self {
         let local = leg.stream().local_addr().ok();
-        Self { leg, key, local, is_used: false, is_self_call, is_bound: false }
+        Self { leg, server, local, used: None, is_self_call, is_bound: false }
     }
 
-    fn kept(Idle { leg, local }: Idle, key: Key) -> Self {
-        Self { leg, key, local: Some(local), is_used: true, is_self_call: false, is_bound: false }
+    fn kept(Idle { leg, local, used }: Idle, server: SocketAddr) -> Self {
+        Self { leg, server, local: Some(local), used: Some(used), is_self_call: false, is_bound: false }
     }
 
-    /// What may go to the pool.
-    fn into_idle(self) -> Result<(Key, Idle), Leg> {
-        let Self { leg, key, local, is_used, is_self_call, is_bound } = self;
-        match local {
-            Some(local) if is_used && !is_self_call && !is_bound => Ok((key, Idle { leg, local })),
-            _ => Err(leg),
+    /// Whether nothing is known that speaks against another request; `repeats` tells how bad it were.
+    fn is_usable(&self, repeats: Repeats) -> bool {
+        repeats.may || self.leg.has_nothing()
+    }
+
+    /// Leaves it to others, where it may be.
+    fn leave(self, pool: &Pool) {
+        let Self { leg, server, local, used, is_self_call, is_bound } = self;
+        match (local, used) {
+            (Some(local), Some(used)) if !is_self_call && !is_bound => {
+                pool.put(server, Idle { leg, local, used });
+            }
+            _ => leg.finish(),
         }
     }
 }
 
-impl Open<'_> {
-    /// Whether a request can be sent on it that no server has.
-    async fn is_usable(&mut self, repeats: Repeats) -> bool {
-        let Self { link, inlet, .. } = self;
-        !inlet.has_stirred(&link.leg).await && (repeats.may || link.leg.has_nothing())
-    }
+/// How a request may be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Repeats {
+    /// It may be sent again.
+    pub(super) may: bool,
+    /// It is.
+    pub(super) is: bool,
 }
 
 impl<'a> Server<'a> {
     /// The one that was reached before anything was asked, or why none was.
-    pub(super) fn first(first: Result<Dialed, End>, session: &Session, relay: &'a Relay) -> Self {
+    pub(super) fn first(first: Result<Dialed, End>, relay: &'a Relay) -> Self {
         match first {
             Ok(dialed) => {
-                let key = Key { server: dialed.address, client: session.client().remote.ip() };
-                let is_self_call = dialed.is_self_call;
+                let (server, is_self_call) = (dialed.address, dialed.is_self_call);
                 let (leg, held) = dialed.into_leg();
-                Self::Open(Open {
-                    link: Link::dialed(leg, key, is_self_call),
-                    inlet: Inlet::new(relay),
-                    held,
-                })
+                let link = Link::dialed(leg, server, is_self_call);
+                Self::Open(Open { link, inlet: Inlet::new(relay), held })
             }
             Err(end) => Self::Failed(end),
         }
+    }
+
+    /// Has a connection to the server that is chosen for a request: the one that is here, one of the pool, or a new one, which
+    /// is what a request gets that is sent again. The first one is there before anything is chosen.
+    pub(super) async fn reach(
+        &mut self,
+        upstream: &impl Upstream,
+        session: &Session,
+        means: Means<'a>,
+        repeats: Repeats,
+    ) -> Result<(), End> {
+        let (mut here, mut inlet) = match std::mem::replace(self, Self::None) {
+            Self::Failed(end) => return Err(end),
+            Self::None => (None, None),
+            Self::Open(mut open) => {
+                let has_ended = open.link.used.is_some() && open.inlet.has_stirred(&open.link.leg).await;
+                let is_set = open.link.used.is_none() || (open.link.is_bound && open.link.is_usable(repeats));
+                if is_set && !has_ended {
+                    *self = Self::Open(open);
+                    return Ok(());
+                }
+                let Open { link, inlet, .. } = open;
+                (Some(link).filter(|link| !(has_ended || link.is_bound)), Some(inlet))
+            }
+        };
+        let pool = &means.http.pool;
+        let kept = |server: SocketAddr| {
+            if repeats.is {
+                return None;
+            }
+            let here = here.take_if(|link| link.server == server).filter(|link| link.is_usable(repeats));
+            let link = here.or_else(|| Some(Link::kept(pool.take(server, repeats.may)?, server)))?;
+            Some(Kept { local: link.local?, connection: link })
+        };
+        let reached = upstream.reach(session, kept).await.inspect_err(|_| session.unconnected());
+        if let Some(link) = here {
+            inlet = None;
+            link.leave(pool);
+        }
+        let Reached { found, address: server, held, is_self_call } = reached?;
+        if !is_self_call {
+            session.goes_elsewhere();
+        }
+        let link = match found {
+            Found::Kept(link) => link,
+            Found::New(leg) => Link::dialed(leg, server, is_self_call),
+        };
+        // What was read of the connection that is here stays with it.
+        let inlet = inlet.filter(|_| link.used.is_some()).unwrap_or_else(|| Inlet::new(means.relay));
+        *self = Self::Open(Open { link, inlet, held });
+        Ok(())
     }
 
     /// Returns when a server that was asked nothing says something, which is its end, or a complaint that nothing came.
@@ -108,76 +165,11 @@ impl<'a> Server<'a> {
     }
 }
 
-/// How a request may be sent.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Repeats {
-    /// It may be sent again.
-    pub(super) may: bool,
-    /// It is.
-    pub(super) is: bool,
-}
-
-impl<'a, U: Upstream> Connection<'a, U> {
-    /// Has a connection to the server that is chosen for a request: the one that is here, one of the pool, or a new one, which
-    /// is what a request gets that is sent again. The first one is there before anything is chosen.
-    pub(super) async fn reach(&mut self, repeats: Repeats) -> Result<(), End> {
-        let (mut here, mut inlet) = match std::mem::replace(&mut self.server, Server::None) {
-            Server::Failed(end) => return Err(end),
-            Server::None => (None, None),
-            Server::Open(open) if !open.link.is_used => {
-                self.server = Server::Open(open);
-                return Ok(());
-            }
-            Server::Open(mut open) => match open.is_usable(repeats).await {
-                true if open.link.is_bound => {
-                    self.server = Server::Open(open);
-                    return Ok(());
-                }
-                true => (Some(open.link), Some(open.inlet)),
-                false => (None, None),
-            },
-        };
-        let pool = &self.means.http.pool;
-        let client = self.session.client().remote.ip();
-        let kept = |server: SocketAddr| {
-            let key = Key { server, client };
-            let pooled = || Some(Link::kept(pool.take(key, repeats.may)?, key));
-            if repeats.is {
-                return None;
-            }
-            let link = here.take_if(|link| link.key == key).or_else(pooled)?;
-            Some(Kept { local: link.local?, connection: link })
-        };
-        let reached = self.upstream.reach(self.session, kept).await;
-        if let Some(link) = here {
-            inlet = None;
-            self.leave(link);
-        }
-        let Reached { found, address: server, held, is_self_call } = reached?;
-        if !is_self_call {
-            self.session.goes_elsewhere();
-        }
-        let link = match found {
-            Found::Kept(link) => link,
-            Found::New(leg) => Link::dialed(leg, Key { server, client }, is_self_call),
-        };
-        // What was read of the connection that is here stays with it.
-        let inlet = inlet.filter(|_| link.is_used).unwrap_or_else(|| Inlet::new(self.means.relay));
-        self.server = Server::Open(Open { link, inlet, held });
-        Ok(())
-    }
-
+impl<U> Connection<'_, U> {
     /// The client needs its server no more.
     pub(super) fn leave_server(&mut self) {
         if let Server::Open(open) = std::mem::replace(&mut self.server, Server::None) {
-            self.leave(open.link);
-        }
-    }
-
-    fn leave(&self, link: Link) {
-        match link.into_idle() {
-            Ok((key, idle)) => self.means.http.pool.put(key, idle),
-            Err(leg) => leg.finish(),
+            open.link.leave(&self.means.http.pool);
         }
     }
 }

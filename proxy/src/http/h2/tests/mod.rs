@@ -162,7 +162,7 @@ impl Lab {
         let settings = access_log::Settings { access_log: Format::Off, access_log_queue: 1 };
         let (access_log, _flush) = AccessLog::start(&settings, metrics.clone(), std::io::sink()).unwrap();
         let relaying = Relaying::new(&metrics);
-        let pooled = metrics.pooled(Direction::Inbound);
+        let pooled = metrics.pooled();
         let books = Books { metrics, access_log, connections: Connections::new(1), ended: Arc::default() };
         let workload = Arc::new(Workload::of_this_pod(|_| None));
         let settings = crate::telemetry::session::Settings { max_edges: 2 };
@@ -174,7 +174,7 @@ impl Lab {
         let Command { http, relay } = Command::parse_from([&AS_SENT, arguments].concat());
         let relay = Relay::new(&relay, Budget::new(budget::Settings::default()), relaying.clone());
         let ((drain, retiring), (open, closing)) = (shutdown::channel(), shutdown::channel());
-        let pool = Pool::new(Direction::Inbound, (1, GRACE), retiring.clone(), pooled);
+        let pool = Pool::new((1, GRACE), retiring.clone(), pooled);
         let end = tokio::spawn(async move {
             let _open = open;
             let http = Http { settings: http, tracer: Tracer::default(), retiring, closing, pool };
