@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 
+use super::asking::MOST_ATTEMPTS;
 use super::server::{Driven, Seat, Server};
 use crate::balance::Held;
 use crate::http;
@@ -116,9 +117,9 @@ impl<'a> Servers<'a> {
             Some(Err(end)) => return Err(end),
             Some(Ok(_)) | None => {}
         }
-        let mut may_wait = true;
+        let mut in_vain = 0;
         loop {
-            let mut dial = Dial { servers: self, address: None, may_wait };
+            let mut dial = Dial { servers: self, address: None };
             let reached = self.upstream.reach(self.session, &mut |address| dial.look(address)).await;
             let reached = match reached {
                 Ok(reached) => reached,
@@ -133,11 +134,12 @@ impl<'a> Servers<'a> {
                 Found::Kept(There::Soon(dialed)) => match dialed.await {
                     // Who dialed may have left instead.
                     Ok(Ok(true)) | Err(_) => continue,
-                    Ok(Ok(false)) => {
-                        // What was waited for in vain is not waited for again.
-                        may_wait = false;
+                    // Nor does each of many dial by itself then, who would all find another that is being dialed.
+                    Ok(Ok(false)) if in_vain + 1 < MOST_ATTEMPTS => {
+                        in_vain += 1;
                         continue;
                     }
+                    Ok(Ok(false)) => return Err(waited_in_vain()),
                     Ok(Err(end)) => return Err(end),
                 },
                 Found::New(leg) => {
@@ -213,6 +215,11 @@ impl<'a> Servers<'a> {
     }
 }
 
+/// Envoy's `UF` with `URX`, as for a connection of one's own.
+fn waited_in_vain() -> End {
+    End { flags: "UF,URX", details: None, failure: Some("no endpoint could be connected".to_owned()) }
+}
+
 const NO_SOCKET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// What one request has done about a connection, while it has not reached a server.
@@ -220,7 +227,6 @@ struct Dial<'s, 'a> {
     servers: &'s Servers<'a>,
     /// What it dials, for all who want that.
     address: Option<SocketAddr>,
-    may_wait: bool,
 }
 
 impl Dial<'_, '_> {
@@ -233,13 +239,12 @@ impl Dial<'_, '_> {
             return Some(Kept { connection: There::Seat(server.seat()), local: server.local });
         }
         match state.dialing.iter_mut().find(|dialing| dialing.address == address) {
-            Some(dialing) if self.may_wait => {
+            Some(dialing) => {
                 let (sender, made) = oneshot::channel();
                 dialing.waiting.push(sender);
                 // It has no socket that could be told; who waits asks again.
                 return Some(Kept { connection: There::Soon(made), local: NO_SOCKET });
             }
-            Some(_) => {}
             None => {
                 state.dialing.push(Dialing { address, waiting: vec![] });
                 self.address = Some(address);

@@ -254,7 +254,7 @@ impl Drop for Account {
                     ..Line::of(connection, duration, way, end)
                 });
             };
-        let Routes(outer, inbound) = routes.unwrap_or_else(|| Routes::of(&self.session, true));
+        let Routes(outer, inbound) = routes.unwrap_or_else(|| Routes::of(&self.session, false));
         if let Some(inbound) = inbound {
             // What came back to the pod is a part of what the pod asked.
             let child = span.as_ref().map(|span| span.child());
