@@ -86,7 +86,7 @@ impl Inbound {
         let session = self.parts.reporter.open_self_call(client, to.address());
         session.presume(CALLER_GONE);
         session.speaks_as(caller);
-        match (ToApplication { inbound: self, to }).reach(&session, upstream::none_kept).await {
+        match (ToApplication { inbound: self, to }).reach(&session, &[], upstream::none_kept).await {
             Ok(dialed) => {
                 caller.comes_back(session);
                 Ok(dialed.into_leg().0)
@@ -123,6 +123,7 @@ impl Upstream for ToApplication<'_> {
     async fn reach<C: Send>(
         &self,
         session: &Session,
+        _: &[SocketAddr],
         mut kept: impl FnMut(SocketAddr) -> Option<Kept<C>> + Send,
     ) -> Result<Reached<C>, End> {
         let Inbound { parts, unknown, .. } = self.inbound;

@@ -119,11 +119,14 @@ impl Upstream for ToDestination<'_> {
     async fn reach<C: Send>(
         &self,
         session: &Session,
+        avoid: &[SocketAddr],
         mut kept: impl FnMut(SocketAddr) -> Option<Kept<C>> + Send,
     ) -> Result<Reached<C>, End> {
         let Outbound { parts, passthrough, nowhere, .. } = self.outbound;
         match self.known.as_deref().map_or(Target::Passthrough, Watch::now) {
-            Target::Service(service) => return self.reach_service(session, service, &mut kept).await,
+            Target::Service(service) => {
+                return self.reach_service((session, avoid), service, &mut kept).await;
+            }
             Target::Workload(host) | Target::External(host) => {
                 session.sent_to(host.cluster(self.to.port()), host.edge());
             }
@@ -142,16 +145,17 @@ impl ToDestination<'_> {
     /// To one endpoint after the other, and to none twice. A change of the Service meanwhile counts at once.
     async fn reach_service<C: Send>(
         &self,
-        session: &Session,
+        (session, avoid): (&Session, &[SocketAddr]),
         mut service: Arc<ServicePort>,
         kept: &mut (impl FnMut(SocketAddr) -> Option<Kept<C>> + Send),
     ) -> Result<Reached<C>, End> {
-        let mut tried: Vec<SocketAddr> = Vec::new();
-        let mut failed = None;
-        while let Some(endpoint) =
-            service.choose(self.outbound.policy, &tried, |bound| fastrand::usize(..bound))
-        {
-            if !tried.is_empty() {
+        let mut tried = avoid.to_vec();
+        if self.choose(&service, &tried).is_none() {
+            tried.clear();
+        }
+        let (mut attempts, mut failed) = (0, None);
+        while let Some(endpoint) = self.choose(&service, &tried) {
+            if failed.is_some() {
                 self.outbound.parts.reporter.retried();
             }
             let held = Some(endpoint.load.hold());
@@ -162,7 +166,8 @@ impl ToDestination<'_> {
                 }
                 Err(Failed { end, is_final }) => {
                     tried.push(endpoint.address);
-                    if is_final || tried.len() >= self.outbound.parts.dialer.attempts() {
+                    attempts += 1;
+                    if is_final || attempts >= self.outbound.parts.dialer.attempts() {
                         session.sent_to(service.cluster(), &endpoint.edge);
                         return Err(end);
                     }
@@ -179,6 +184,10 @@ impl ToDestination<'_> {
         }
         session.sent_to(service.cluster(), service.edge());
         Err(failed.unwrap_or_else(no_endpoint))
+    }
+
+    fn choose<'s>(&self, service: &'s ServicePort, tried: &[SocketAddr]) -> Option<&'s Endpoint> {
+        service.choose(self.outbound.policy, tried, |bound| fastrand::usize(..bound))
     }
 
     async fn reach_endpoint<C: Send>(

@@ -191,7 +191,7 @@ async fn establish<'a, U: Upstream>(
         Some(Protocol::Tls | Protocol::Opaque) | None => {
             let dialed = match dialed {
                 Some(dialed) => dialed,
-                None => upstream.reach(session, upstream::none_kept).await,
+                None => upstream.reach(session, &[], upstream::none_kept).await,
             };
             // Bytes are counted from when it is known what they are; before that it has to be known where they go.
             tell();
@@ -206,7 +206,9 @@ async fn dial(upstream: &impl Upstream, session: &Session, asks: bool) -> Option
     match upstream.hint() {
         _ if asks => None,
         Some(Hint::Http | Hint::Http2) => None,
-        Some(Hint::Opaque | Hint::Tls) | None => Some(upstream.reach(session, upstream::none_kept).await),
+        Some(Hint::Opaque | Hint::Tls) | None => {
+            Some(upstream.reach(session, &[], upstream::none_kept).await)
+        }
     }
 }
 

@@ -17,14 +17,15 @@ pub(crate) trait Upstream: Sync {
     /// Asks what is known of the destination, which is to be done first.
     fn learn(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Chooses a server and takes the connection to it that `kept` gives for its address, or makes one; tries others where
-    /// that fails. The error is how the connection or the request ends then.
+    /// Chooses a server, one of `avoid` only if there is no other, and takes the connection to it that `kept` gives for its
+    /// address, or makes one; tries others where that fails. The error is how the connection or the request ends then.
     ///
     /// The last thing that it does is to tell the account where it goes now. Several may be on the way at once: the account
     /// has the last word of them, and whoever needs his own asks for it before he waits for anything else.
     fn reach<C: Send>(
         &self,
         session: &Session,
+        avoid: &[SocketAddr],
         kept: impl FnMut(SocketAddr) -> Option<Kept<C>> + Send,
     ) -> impl Future<Output = Result<Reached<C>, End>> + Send;
 }

@@ -12,15 +12,13 @@ use ::h2::client::{ResponseFuture, SendRequest};
 use ::h2::{Reason, RecvStream, SendStream};
 use http::{Request, StatusCode};
 
+use super::MOST_ATTEMPTS;
 use super::broken::{Broken, Notable};
 use super::portion::Portion;
 use super::server::Seat;
 use super::servers::Servers;
 use super::stream::{Front, Stream, Then};
 use crate::telemetry::session::End;
-
-/// How often a request is tried: after these the client may do so itself.
-pub(crate) const MOST_ATTEMPTS: u32 = 3;
 
 /// A request that no server was asked, or none has accepted.
 pub(super) struct Asking<'a> {

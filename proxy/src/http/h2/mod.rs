@@ -97,8 +97,10 @@ pub(crate) const MOST_BROKEN: u32 = 400;
 /// Frames that carry nothing, of all kinds together.
 pub(crate) use meter::MOST_USELESS;
 
-/// How often a request is sent that is not accepted, and how many connections are kept of which nobody needs any.
-pub(crate) use asking::MOST_ATTEMPTS;
+/// How often a request is tried: after these the client may do so itself.
+pub(crate) const MOST_ATTEMPTS: u32 = 3;
+
+/// Connections to servers that nobody needs.
 pub(crate) use servers::MOST_SERVERS;
 
 /// The same of servers, whose streams are ours.

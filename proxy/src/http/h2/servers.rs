@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 
-use super::asking::MOST_ATTEMPTS;
+use super::MOST_ATTEMPTS;
 use super::server::{Driven, Seat, Server};
 use crate::balance::Held;
 use crate::http;
@@ -76,12 +76,22 @@ type Reaching<'s> = Pin<Box<dyn Future<Output = Result<Reached<There>, End>> + S
 /// An upstream as all of this knows it, whichever it is, so that it is there once in the program.
 pub(super) trait Reach: Sync {
     /// See [`Upstream::reach`].
-    fn reach<'s>(&'s self, session: &'s Session, look: &'s mut Look<'s>) -> Reaching<'s>;
+    fn reach<'s>(
+        &'s self,
+        session: &'s Session,
+        avoid: &'s [SocketAddr],
+        look: &'s mut Look<'s>,
+    ) -> Reaching<'s>;
 }
 
 impl<U: Upstream> Reach for U {
-    fn reach<'s>(&'s self, session: &'s Session, look: &'s mut Look<'s>) -> Reaching<'s> {
-        Box::pin(Upstream::reach(self, session, look))
+    fn reach<'s>(
+        &'s self,
+        session: &'s Session,
+        avoid: &'s [SocketAddr],
+        look: &'s mut Look<'s>,
+    ) -> Reaching<'s> {
+        Box::pin(Upstream::reach(self, session, avoid, look))
     }
 }
 
@@ -117,10 +127,12 @@ impl<'a> Servers<'a> {
             Some(Err(end)) => return Err(end),
             Some(Ok(_)) | None => {}
         }
-        let mut in_vain = 0;
+        // Others have tried these.
+        let mut in_vain = Vec::new();
         loop {
             let mut dial = Dial { servers: self, address: None };
-            let reached = self.upstream.reach(self.session, &mut |address| dial.look(address)).await;
+            let reached =
+                self.upstream.reach(self.session, &in_vain, &mut |address| dial.look(address)).await;
             let reached = match reached {
                 Ok(reached) => reached,
                 Err(end) => {
@@ -134,9 +146,8 @@ impl<'a> Servers<'a> {
                 Found::Kept(There::Soon(dialed)) => match dialed.await {
                     // Who dialed may have left instead.
                     Ok(Ok(true)) | Err(_) => continue,
-                    // Nor does each of many dial by itself then, who would all find another that is being dialed.
-                    Ok(Ok(false)) if in_vain + 1 < MOST_ATTEMPTS => {
-                        in_vain += 1;
+                    Ok(Ok(false)) if in_vain.len() < MOST_ATTEMPTS as usize => {
+                        in_vain.push(reached.address);
                         continue;
                     }
                     Ok(Ok(false)) => return Err(waited_in_vain()),

@@ -130,7 +130,7 @@ impl<'a> Server<'a> {
             let link = here.or_else(|| Some(Link::kept(pool.take(server, repeats.may)?, server)))?;
             Some(Kept { local: link.local?, connection: link })
         };
-        let reached = upstream.reach(session, kept).await.inspect_err(|_| session.unconnected());
+        let reached = upstream.reach(session, &[], kept).await.inspect_err(|_| session.unconnected());
         if let Some(link) = here {
             inlet = None;
             link.leave(pool);

@@ -89,11 +89,15 @@ impl Upstream for InTurn {
     async fn reach<C: Send>(
         &self,
         session: &Session,
+        avoid: &[SocketAddr],
         mut kept: impl FnMut(SocketAddr) -> Option<Kept<C>> + Send,
     ) -> Result<Reached<C>, End> {
         let mut failure = None;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.addresses.len();
-        for &address in self.addresses.iter().cycle().skip(turn).take(self.addresses.len()) {
+        let in_turn = self.addresses.iter().cycle().skip(turn).take(self.addresses.len());
+        let is_avoided = |address: &&SocketAddr| avoid.contains(address);
+        let (last, first): (Vec<_>, Vec<_>) = in_turn.partition(is_avoided);
+        for &address in first.into_iter().chain(last) {
             if let Some(Kept { connection, local }) = kept(address) {
                 session.connected(local, address);
                 return Ok(Self::reached(Found::Kept(connection), address));

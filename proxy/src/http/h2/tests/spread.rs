@@ -88,6 +88,22 @@ async fn a_server_that_cannot_be_reached_is_none_and_others_are() {
 }
 
 #[tokio::test]
+async fn who_has_waited_in_vain_waits_for_another_and_dials_nothing_by_itself() {
+    const REQUESTS: u32 = 20;
+    let (gone, listener) = (listen().await, listen().await);
+    let (mut client, _lab, dials) = Lab::among(&[], &[&gone, &listener]).await;
+    drop(gone);
+    client.send((0..REQUESTS).flat_map(|number| get(2 * number + 1)).collect::<Vec<_>>()).await.unwrap();
+    let mut server = accept(&listener).await;
+    for _ in 0..REQUESTS {
+        answers(&mut server).await;
+        assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
+    }
+    let dials = dials.load(Ordering::Relaxed);
+    assert!(dials <= 4, "{dials} for {REQUESTS} requests and two addresses");
+}
+
+#[tokio::test]
 async fn a_client_that_breaks_off_leaves_the_connection_to_who_waits_for_it() {
     let listener = listen().await;
     let (mut client, _lab, _dials) = Lab::among(&[], &[&listener]).await;
