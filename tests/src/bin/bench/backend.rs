@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use anyhow::Result;
 
 use crate::events::Events;
-use crate::wire::{Incoming, Protocol};
+use crate::protocol::{Answering, Protocol};
 
 /// What is read at once.
 const CHUNK: usize = 256 * 1024;
@@ -24,8 +24,12 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    pub(crate) const ALL: [Self; 3] =
-        [Self::Exchange(Protocol::Opaque), Self::Exchange(Protocol::Http1), Self::Sink];
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Exchange(Protocol::Opaque),
+        Self::Exchange(Protocol::Http1),
+        Self::Exchange(Protocol::Http2),
+        Self::Sink,
+    ];
 }
 
 enum Socket {
@@ -37,8 +41,7 @@ enum Socket {
 /// A connection on which one request at a time is answered.
 struct Server {
     stream: TcpStream,
-    protocol: Protocol,
-    request: Incoming,
+    answering: Answering,
 }
 
 /// Serves until the process ends.
@@ -98,7 +101,7 @@ impl Backend {
         }
         let socket = match service {
             Service::Exchange(protocol) => {
-                Socket::Exchange(Server { stream, protocol, request: Incoming::default() })
+                Socket::Exchange(Server { stream, answering: Answering::new(protocol) })
             }
             Service::Sink => Socket::Sink(stream),
         };
@@ -123,16 +126,12 @@ impl Server {
     /// Reads what is there and answers when the request is complete; false when the connection is over, or what came is no
     /// request. Nobody asks again before the answer has come, so there is always room for it.
     fn answer(&mut self, buffer: &mut [u8]) -> bool {
-        let Self { stream, protocol, request } = self;
+        let Self { stream, answering } = self;
         let read = stream.read(buffer);
         let Some(came @ [_, ..]) = read.as_ref().ok().and_then(|length| buffer.get(..*length)) else {
             return lives(&read);
         };
-        match request.take(came, |all| protocol.is_request(all)) {
-            Ok(false) => true,
-            Ok(true) => stream.write_all(protocol.response()).is_ok(),
-            Err(_) => false,
-        }
+        answering.take(came).is_ok_and(|said| said.is_empty() || stream.write_all(&said).is_ok())
     }
 }
 

@@ -10,8 +10,8 @@ use socket2::{Domain, Socket, Type};
 use tests::peer::PATIENCE;
 
 use crate::backend::Service;
+use crate::protocol::{Asking, Protocol};
 use crate::way::Way;
-use crate::wire::{Incoming, Protocol};
 
 /// More than an answer has.
 const BUFFER: usize = 4096;
@@ -19,8 +19,7 @@ const BUFFER: usize = 4096;
 /// A connection on which one request at a time is asked.
 pub(crate) struct Client {
     stream: TcpStream,
-    protocol: Protocol,
-    answer: Incoming,
+    asking: Asking,
 }
 
 impl Client {
@@ -46,7 +45,7 @@ impl Client {
     }
 
     fn new(stream: TcpStream, protocol: Protocol) -> Self {
-        Self { stream, protocol, answer: Incoming::default() }
+        Self { stream, asking: Asking::new(protocol) }
     }
 
     /// Nothing that follows waits.
@@ -57,7 +56,7 @@ impl Client {
 
     /// Sends a request, for which there is always room.
     pub(crate) fn ask(&mut self) -> Result<()> {
-        self.stream.write_all(self.protocol.request()).context("asking")
+        self.stream.write_all(&self.asking.request()).context("asking")
     }
 
     /// Reads; tells whether the answer is complete now. One that is not what was asked for is an error.
@@ -68,8 +67,11 @@ impl Client {
             read => {
                 let came = buffer.get(..read.context("waiting for an answer")?).unwrap_or_default();
                 ensure!(!came.is_empty(), "the connection was ended before the answer");
-                let protocol = self.protocol;
-                self.answer.take(came, |all| protocol.is_response(all)).context("an answer")
+                let (is_whole, replies) = self.asking.take(came).context("an answer")?;
+                if !replies.is_empty() {
+                    self.stream.write_all(&replies).context("answering")?;
+                }
+                Ok(is_whole)
             }
         }
     }

@@ -16,10 +16,12 @@ use tests::{binaries, leftovers};
 use crate::backend::Service;
 use crate::machine;
 use crate::programs::{CONFIGURATION, Program};
-use crate::wire::Protocol;
+use crate::protocol::Protocol;
 
 /// Where the application of a pod speaks HTTP/1.1, behind its proxy.
 pub(crate) const HTTP1_PORT: u16 = 8082;
+/// And HTTP/2.
+pub(crate) const HTTP2_PORT: u16 = 8083;
 /// What is read of a log at once.
 const LOG_CHUNK: usize = 64 * 1024;
 
@@ -140,6 +142,7 @@ fn port(service: Service, left_alone: bool) -> u16 {
         Service::Exchange(Protocol::Opaque) => 8080,
         Service::Sink => 8081,
         Service::Exchange(Protocol::Http1) => HTTP1_PORT,
+        Service::Exchange(Protocol::Http2) => HTTP2_PORT,
     };
     if left_alone { captured + 1000 } else { captured }
 }

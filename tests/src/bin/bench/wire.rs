@@ -1,4 +1,5 @@
-//! What client and application say to each other: one request and its answer at a time, which are the same ones always.
+//! What client and application say to each other in messages, one after the other: a request and its answer, which are the same
+//! ones always.
 //!
 //! Proxies may change heads, so HTTP is parsed, as far as it takes to know that an answer is a good and a whole one.
 
@@ -32,16 +33,16 @@ static HTTP1_RESPONSE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     response
 });
 
-/// What is spoken.
+/// Of which kind they are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Protocol {
+pub(crate) enum Messages {
     /// Something that no proxy knows: TCP for all of them. Messages are told by their length.
     Opaque,
     /// HTTP/1.1, with connections that persist.
     Http1,
 }
 
-impl Protocol {
+impl Messages {
     /// A question.
     pub(crate) fn request(self) -> &'static [u8] {
         match self {
@@ -142,9 +143,9 @@ fn padded(head: &str, length: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Incoming, Protocol, REQUEST_LENGTH, RESPONSE_LENGTH};
+    use super::{Incoming, Messages, REQUEST_LENGTH, RESPONSE_LENGTH};
 
-    const BOTH: [Protocol; 2] = [Protocol::Opaque, Protocol::Http1];
+    const BOTH: [Messages; 2] = [Messages::Opaque, Messages::Http1];
 
     #[test]
     fn messages_are_known_when_they_are_whole() {
@@ -166,7 +167,7 @@ mod tests {
     #[test]
     fn a_proxy_may_change_a_head_and_not_what_it_says() {
         let with = |head: &str| [head.as_bytes(), b"\r\n\r\n", &[b'x'; 900]].concat();
-        let is_response = |head| Protocol::Http1.is_response(&with(head)).ok();
+        let is_response = |head| Messages::Http1.is_response(&with(head)).ok();
         assert_eq!(is_response("HTTP/1.1 200 OK\r\nserver: envoy\r\ncontent-length:900"), Some(true));
         for bad in [
             "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 900",
@@ -179,18 +180,18 @@ mod tests {
         ] {
             assert_eq!(is_response(bad), None, "{bad}");
         }
-        assert!(Protocol::Http1.is_request(b"POST /item HTTP/1.1\r\n\r\n").is_err());
+        assert!(Messages::Http1.is_request(b"POST /item HTTP/1.1\r\n\r\n").is_err());
     }
 
     #[test]
     fn parts_are_put_together_and_messages_kept_apart() {
-        let response = Protocol::Http1.response();
+        let response = Messages::Http1.response();
         let mut incoming = Incoming::default();
         for cut in [1, 20, 500, RESPONSE_LENGTH] {
             let (first, rest) = response.split_at(cut);
             let whole = [first, rest].map(|part| {
                 (!part.is_empty())
-                    .then(|| incoming.take(part, |all| Protocol::Http1.is_response(all)).unwrap())
+                    .then(|| incoming.take(part, |all| Messages::Http1.is_response(all)).unwrap())
             });
             let expected = if rest.is_empty() { [Some(true), None] } else { [Some(false), Some(true)] };
             assert_eq!(whole, expected, "{cut}");

@@ -5,8 +5,8 @@ use anyhow::Result;
 use super::{Amount, Reading, Row};
 use crate::client::Client;
 use crate::events::Events;
+use crate::protocol::Protocol;
 use crate::way::Way;
-use crate::wire::Protocol;
 
 static CPU: Row = Row::new("new connection: CPU", "µs", 1).wanted("<= 0.60 of envoy");
 static RATE: Row = Row::new("new connection: rate", "1/s", 0);

@@ -5,8 +5,8 @@ use anyhow::Result;
 use super::{Amount, Reading, Row};
 use crate::client::Client;
 use crate::events::Events;
+use crate::protocol::Protocol;
 use crate::way::Way;
-use crate::wire::Protocol;
 
 static MANY_CPU: Row = Row::new("small exchange, 64 connections: CPU", "µs", 1).wanted("<= 0.65 of envoy");
 static MANY_RATE: Row = Row::new("small exchange, 64 connections: rate", "1/s", 0);
@@ -19,6 +19,12 @@ static HTTP1_MANY_RATE: Row =
 static HTTP1_ONE_CPU: Row = Row::new("HTTP/1.1 request, 1 connection: CPU", "µs", 1);
 static HTTP1_ONE_RATE: Row = Row::new("HTTP/1.1 request, 1 connection: rate", "1/s", 0);
 
+static HTTP2_MANY_CPU: Row =
+    Row::new("HTTP/2 request, 64 connections: CPU", "µs", 1).wanted("<= 0.25 of envoy");
+static HTTP2_MANY_RATE: Row = Row::new("HTTP/2 request, 64 connections: rate", "1/s", 0);
+static HTTP2_ONE_CPU: Row = Row::new("HTTP/2 request, 1 connection: CPU", "µs", 1);
+static HTTP2_ONE_RATE: Row = Row::new("HTTP/2 request, 1 connection: rate", "1/s", 0);
+
 /// How many connections, how many exchanges, and their rows.
 type Part = (usize, usize, &'static Row, &'static Row);
 
@@ -27,6 +33,9 @@ pub(super) fn measure(way: Way, protocol: Protocol, amount: Amount) -> Result<Ve
         Protocol::Opaque => [(64, 60_000, &MANY_CPU, &MANY_RATE), (1, 6_000, &ONE_CPU, &ONE_RATE)],
         Protocol::Http1 => {
             [(64, 60_000, &HTTP1_MANY_CPU, &HTTP1_MANY_RATE), (1, 6_000, &HTTP1_ONE_CPU, &HTTP1_ONE_RATE)]
+        }
+        Protocol::Http2 => {
+            [(64, 60_000, &HTTP2_MANY_CPU, &HTTP2_MANY_RATE), (1, 6_000, &HTTP2_ONE_CPU, &HTTP2_ONE_RATE)]
         }
     };
     let mut readings = Vec::new();

@@ -12,13 +12,18 @@ use super::{Amount, Reading, Row};
 use crate::client::Client;
 use crate::events::Events;
 use crate::figures;
+use crate::protocol::Protocol;
 use crate::way::Way;
-use crate::wire::Protocol;
 
 static CPU: Row = Row::new("small exchange, 2,000/s: CPU", "µs", 1);
 static MEDIAN: Row = Row::new("latency at 2,000/s: p50", "µs", 0);
 static TAIL: Row = Row::new("latency at 2,000/s: p99", "µs", 0);
 static ADDED: Row = Row::new("latency at 2,000/s: added p50", "µs", 0).wanted("<= 0.40 of envoy");
+static HTTP2_CPU: Row = Row::new("HTTP/2 request, 2,000/s: CPU", "µs", 1);
+static HTTP2_MEDIAN: Row = Row::new("HTTP/2 latency at 2,000/s: p50", "µs", 0);
+static HTTP2_TAIL: Row = Row::new("HTTP/2 latency at 2,000/s: p99", "µs", 0);
+static HTTP2_ADDED: Row =
+    Row::new("HTTP/2 latency at 2,000/s: added p50", "µs", 0).wanted("<= 0.40 of envoy");
 static HTTP1_CPU: Row = Row::new("HTTP/1.1 request, 2,000/s: CPU", "µs", 1);
 static HTTP1_MEDIAN: Row = Row::new("HTTP/1.1 latency at 2,000/s: p50", "µs", 0);
 static HTTP1_TAIL: Row = Row::new("HTTP/1.1 latency at 2,000/s: p99", "µs", 0);
@@ -34,6 +39,7 @@ pub(super) fn measure(way: Way, protocol: Protocol, amount: Amount) -> Result<Ve
     let (cpu, median, tail) = match protocol {
         Protocol::Opaque => (&CPU, &MEDIAN, &TAIL),
         Protocol::Http1 => (&HTTP1_CPU, &HTTP1_MEDIAN, &HTTP1_TAIL),
+        Protocol::Http2 => (&HTTP2_CPU, &HTTP2_MEDIAN, &HTTP2_TAIL),
     };
     let count = amount.of(COUNT);
     way.run(|| ask(way, protocol, count / 10))?;
@@ -46,7 +52,8 @@ pub(super) fn measure(way: Way, protocol: Protocol, amount: Amount) -> Result<Ve
 
 /// What a proxy adds to the median of the direct path.
 pub(super) fn added(proxied: &[Reading], direct: &[Reading]) -> Option<Reading> {
-    [(&MEDIAN, &ADDED), (&HTTP1_MEDIAN, &HTTP1_ADDED)].into_iter().find_map(|(median, added)| {
+    let rows = [(&MEDIAN, &ADDED), (&HTTP1_MEDIAN, &HTTP1_ADDED), (&HTTP2_MEDIAN, &HTTP2_ADDED)];
+    rows.into_iter().find_map(|(median, added)| {
         let median = |readings: &[Reading]| {
             readings.iter().find(|reading| reading.row == median).map(|reading| reading.value)
         };

@@ -9,13 +9,16 @@ use super::{Amount, Reading, Row};
 use crate::client::Client;
 use crate::pod::Pod;
 use crate::process;
+use crate::protocol::Protocol;
 use crate::way::Way;
-use crate::wire::Protocol;
 
 static IDLE: Row = Row::new("memory, idle", "MiB PSS", 1).wanted("<= 6");
 static FEW: Row = Row::new("memory, 1,000 idle connections", "MiB PSS", 1);
 static MANY: Row = Row::new("memory, 9,000 idle connections", "MiB PSS", 1);
 static EACH: Row = Row::new("memory of an idle connection", "KiB", 2).wanted("<= 2.5");
+static HTTP2_FEW: Row = Row::new("memory, 1,000 idle HTTP/2 connections", "MiB PSS", 1);
+static HTTP2_MANY: Row = Row::new("memory, 9,000 idle HTTP/2 connections", "MiB PSS", 1);
+static HTTP2_EACH: Row = Row::new("memory of an idle HTTP/2 connection", "KiB", 2);
 static HTTP1_FEW: Row = Row::new("memory, 1,000 idle HTTP/1.1 connections", "MiB PSS", 1);
 static HTTP1_MANY: Row = Row::new("memory, 9,000 idle HTTP/1.1 connections", "MiB PSS", 1);
 static HTTP1_EACH: Row = Row::new("memory of an idle HTTP/1.1 connection", "KiB", 2).wanted("<= 3.5");
@@ -35,6 +38,7 @@ pub(super) fn measure(
     let (few_row, many_row, each_row) = match protocol {
         Protocol::Opaque => (&FEW, &MANY, &EACH),
         Protocol::Http1 => (&HTTP1_FEW, &HTTP1_MANY, &HTTP1_EACH),
+        Protocol::Http2 => (&HTTP2_FEW, &HTTP2_MANY, &HTTP2_EACH),
     };
     super::restart(client, pod)?;
     let way = Way { client, pod, direct: false };

