@@ -8,8 +8,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-use super::{OK, address, proxy};
-use crate::support::{INBOUND, OUTBOUND, patient, reset, scale};
+use super::{AS_SENT, OK, PAIRED, address};
+use crate::support::{INBOUND, OUTBOUND, Proxy, patient, reset, scale};
 
 const CLIENTS: usize = 4;
 
@@ -107,8 +107,8 @@ fn no_request_is_lost_or_done_twice_when_servers_leave() {
     let seed = std::env::var("RACE_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("RACE_SEED={seed}");
     let requests = scale("requests", 60_000, 6_000);
-    for way in [INBOUND, OUTBOUND] {
-        let (proxy, listener) = (proxy(&[]), way.listener());
+    for (way, options) in [(INBOUND, &PAIRED[..]), (OUTBOUND, &PAIRED[..]), (OUTBOUND, &[])] {
+        let (proxy, listener) = (Proxy::start(&[&AS_SENT, options].concat()), way.listener());
         let connect = || proxy.connect(way, address(&listener));
         let done: Vec<_> = (0..requests).map(|_| AtomicU32::new(0)).collect();
         let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));

@@ -3,6 +3,7 @@
 
 mod divided;
 mod drained;
+mod races;
 mod traced;
 
 use std::io::{Read, Write};
