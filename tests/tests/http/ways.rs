@@ -30,10 +30,20 @@ pub(crate) struct Ways {
 }
 
 impl Ways {
+    /// With proxies as they are by default.
     pub(crate) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// Connections to servers end with those of their clients, so that what a server saw is known when its client has left.
+    pub(crate) fn paired() -> Self {
+        Self::with(&["--http-pool-size=0"])
+    }
+
+    fn with(options: &[&str]) -> Self {
         let mut switch = Switch::new("switch").expect("a switch");
-        let server = Meshed::new(&mut switch, "server", &[]);
-        let client = Meshed::new(&mut switch, "client", &[]);
+        let server = Meshed::new(&mut switch, "server", options);
+        let client = Meshed::new(&mut switch, "client", options);
         let plain = switch.attach("plain").expect("a namespace");
         Self { server, client, plain, _switch: switch }
     }

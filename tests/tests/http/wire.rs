@@ -85,7 +85,7 @@ fn compare(ways: &Ways, shape: &Shape, seed: u64) -> Vec<String> {
 
 #[test]
 fn both_sides_get_the_same_bytes_through_the_mesh() {
-    let ways = Ways::new();
+    let ways = Ways::paired();
     let shapes = shapes::all();
     assert!(shapes.len() >= LEAST, "{}", shapes.len());
     let failures: Vec<_> = shapes.iter().flat_map(|shape| compare(&ways, shape, SEED)).collect();
@@ -99,7 +99,7 @@ fn both_sides_get_the_same_bytes_through_the_mesh() {
 
 #[test]
 fn sequences_of_requests_get_the_same_bytes() {
-    let ways = Ways::new();
+    let ways = Ways::paired();
     let shapes = shapes::all();
     let seeds = SEED..SEED + scale::of("seeds", 2_000, 100);
     let failures = seeds.clone().flat_map(|seed| compare(&ways, &shapes::sequence(&shapes, seed), seed));
@@ -110,7 +110,7 @@ fn sequences_of_requests_get_the_same_bytes() {
 
 #[test]
 fn wherever_messages_are_cut_both_sides_get_the_same_bytes() {
-    let ways = Ways::new();
+    let ways = Ways::paired();
     let mut shapes = shapes::all();
     shapes.retain(Shape::is_cut);
     let seeds = SEED..SEED + scale::of("seeds", 1_000, 20);

@@ -109,7 +109,7 @@ fn failures_of_wire(ways: &Ways, way: Way, case: &Case<'_>) -> Vec<String> {
 
 #[test]
 fn nothing_of_an_ambiguous_message_reaches_a_server() {
-    let ways = Ways::new();
+    let ways = Ways::paired();
     let messages = messages::all();
     assert!(messages.len() >= LEAST, "{}", messages.len());
     let cases = Case::all(&messages, "wire");
