@@ -107,7 +107,7 @@ impl<'a> Server<'a> {
         means: Means<'a>,
         repeats: Repeats,
     ) -> Result<(), End> {
-        let (mut here, mut inlet) = match std::mem::replace(self, Self::None) {
+        let (mut here, inlet) = match std::mem::replace(self, Self::None) {
             Self::Failed(end) => return Err(end),
             Self::None => (None, None),
             Self::Open(mut open) => {
@@ -121,18 +121,18 @@ impl<'a> Server<'a> {
                 (Some(link).filter(|link| !(has_ended || link.is_bound)), Some(inlet))
             }
         };
-        let pool = &means.http.pool;
+        let (pool, mut stays) = (&means.http.pool, false);
         let kept = |server: SocketAddr| {
             if repeats.is {
                 return None;
             }
             let here = here.take_if(|link| link.server == server).filter(|link| link.is_usable(repeats));
+            stays = here.is_some();
             let link = here.or_else(|| Some(Link::kept(pool.take(server, repeats.may)?, server)))?;
             Some(Kept { local: link.local?, connection: link })
         };
         let reached = upstream.reach(session, &[], kept).await.inspect_err(|_| session.unconnected());
         if let Some(link) = here {
-            inlet = None;
             link.leave(pool);
         }
         let Reached { found, address: server, held, is_self_call } = reached?;
@@ -144,7 +144,7 @@ impl<'a> Server<'a> {
             Found::New(leg) => Link::dialed(leg, server, is_self_call),
         };
         // What was read of the connection that is here stays with it.
-        let inlet = inlet.filter(|_| link.used.is_some()).unwrap_or_else(|| Inlet::new(means.relay));
+        let inlet = inlet.filter(|_| stays).unwrap_or_else(|| Inlet::new(means.relay));
         *self = Self::Open(Open { link, inlet, held });
         Ok(())
     }
