@@ -77,10 +77,18 @@ impl Load {
     }
 }
 
+impl Load {
+    /// A failure, however fast it comes, is no reason to come again: nothing is forgotten for it.
+    fn failed(&self, now: Instant) {
+        self.responded(Duration::from_secs_f64(f64::from_bits(self.latency.load(Ordering::Relaxed))), now);
+    }
+}
+
 impl Held {
-    /// The endpoint has begun to respond after this time.
-    pub fn responded(&self, after: Duration) {
-        self.0.responded(after, Instant::now());
+    /// The endpoint has begun to respond after this time, with this status of HTTP.
+    pub fn responded(&self, after: Duration, status: u16) {
+        let now = Instant::now();
+        if status < 500 { self.0.responded(after, now) } else { self.0.failed(now) }
     }
 }
 
@@ -117,6 +125,18 @@ mod tests {
         load.responded(fast, load.began + 2 * DECAY);
         let then = cost(2 * DECAY);
         assert!((fast.as_secs_f64()..slow.as_secs_f64() / 2.0).contains(&then), "{then}");
+    }
+
+    #[test]
+    fn who_fails_fast_is_not_taken_for_fast() {
+        let load = Load::default();
+        let slow = Duration::from_secs(1);
+        let cost = |at: Duration| load.cost(Policy::PeakEwma, load.began + at);
+        load.responded(slow, load.began);
+        for second in 1..=5 {
+            load.failed(load.began + second * DECAY);
+            assert_eq!(cost(second * DECAY), slow.as_secs_f64());
+        }
     }
 
     #[test]

@@ -186,7 +186,7 @@ impl Stream {
         let exchange = &self.front.account.exchange;
         exchange.responded(head.status.as_u16());
         if let Some((held, after)) = self.seat.held.as_ref().zip(exchange.waited()) {
-            held.responded(after);
+            held.responded(after, head.status.as_u16());
         }
         if let (true, Some(status)) = (is_end, grpc::status(&head.headers)) {
             exchange.grpc_status(status);

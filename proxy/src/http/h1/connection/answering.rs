@@ -173,7 +173,7 @@ impl Awaited<'_> {
         self.heard.answer.store(true, Ordering::Relaxed);
         self.exchange.responded(response.status());
         if let Some((held, after)) = self.held.zip(self.exchange.waited()) {
-            held.responded(after);
+            held.responded(after, response.status());
         }
         let unsent = messages.write(Side::Server, forwarded, content);
         if length > 0 {
