@@ -132,16 +132,14 @@ impl Upstream for ToApplication<'_> {
         session.sent_to(Cluster::Inbound(self.to.port()), edge);
         drop(peer);
         let address = self.to.address();
-        let reached = |found| Reached { found, address, held: None, is_self_call: false };
-        if let Some(Kept { connection, local }) = kept(address) {
-            session.connected(local, address);
-            return Ok(reached(Found::Kept(connection)));
+        if let Some(reached) = Reached::by_kept(session, address, &mut kept) {
+            return Ok(reached);
         }
         // Boxed, since a request that needs no new connection would keep the room for making one.
         match Box::pin(parts.dialer.to_application(self.to)).await {
             Ok(server) => {
                 upstream::connected(session, &server, self.to);
-                Ok(reached(Found::New(server)))
+                Ok(Reached::at(address, Found::New(server)))
             }
             Err(error) => Err(ending::not_connected(&error)),
         }

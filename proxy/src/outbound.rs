@@ -60,10 +60,8 @@ impl Outbound {
     ) -> Result<Reached<C>, Failed> {
         let address = to.address();
         let is_self_call = self.own.contains(&address.ip());
-        let reached = |found| Reached { found, address, held: None, is_self_call };
-        if let Some(Kept { connection, local }) = kept(address) {
-            session.connected(local, address);
-            return Ok(reached(Found::Kept(connection)));
+        if let Some(reached) = Reached::by_kept(session, address, kept) {
+            return Ok(Reached { is_self_call, ..reached });
         }
         // Boxed, since a request that needs no new connection would keep the room for making one.
         let server = if is_self_call {
@@ -74,7 +72,7 @@ impl Outbound {
             Box::pin(self.parts.dialer.to_destination(to)).await.map_err(failed)?
         };
         upstream::connected(session, &server, to);
-        Ok(reached(Found::New(server)))
+        Ok(Reached { is_self_call, ..Reached::at(address, Found::New(server)) })
     }
 }
 
@@ -150,7 +148,7 @@ impl ToDestination<'_> {
         kept: &mut (impl FnMut(SocketAddr) -> Option<Kept<C>> + Send),
     ) -> Result<Reached<C>, End> {
         let mut tried = avoid.to_vec();
-        if self.choose(&service, &tried).is_none() {
+        if !avoid.is_empty() && self.choose(&service, avoid).is_none() {
             tried.clear();
         }
         let (mut attempts, mut failed) = (0, None);

@@ -58,6 +58,24 @@ pub(crate) enum Found<C> {
     New(Leg),
 }
 
+impl<C> Reached<C> {
+    /// Another pod, or the application.
+    pub(crate) fn at(address: SocketAddr, found: Found<C>) -> Self {
+        Self { found, address, held: None, is_self_call: false }
+    }
+
+    /// By what is `kept` for the address, of which the account is told.
+    pub(crate) fn by_kept(
+        session: &Session,
+        address: SocketAddr,
+        kept: &mut impl FnMut(SocketAddr) -> Option<Kept<C>>,
+    ) -> Option<Self> {
+        let Kept { connection, local } = kept(address)?;
+        session.connected(local, address);
+        Some(Self::at(address, Found::Kept(connection)))
+    }
+}
+
 /// A server that was reached by a connection of its own.
 pub(crate) type Dialed = Reached<Infallible>;
 

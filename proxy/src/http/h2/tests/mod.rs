@@ -73,12 +73,6 @@ struct InTurn {
     dials: Arc<AtomicUsize>,
 }
 
-impl InTurn {
-    fn reached<C>(found: Found<C>, address: SocketAddr) -> Reached<C> {
-        Reached { found, address, held: None, is_self_call: false }
-    }
-}
-
 impl Upstream for InTurn {
     fn hint(&self) -> Option<Hint> {
         None
@@ -98,13 +92,12 @@ impl Upstream for InTurn {
         let is_avoided = |address: &&SocketAddr| avoid.contains(address);
         let (last, first): (Vec<_>, Vec<_>) = in_turn.partition(is_avoided);
         for &address in first.into_iter().chain(last) {
-            if let Some(Kept { connection, local }) = kept(address) {
-                session.connected(local, address);
-                return Ok(Self::reached(Found::Kept(connection), address));
+            if let Some(reached) = Reached::by_kept(session, address, &mut kept) {
+                return Ok(reached);
             }
             self.dials.fetch_add(1, Ordering::Relaxed);
             match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(Self::reached(Found::New(Leg::of(stream).unwrap()), address)),
+                Ok(stream) => return Ok(Reached::at(address, Found::New(Leg::of(stream).unwrap()))),
                 Err(error) => failure = Some(error.to_string()),
             }
         }
@@ -137,7 +130,7 @@ impl Lab {
     async fn between(arguments: &[&str], dialed: fn(Leg) -> Result<Leg, End>) -> Self {
         let (above, server) = pair().await;
         let to: SocketAddr = above.peer_addr().unwrap();
-        let first = dialed(Leg::of(above).unwrap()).map(|leg| InTurn::reached(Found::New(leg), to));
+        let first = dialed(Leg::of(above).unwrap()).map(|leg| Reached::at(to, Found::New(leg)));
         let upstream = InTurn { addresses: vec![to], ..InTurn::default() };
         let (client, lab) = Self::before(arguments, Some(first), upstream).await;
         let Ended { end, drain, shown, relaying } = lab;
