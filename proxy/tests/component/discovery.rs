@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 
@@ -101,6 +101,13 @@ fn dead(last: u8) -> String {
 /// Passes a byte through; the server has one of `listeners`.
 fn exchange(client: &mut TcpStream, listeners: &[TcpListener]) -> (usize, TcpStream) {
     client.write_all(b"x").unwrap();
+    let (index, server) = accept_one(listeners);
+    assert_eq!(next(&server), Seen::Byte(b'x'));
+    (index, server)
+}
+
+/// The next connection of one of `listeners`, and of which.
+fn accept_one(listeners: &[TcpListener]) -> (usize, TcpStream) {
     for listener in listeners {
         listener.set_nonblocking(true).unwrap();
     }
@@ -112,9 +119,7 @@ fn exchange(client: &mut TcpStream, listeners: &[TcpListener]) -> (usize, TcpStr
     });
     let (index, server) = found.unwrap();
     server.set_nonblocking(false).unwrap();
-    let server = crate::support::patient(server);
-    assert_eq!(next(&server), Seen::Byte(b'x'));
-    (index, server)
+    (index, crate::support::patient(server))
 }
 
 #[test]
@@ -369,23 +374,56 @@ fn inbounds_rules_hold_for_a_call_to_itself() {
 /// Whatever the scale, each change is in force before the next one is made, and every stream is used after the last.
 #[test]
 fn a_thousand_changes_close_none_of_the_open_streams() {
+    changes_close_none(scale("open streams", 1000, 300), &web, |mut client, listeners| {
+        let (_, server) = exchange(&mut client, listeners);
+        (client, server)
+    });
+}
+
+#[test]
+fn a_thousand_changes_close_none_of_the_open_web_sockets() {
+    let http = |endpoints: &[String]| web(endpoints).replace("tcp", "http");
+    changes_close_none(scale("open streams", 1000, 100), &http, |mut client, listeners| {
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: web\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .unwrap();
+        let (_, mut server) = accept_one(listeners);
+        head(&server);
+        server
+            .write_all(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+            )
+            .unwrap();
+        head(&client);
+        (client, server)
+    });
+}
+
+/// Takes a whole head.
+fn head(mut stream: &TcpStream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+}
+
+fn changes_close_none(
+    open: usize,
+    service: &dyn Fn(&[String]) -> String,
+    begin: fn(TcpStream, &[TcpListener]) -> (TcpStream, TcpStream),
+) {
     const CHANGES: usize = 1000;
-    let open = scale("open streams", 1000, 300);
     let listeners = listeners(4);
     let all = endpoints(&listeners);
-    let mesh = Mesh::start(&web(&all));
-    let mut streams: Vec<_> = (0..open)
-        .map(|_| {
-            let mut client = mesh.connect(WEB);
-            let (_, server) = exchange(&mut client, &listeners);
-            (client, server)
-        })
-        .collect();
+    let mesh = Mesh::start(&service(&all));
+    let mut streams: Vec<_> = (0..open).map(|_| begin(mesh.connect(WEB), &listeners)).collect();
     for change in 0..CHANGES {
         // Another one is there each time, none of those that have the streams now and then, and sometimes nothing good.
         let mut fields: Vec<_> = all.iter().skip(change % 5).cloned().collect();
         fields.push(format!("addresses: [127.0.9.{}], ready: {}", 1 + change % 200, change % 2 == 0));
-        mesh.change(&web(&fields));
+        mesh.change(&service(&fields));
     }
     assert_eq!(mesh.proxy.metric(&["remora_discovery_reloads_total{", "applied"]), CHANGES as u64);
     for (client, server) in &mut streams {

@@ -9,32 +9,31 @@ use proxy::detect::{Protocol, detect};
 use crate::support::{INBOUND, OUTBOUND, Proxy, Way, scale};
 use crate::targets;
 
+/// Gives a target its seeds, and what comes of them by chance: `most` in a soak, else `few`.
+fn fuzz(what: &str, (most, few): (usize, usize), seeds: impl Iterator<Item = Vec<u8>>, target: fn(&[u8])) {
+    let seeds: Vec<_> = seeds.collect();
+    seeds.iter().for_each(|seed| target(seed));
+    each(&seeds, scale(what, most, few), |_, bytes| target(bytes));
+}
+
 #[test]
 fn beginnings_by_the_million() {
-    targets::detection_seeds().for_each(|seed| targets::detection(&seed));
-    let seeds = targets::detection_seeds().collect::<Vec<_>>();
-    each(&seeds, scale("beginnings", 1_000_000, 200_000), |_, bytes| targets::detection(bytes));
+    fuzz("beginnings", (1_000_000, 200_000), targets::detection_seeds(), targets::detection);
 }
 
 #[test]
 fn streams_of_http1_by_the_hundred_thousand() {
-    targets::http1_seeds().for_each(|seed| targets::http1(&seed));
-    let seeds = targets::http1_seeds().collect::<Vec<_>>();
-    each(&seeds, scale("streams", 2_000_000, 100_000), |_, bytes| targets::http1(bytes));
+    fuzz("streams", (2_000_000, 100_000), targets::http1_seeds(), targets::http1);
 }
 
 #[test]
 fn contexts_of_traces_by_the_hundred_thousand() {
-    targets::trace_seeds().for_each(|seed| targets::trace(&seed));
-    let seeds = targets::trace_seeds().collect::<Vec<_>>();
-    each(&seeds, scale("contexts", 2_000_000, 200_000), |_, bytes| targets::trace(bytes));
+    fuzz("contexts", (2_000_000, 200_000), targets::trace_seeds(), targets::trace);
 }
 
 #[test]
 fn frames_of_http2_by_the_hundred_thousand() {
-    targets::http2_seeds().for_each(|seed| targets::http2(&seed));
-    let seeds = targets::http2_seeds().collect::<Vec<_>>();
-    each(&seeds, scale("connections", 2_000_000, 100_000), |_, bytes| targets::http2(bytes));
+    fuzz("connections", (2_000_000, 100_000), targets::http2_seeds(), targets::http2);
 }
 
 /// A client that has said something, and where it arrives.

@@ -236,6 +236,17 @@ impl Proxy {
         self.thread.join().expect("no panic").expect("no error")
     }
 
+    /// Waits until it has ended by itself, with nothing left to do: its log says that so many requests were answered, all well.
+    pub(crate) fn has_answered(self, requests: usize) {
+        let log = self.log.clone();
+        assert_eq!(self.exit(), Exit::Idle);
+        let lines = log.lines();
+        assert_eq!(lines.len(), requests);
+        let is_well =
+            |line: &serde_json::Value| line["response_code"] == 200 && line["response_flags"] == "-";
+        assert!(lines.iter().all(is_well), "{:?}", lines.iter().find(|line| !is_well(line)));
+    }
+
     /// Ends it; all its log lines are there then.
     pub(crate) fn stop(self) -> Vec<serde_json::Value> {
         let log = self.log.clone();
