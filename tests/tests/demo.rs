@@ -117,6 +117,14 @@ fn without_root_it_says_so() {
 }
 
 #[test]
+fn what_it_does_not_know_it_refuses() {
+    let output = Command::new(binaries::demo().unwrap()).arg("--nonsense").output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("--nonsense") && output.stdout.is_empty(), "{errors}");
+}
+
+#[test]
 fn an_interrupt_leaves_nothing() {
     for (signal, heading) in
         [(Signal::SIGINT, "\n1. "), (Signal::SIGINT, PODS_RUN), (Signal::SIGTERM, PODS_RUN)]

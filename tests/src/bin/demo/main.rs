@@ -15,9 +15,15 @@ mod story;
 
 use std::process::ExitCode;
 
+use clap::Parser;
 use tests::exec;
 
+/// The main job without a cluster, shown and checked. It takes a second, needs root, and leaves nothing
+#[derive(Parser)]
+struct Options {}
+
 fn main() -> ExitCode {
+    let Options {} = Options::parse();
     match exec::supervise(story::tell) {
         Ok(None) => {
             eprintln!("\nInterrupted: everything that the demo made is gone.");
