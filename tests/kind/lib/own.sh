@@ -11,6 +11,8 @@ own_environment() {
 
 own_is_up() { [[ -e /run/netns/$ENGINE_NAME ]]; }
 
+own_left_something() { own_is_up || [[ -e $RUN ]]; }
+
 own_exec() { inside "$@"; }
 
 own_build() {
@@ -30,11 +32,18 @@ own_up() {
   own_build
   lock_machine --nonblock || die "another \`up\` or \`down\` is at work on this machine; nothing was changed"
   refuse_if_up
+  remove_remains
   timed "cluster up" own_create
 }
 
+# A machine that was switched off, or an `up` that was killed, leaves an engine without a process: that is in nobody's way.
 refuse_if_up() {
-  ! own_is_up || die "a cluster is up on this machine already, and was left alone; remove it first: $0 down"
+  [[ -z $(engine_pids) ]] || die "a cluster is up on this machine already, and was left alone; remove it first: $0 down"
+}
+
+# Under the lock, so what has no process is not just being made.
+remove_remains() {
+  ! own_left_something || timed "removed what a cluster left that nobody ended" own_remove
 }
 
 own_create() {
@@ -60,15 +69,15 @@ own_load() {
 
 own_down() {
   lock_machine --timeout 300 || die "an \`up\` or \`down\` of somebody else is at work on this machine"
-  own_is_up || [[ -e $RUN ]] || {
+  own_left_something || {
     say "no cluster is up"
     return
   }
-  [[ -e $RUN ]] || die "the cluster that is up was made with another REMORA_KIND_HOME, and was left alone; to take it over: mkdir -p $RUN"
   timed "cluster down" own_remove
 }
 
 own_remove() {
+  [[ -e $RUN ]] || die "the cluster that is up was made with another REMORA_KIND_HOME, and was left alone; to take it over: mkdir -p $RUN"
   stop_engine
   restore_machine
   rm -f "$KUBECONFIG" "$KUBECONFIG.lock"
