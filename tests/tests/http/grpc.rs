@@ -99,13 +99,18 @@ const TOLD: [(&str, &[&str]); 21] = [
     ("Unary", &["0 -"]),
 ];
 
+/// Which method a line of the log is about, and how the call has ended by it.
+fn method_and_end(line: &Value) -> (&str, String) {
+    let name = line["path"].as_str().unwrap_or_default().trim_start_matches("/remora.Test/");
+    let flags = line["response_flags"].as_str().expect("flags");
+    (name, format!("{} {flags}", line["grpc_status"]))
+}
+
 /// So many calls of a server stand in the log of a proxy, each with its end. How often which was made.
 pub(crate) fn check_log(proxy: &Meshed, server: SocketAddr, count: usize) -> BTreeMap<String, usize> {
     let mut seen = BTreeMap::<String, usize>::new();
     for line in proxy.log(server, count) {
-        let name = line["path"].as_str().unwrap_or_default().trim_start_matches("/remora.Test/");
-        let flags = line["response_flags"].as_str().expect("flags");
-        let end = format!("{} {flags}", line["grpc_status"]);
+        let (name, end) = method_and_end(&line);
         let told = TOLD.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{line}"));
         assert!(told.1.contains(&end.as_str()), "{end:?}: {line}");
         assert_eq!(line["protocol"], "HTTP/2", "{line}");
@@ -146,4 +151,76 @@ fn a_library_for_grpc_sees_the_same_through_the_mesh() {
     }
     check_logs(&ways.server, &ways, 2);
     check_logs(&ways.client, &ways, 1);
+}
+
+/// Calls that a server has when it is asked to end, besides a stream; as in rpc.py.
+const HELD: usize = 10;
+
+/// Rounds of the calls of such a server through a proxy.
+#[derive(Default)]
+struct Rounds {
+    count: usize,
+    /// Calls that came before it was known that the server ends.
+    cancelled: usize,
+}
+
+impl Rounds {
+    fn add(&mut self, seen: &Value) {
+        self.count += 1;
+        self.cancelled += seen["cancelled"].as_u64().expect("a number") as usize;
+    }
+
+    /// The proxy tells of each call: those that the server had have ended well, and the one that came afterwards found nobody,
+    /// which the proxy next to the server sees (`flags`).
+    fn check(&self, proxy: &Meshed, ways: &Ways, flags: &str) {
+        let Self { count, cancelled } = *self;
+        let mut seen = BTreeMap::<_, usize>::new();
+        let (asked, terminated) = (ways.address(PORT), ways.address(PORT + 2));
+        for (server, lines) in [(asked, 3 * count), (terminated, (HELD + 2) * count + cancelled)] {
+            for (name, end) in proxy.log(server, lines).iter().map(method_and_end) {
+                *seen.entry(format!("{name} {end}")).or_default() += 1;
+            }
+        }
+        let well = ["Begin", "Ended", "Terminate", "Terminated"].map(|name| (format!("{name} 0 -"), count));
+        let others = [
+            ("Held 0 -".to_owned(), HELD * count),
+            (format!("Unary 14 {flags}"), count),
+            ("Unary 1 -".to_owned(), cancelled),
+        ];
+        let expected = well.into_iter().chain(others).filter(|(_, times)| *times > 0);
+        assert_eq!(seen, expected.collect());
+        let metric = |name: &str, status: &str, flags: &str| {
+            let labels =
+                [("request_protocol", "grpc"), ("grpc_response_status", status), ("response_flags", flags)];
+            let [protocol, status, flags] = labels.map(|(name, value)| format!("{name}=\"{value}\""));
+            proxy.metric(&[&format!("{name}{{"), &protocol, &status, &flags]) as usize
+        };
+        assert_eq!(metric("istio_requests_total", "0", "-"), (HELD + 4) * count);
+        assert_eq!(metric("istio_requests_total", "14", flags), count);
+        // Each call has one each way, and the stream two.
+        for name in ["istio_request_messages_total", "istio_response_messages_total"] {
+            assert_eq!(metric(name, "0", "-"), (HELD + 5) * count, "{name}");
+        }
+    }
+}
+
+/// GOAWAY, and an end when the last call has ended.
+#[test]
+fn a_server_that_is_asked_to_end_ends_its_calls_well_and_that_is_told() {
+    let ways = Ways::new();
+    let _server = serve(&ways);
+    let [mut through_server, mut through_client] = [Rounds::default(), Rounds::default()];
+    for way in [Way::Direct, Way::Inbound, Way::Both] {
+        let seen = call(&ways, way, ("terminated", PORT));
+        let expected = json!(["stopping", "UNAVAILABLE", ["LAST"], "OK", true, "0"]);
+        assert_eq!(seen["terminated"], expected, "{way:?}");
+        if way != Way::Direct {
+            through_server.add(&seen);
+        }
+        if way == Way::Both {
+            through_client.add(&seen);
+        }
+    }
+    through_server.check(&ways.server, &ways, "UF,URX");
+    through_client.check(&ways.client, &ways, "-");
 }

@@ -4,6 +4,7 @@ it saw. Messages are bytes; the methods' names are in the access log.
     rpc.py serve PORT       further servers take the two ports after it, when a client asks for them
     rpc.py all ADDRESS PORT
     rpc.py calls ADDRESS PORT     without those about servers and connections that end
+    rpc.py terminated ADDRESS PORT     those alone of a server that is asked to end
 """
 
 import collections
@@ -21,6 +22,7 @@ import grpc
 
 PATIENCE = 10
 CALLS = 100
+HELD = 10
 LARGE = hashlib.sha256(b"remora").digest() * 131_072
 SERVICE = "remora.Test"
 BINARY = bytes(range(256))
@@ -38,14 +40,16 @@ class Service:
         self.port = port
         self.cancelled = collections.defaultdict(threading.Event)
         self.all = threading.Barrier(CALLS)
+        self.open = threading.Barrier(HELD + 1)
+        self.last = threading.Event()
         self.other = self.child = None
 
     def handler(self):
         kinds = {
-            grpc.unary_unary_rpc_method_handler: "Unary Large Metadata Fails Forbidden Deadline Cancelled Together Begin Stop Cut Kill",
+            grpc.unary_unary_rpc_method_handler: "Unary Large Metadata Fails Forbidden Deadline Cancelled Together Begin Stop Cut Kill Terminate Ended Held",
             grpc.unary_stream_rpc_method_handler: "ServerStream Endless Aborts",
             grpc.stream_unary_rpc_method_handler: "ClientStream",
-            grpc.stream_stream_rpc_method_handler: "Bidirectional Refuses Idle Stopped CutShort Killed",
+            grpc.stream_stream_rpc_method_handler: "Bidirectional Refuses Idle Stopped CutShort Killed Terminated",
         }
         methods = {name: kind(getattr(self, name)) for kind, names in kinds.items() for name in names.split()}
         return grpc.method_handlers_generic_handler(SERVICE, methods)
@@ -133,6 +137,23 @@ class Service:
         self.child.wait()
         return b""
 
+    def Terminate(self, request, _):
+        self.child.send_signal(signal.SIGTERM)
+        return self.child.stdout.readline().strip()
+
+    def Ended(self, request, _):
+        return b"%d" % self.child.wait(PATIENCE)
+
+    def Held(self, request, _):
+        self.open.wait(PATIENCE)
+        self.last.wait(PATIENCE)
+        return request
+
+    def Terminated(self, requests, _):
+        self.open.wait(PATIENCE)
+        yield from (request.upper() for request in requests)
+        self.last.set()
+
 
 def serve(port):
     executor = concurrent.futures.ThreadPoolExecutor(CALLS + 20)
@@ -140,6 +161,18 @@ def serve(port):
     server.add_insecure_port(f"0.0.0.0:{port}")
     server.start()
     return server
+
+
+def serve_until_terminated(port):
+    server = serve(port)
+
+    def stop(*_):
+        server.stop(PATIENCE)
+        print("stopping", flush=True)
+
+    signal.signal(signal.SIGTERM, stop)
+    print("serving", flush=True)
+    server.wait_for_termination()
 
 
 class Calls:
@@ -169,10 +202,15 @@ class Client:
         kinds = {
             "ServerStream Endless Aborts": self.channel.unary_stream,
             "ClientStream": self.channel.stream_unary,
-            "Bidirectional Refuses Idle Stopped CutShort Killed": self.channel.stream_stream,
+            "Bidirectional Refuses Idle Stopped CutShort Killed Terminated": self.channel.stream_stream,
         }
         kind = next((kind for names, kind in kinds.items() if name in names.split()), self.channel.unary_unary)
         return lambda request, timeout=PATIENCE, **more: kind(f"/{SERVICE}/{name}")(request, timeout=timeout, **more)
+
+    def begin(self, name, count):
+        """So many calls, none of which is waited for."""
+        method = self.channel.unary_unary(f"/{SERVICE}/{name}")
+        return [method.future(b"%d" % number, timeout=PATIENCE) for number in range(count)]
 
     def echo(self, name):
         """A stream that goes on as it is asked to."""
@@ -192,6 +230,10 @@ def failure(work):
     except grpc.RpcError as error:
         return [message.decode() for message in messages], error.code().name, error.details(), error
     raise AssertionError(messages)
+
+
+def are_answered(futures):
+    return [future.result() for future in futures] == [b"%d" % number for number in range(len(futures))]
 
 
 def metadata(pairs):
@@ -214,8 +256,7 @@ def calls_that_end_well(client):
     call = client.channel.unary_unary(f"/{SERVICE}/Metadata")
     response, call = call.with_call(b"ok", metadata=sent, timeout=PATIENCE)
     yield "metadata", [response.decode(), metadata(call.initial_metadata()), metadata(call.trailing_metadata())]
-    futures = [client.channel.unary_unary(f"/{SERVICE}/Together").future(b"%d" % n, timeout=PATIENCE) for n in range(CALLS)]
-    yield "together", [future.result() for future in futures] == [b"%d" % n for n in range(CALLS)]
+    yield "together", are_answered(client.begin("Together", CALLS))
 
 
 def calls_that_fail(client):
@@ -235,13 +276,21 @@ def calls_that_fail(client):
     yield "cancel", [begun, failure(lambda: stream)[1], client.Cancelled(name).decode()]
 
 
+def late(client):
+    """How a call fails that comes when the server ends, and how many the server has cancelled before anybody knew that."""
+    cancelled = 0
+    while (code := failure(lambda: client.Unary(b"late"))[1]) == "CANCELLED":
+        cancelled += 1
+    return code, cancelled
+
+
 def servers_that_end(client, address, port):
     client.Begin(b"a server")
     other = Client(address, port + 1)
     calls, stream = other.echo("Stopped")
     client.Stop(b"")
     # A proxy keeps its client, and does not pass GOAWAY on.
-    refused = failure(lambda: other.Unary(b"late"))[1]
+    refused, _ = late(other)
     calls.ask(b"last")
     calls.ask(None)
     yield "stops", [refused, [message.decode() for message in stream], stream.code().name]
@@ -255,6 +304,21 @@ def servers_that_end(client, address, port):
     _, stream = other.echo("Killed")
     client.Kill(b"")
     yield "killed", failure(lambda: stream)[1]
+
+
+def server_that_is_terminated(client, address, port):
+    client.Begin(b"a process")
+    other = Client(address, port + 2)
+    held = other.begin("Held", HELD)
+    calls, stream = other.echo("Terminated")
+    told = client.Terminate(b"").decode()
+    refused, cancelled = late(other)
+    calls.ask(b"last")
+    calls.ask(None)
+    seen = [message.decode() for message in stream]
+    ended = [told, refused, seen, stream.code().name, are_answered(held), client.Ended(b"").decode()]
+    yield "terminated", ended
+    yield "cancelled", cancelled
 
 
 def quiet(address, port):
@@ -271,6 +335,8 @@ def call(which, address, port):
     parts = [calls_that_end_well(client), calls_that_fail(client)]
     if which == "all":
         parts += [servers_that_end(client, address, port), quiet(address, port)]
+    elif which == "terminated":
+        parts = [server_that_is_terminated(client, address, port)]
     for part in parts:
         for name, seen in part:
             print(name, file=sys.stderr, flush=True)
@@ -281,8 +347,6 @@ def call(which, address, port):
 seen_by_name = {}
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        server = serve(int(sys.argv[2]))
-        print("serving", flush=True)
-        server.wait_for_termination()
+        serve_until_terminated(int(sys.argv[2]))
     else:
         call(sys.argv[1], sys.argv[2], int(sys.argv[3]))
