@@ -1,4 +1,4 @@
-//! What destinations spoke when they were looked at last: something opaque, so that the next connections need no look, or HTTP/1,
+//! What destinations spoke when they were looked at last: something opaque, so that the next connections need no look, or HTTP,
 //! so that the next client may ask before a server is connected.
 //!
 //! Invariant: a destination is looked at again and again, however often it was opaque: trust grows with every look that
@@ -31,7 +31,7 @@ struct Entry {
 
 impl Entry {
     /// It is looked at each time.
-    const HTTP1: Self = Self { trust: 0, left: 0 };
+    const HTTP: Self = Self { trust: 0, left: 0 };
 }
 
 impl<K: Copy + Eq + Hash> Memory<K> {
@@ -49,9 +49,9 @@ impl<K: Copy + Eq + Hash> Memory<K> {
         Some(Detected::opaque(Reason::Memory))
     }
 
-    /// Whether `destination` spoke HTTP/1.
+    /// Whether `destination` spoke HTTP.
     pub fn asks(&self, destination: K) -> bool {
-        self.get(destination).is_some_and(|entry| entry.trust == Entry::HTTP1.trust)
+        self.get(destination).is_some_and(|entry| entry.trust == Entry::HTTP.trust)
     }
 
     /// This was found by a look. A beginning that took too long counts: where clients say something short that could become
@@ -62,7 +62,9 @@ impl<K: Copy + Eq + Hash> Memory<K> {
                 let trust = self.get(destination).map_or(1, |entry| (entry.trust * 2 + 1).min(MOST_TRUST));
                 self.put(destination, Entry { trust, left: trust });
             }
-            Reason::FirstBytes if found.protocol == Protocol::Http1 => self.put(destination, Entry::HTTP1),
+            Reason::FirstBytes if matches!(found.protocol, Protocol::Http1 | Protocol::Http2) => {
+                self.put(destination, Entry::HTTP);
+            }
             Reason::FirstBytes => {
                 self.young.remove(&destination);
                 self.old.remove(&destination);

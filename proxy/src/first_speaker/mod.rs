@@ -39,7 +39,7 @@ pub(crate) struct FirstSpeaker {
     since: Option<Instant>,
     /// Whether tokio takes the client's leg for empty, which it is not.
     is_hidden: bool,
-    /// Whether the last client of the destination spoke HTTP/1, and nothing is declared.
+    /// Whether the last client of the destination spoke HTTP, and nothing is declared.
     may_ask: bool,
 }
 
@@ -117,7 +117,7 @@ impl FirstSpeaker {
         Ok((client, detected))
     }
 
-    /// Whether the client asks by HTTP/1 right away, where the one before it did: then a connection is not made before it is
+    /// Whether the client asks by HTTP right away, where the one before it did: then a connection is not made before it is
     /// known for which request.
     pub(crate) async fn asks(&mut self, client: &Leg, limit: Duration) -> io::Result<bool> {
         if !self.may_ask {
@@ -127,7 +127,8 @@ impl FirstSpeaker {
             Ok(heard) => heard?,
             Err(_) => return Ok(false),
         }
-        Ok(self.detected.as_ref().is_some_and(|detected| detected.protocol == Protocol::Http1))
+        let protocol = self.detected.as_ref().map(|detected| detected.protocol);
+        Ok(matches!(protocol, Some(Protocol::Http1 | Protocol::Http2)))
     }
 
     /// Returns when the client has said enough, where nobody else will say anything; nothing if it has ended without a word.

@@ -50,7 +50,7 @@ pub struct Settings {
     pub http_request_id: RequestId,
 
     /// Outbound connections that are kept for further requests of HTTP/1 when their client has left or goes elsewhere; 0 keeps
-    /// none, and few descriptors fewer
+    /// none, and few descriptors fewer. With 0 clients of HTTP/2 share none either
     #[arg(long, env = "REMORA_HTTP_POOL_SIZE", default_value_t = 128, value_name = "NUMBER",
           value_parser = clap::value_parser!(u32).range(0..=65_536))]
     pub http_pool_size: u32,

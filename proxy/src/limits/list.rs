@@ -213,9 +213,17 @@ fn http2(basis: &Basis<'_>) -> Vec<Row> {
             "connections",
             "http2_servers",
             Fixed(
-                "To servers, of a client's connection, that are kept without a stream beside those that have some",
+                "To servers, of a client or of those who share them, that are kept without a stream beside those that have some",
             ),
-        ),
+        )
+        .seen_in(&["remora_http2_server_connections"]),
+        count(
+            http::h2::MOST_EACH as u64,
+            "connections",
+            "http2_connections_to_a_server",
+            Fixed("Where those that there are have no room for another stream; then it waits"),
+        )
+        .seen_in(&["remora_http2_server_connections"]),
         count(
             http::h2::MOST_ATTEMPTS,
             "times",

@@ -53,6 +53,7 @@ pub(super) struct Http {
     retries: Counters,
     timeouts: Counters,
     pooled: Pooled,
+    links: Family<Labels, Gauge>,
 }
 
 /// What is told of the connections to servers that wait for a request of whoever comes; clones tell the same.
@@ -100,6 +101,7 @@ impl Http {
                 self.refused_messages.get_or_create(&labels).inc_by(0);
             }
             self.retries.get_or_create(&labels(direction, [])).inc_by(0);
+            self.links(direction);
             for timer in Timer::ALL {
                 self.timeouts.get_or_create(&labels(direction, [("timer", timer.name())])).inc_by(0);
             }
@@ -114,6 +116,11 @@ impl Http {
             "remora_http_timeouts",
             "HTTP connections and exchanges that met a time limit",
             self.timeouts.clone(),
+        );
+        to.register(
+            "remora_http2_server_connections",
+            "Connections of HTTP/2 to servers",
+            self.links.clone(),
         );
         to.register(
             "remora_http_pool_connections",
@@ -139,6 +146,11 @@ impl Http {
     pub(super) fn refused_message(&self, direction: Direction, side: Side, reason: &'static str) {
         let labels = labels(direction, [("side", side.name()), ("reason", reason)]);
         self.refused_messages.get_or_create(&labels).inc();
+    }
+
+    /// How many connections of HTTP/2 to servers there are.
+    pub(super) fn links(&self, direction: Direction) -> Gauge {
+        self.links.get_or_create(&labels(direction, [])).clone()
     }
 
     pub(super) fn retried(&self, direction: Direction) {

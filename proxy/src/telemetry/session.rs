@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use runtime::metrics::types::gauge::Gauge;
 
 use super::access_log::{AccessLog, Line};
-use super::connections::{Connection, Connections, Linked, Pair, RelayMode, Side, Silence};
+use super::connections::{Connection, Connections, Pair, RelayMode, Side, Silence};
 use super::detections::Detections;
 use super::edge::{Cluster, Edge};
 pub(crate) use super::end::End;
@@ -235,7 +235,7 @@ impl Session {
         self.0.state().inbound.as_ref().map(Self::share)
     }
 
-    pub(super) fn reporter(&self) -> &Reporter {
+    pub(super) fn reporter(&self) -> &Arc<Reporter> {
         &self.0.reporter
     }
 
@@ -253,9 +253,9 @@ impl Session {
         self.accounts().for_each(|account| account.0.connection.connected(Pair { local, remote: host }));
     }
 
-    /// One of several upstream connections that there are at the same time was made, which is given up alone.
-    pub(crate) fn linked(&self, local: SocketAddr, host: SocketAddr) -> Linked {
-        Linked::new(&self.0.connection, Pair { local, remote: host })
+    /// What is sent on goes over connections that have accounts of their own.
+    pub(crate) fn uses_links(&self) {
+        self.accounts().for_each(|account| account.0.connection.is_linked());
     }
 
     /// What is spoken has become known.

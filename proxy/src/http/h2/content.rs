@@ -47,7 +47,6 @@ pub(super) struct Content {
     from: Side,
     source: RecvStream,
     sink: SendStream<Portion>,
-    ledger: Ledger,
     waiting: Waiting,
     trailers: Option<Box<HeaderMap>>,
     state: State,
@@ -77,12 +76,11 @@ impl Content {
     ) -> Self {
         // The head has ended the message already.
         let state = if source.is_end_stream() { State::Over } else { State::Content };
-        let waiting = Waiting { first: Bytes::new(), others: BytesMut::new(), gauge: waiting };
+        let waiting = Waiting { first: Bytes::new(), others: BytesMut::new(), gauge: waiting, ledger };
         Self {
             from,
             source,
             sink,
-            ledger,
             waiting,
             trailers: None,
             state,
@@ -105,6 +103,11 @@ impl Content {
     /// Whether nothing more will be passed on.
     pub(super) fn is_over(&self) -> bool {
         self.state == State::Over
+    }
+
+    /// Whether the reader does not take what has come.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.waiting.len() > 0
     }
 
     /// How many bytes were passed on.
@@ -212,7 +215,7 @@ impl Content {
             self.count(&bytes, account);
             let is_end = self.state == State::Complete && self.waiting.len() == 0 && self.trailers.is_none();
             let flow = self.source.flow_control().clone();
-            let portion = Portion::new(bytes, flow, self.ledger.clone(), self.waiting.gauge.clone());
+            let portion = Portion::new(bytes, flow, self.waiting.ledger.clone(), self.waiting.gauge.clone());
             if self.sink.send_data(portion, is_end).is_err() {
                 return Poll::Ready(Stop::Sink(None));
             }
@@ -259,6 +262,7 @@ struct Waiting {
     /// Copies, since a few bytes of h2's would keep the whole buffer in which they were read.
     others: BytesMut,
     gauge: Gauge,
+    ledger: Ledger,
 }
 
 impl Waiting {
@@ -268,6 +272,7 @@ impl Waiting {
 
     fn push(&mut self, bytes: Bytes, is_blocked: bool) {
         self.gauge.inc_by(bytes.len() as i64);
+        self.ledger.hold(bytes.len());
         if is_blocked || self.len() > 0 {
             self.others.extend_from_slice(&bytes);
         } else {
@@ -287,5 +292,6 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.gauge.dec_by(self.len() as i64);
+        self.ledger.let_go(self.len());
     }
 }

@@ -1,7 +1,7 @@
 //! HTTP/2 on both faces, by the h2 crate: what a client sends on a stream is sent on a stream of the server, and back.
 //!
-//! A client's connection (`connection`) has connections of its own to the servers of its requests (`servers`, each of them a
-//! `server`). A stream is a request that comes to one of them (`asking`) and its response (`stream`), and each of the two is a head (`head`), content with its trailers (`content`), or the reset that ended it. Frames are looked at as
+//! A client's connection (`connection`) has its requests' servers (`servers`), each reached over a connection (`server`) that is its
+//! own or is shared with other clients (`links`). A stream is a request that comes to one of them (`asking`) and its response (`stream`), and each of the two is a head (`head`), content with its trailers (`content`), or the reset that ended it. Frames are looked at as
 //! they pass (`meter`, through `metered`), since h2 has no bound for some of those that carry nothing.
 //!
 //! Not kept, since h2 does not keep it: the order of fields of different names, that a field must not be indexed (nobody else's
@@ -18,6 +18,7 @@ mod content;
 mod face;
 mod grpc;
 mod head;
+mod links;
 pub mod meter;
 mod metered;
 mod portion;
@@ -28,9 +29,11 @@ mod servers;
 mod shared;
 mod slots;
 mod stream;
+mod stuck;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod window;
 
 use std::time::Duration;
 
@@ -60,7 +63,8 @@ pub struct Settings {
           value_parser = clap::value_parser!(u32).range(WINDOW..=MOST_WINDOW))]
     pub http2_stream_window: u32,
 
-    /// The same for all streams of a connection, once it carries much and memory suffices; before, it is 65,535
+    /// The same for all streams of a connection, once it carries much and memory suffices; before, it is 65,535. What waits for
+    /// slow readers comes on top, up to four times as much
     #[arg(long, env = "REMORA_HTTP2_CONNECTION_WINDOW", default_value_t = 4 * 1024 * 1024, value_name = "BYTES",
           value_parser = clap::value_parser!(u32).range(WINDOW..=MOST_WINDOW))]
     pub http2_connection_window: u32,
@@ -91,6 +95,9 @@ pub struct Settings {
 const WINDOW: i64 = 65_535;
 const MOST_WINDOW: i64 = 64 * 1024 * 1024;
 
+/// Windows change in steps of so many bytes.
+const STEP: usize = 16 * 1024;
+
 /// Streams that may be reset because they break a rule, before a connection is given up. (h2 counts for its whole life.)
 pub(crate) const MOST_BROKEN: u32 = 400;
 
@@ -101,7 +108,10 @@ pub(crate) use meter::MOST_USELESS;
 pub(crate) const MOST_ATTEMPTS: u32 = 3;
 
 /// Connections to servers that nobody needs.
-pub(crate) use servers::MOST_SERVERS;
+pub(crate) const MOST_SERVERS: usize = 100;
+
+/// Connections to the same server that clients share, where one has no room.
+pub(crate) const MOST_EACH: usize = 16;
 
 /// The same of servers, whose streams are ours.
 const MOST_BROKEN_BY_SERVER: usize = 800;
@@ -136,6 +146,7 @@ pub(crate) async fn carry(
     means: Means<'_>,
 ) -> End {
     session.speaks_http();
+    session.uses_links();
     match Connection::open(Ends { client, first, upstream }, session, means).await {
         Ok(connection) => connection.run().await,
         Err(end) => end,

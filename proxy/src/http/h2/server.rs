@@ -13,18 +13,20 @@ use std::time::{Duration, Instant};
 
 use ::h2::client::{self, SendRequest};
 
-use super::UNTOLD_STREAMS;
 use super::alive::Alive;
 use super::face::{Face, Tally};
 use super::meter::Peer;
 use super::metered::{Metered, Seen};
 use super::portion::Portion;
 use super::slots::{Slots, Ticket};
+use super::stuck::{Stuck, Waits};
 use super::timers::Lasting;
+use super::window::Window;
+use super::{Means, UNTOLD_STREAMS};
 use crate::balance::Held;
-use crate::http;
 use crate::net::leg::Leg;
-use crate::telemetry::connections::{Linked, Side};
+use crate::telemetry::Link;
+use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::Timer;
 use crate::telemetry::session::{End, Session};
 
@@ -38,10 +40,16 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
     /// The address of our socket.
     pub(super) local: SocketAddr,
+    pub(super) began: Instant,
     pub(super) face: Face,
     /// As long as it takes requests.
     requests: Mutex<Option<SendRequest<Portion>>>,
     slots: Slots,
+    /// What of the streams' requests it does not take.
+    stuck: Stuck,
+    /// Its streams hold more than they should while new ones come.
+    is_full: AtomicBool,
+    offers_connect: AtomicBool,
     has_answered: AtomicBool,
 }
 
@@ -51,17 +59,49 @@ pub(super) struct Seat {
     pub(super) ticket: Ticket,
     /// It is a part of the endpoint's load.
     pub(super) held: Option<Held>,
+    /// Whether the request's content waits for the server.
+    waits: Waits,
+}
+
+impl Seat {
+    /// A place, which `held` is about.
+    pub(super) fn with(mut seat: Self, held: Option<Held>) -> Self {
+        seat.held = held;
+        seat
+    }
+
+    /// The request's content waits for the server, or does not, and some of it was taken, or was not.
+    pub(super) fn waits(&mut self, waits: bool, has_moved: bool) {
+        self.waits.set(&self.server.stuck, waits, has_moved);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.waits(false, false);
+    }
 }
 
 impl Server {
     /// A place; there is no turn for it where the server [takes no more requests](Self::takes_requests).
     pub(super) fn seat(self: &Arc<Self>) -> Seat {
-        Seat { server: Arc::clone(self), ticket: self.slots.ticket(), held: None }
+        Seat { server: Arc::clone(self), ticket: self.slots.ticket(), held: None, waits: Waits::default() }
     }
 
     /// Whether it takes requests.
     pub(super) fn takes_requests(&self) -> bool {
         self.lock(|requests| requests.is_some())
+    }
+
+    /// Whether another stream would go on at once, as far as is known: there is a slot for it, and no window is used up by
+    /// streams that somebody does not read.
+    pub(super) fn has_room(&self) -> bool {
+        self.slots.has_room() && !self.is_full.load(Ordering::Relaxed) && !self.stuck.is_so(Instant::now())
+    }
+
+    /// How many streams there are, and wait to be.
+    pub(super) fn load(&self) -> usize {
+        self.slots.held()
     }
 
     /// Sends one request, as long as it takes any. (One that has sent a request would not take another while that waits for its
@@ -95,7 +135,16 @@ impl Server {
 
     /// Whether it has said that it takes extended CONNECT.
     pub(super) fn offers_connect(&self) -> bool {
-        self.lock(|requests| requests.as_ref().is_some_and(SendRequest::is_extended_connect_protocol_enabled))
+        self.offers_connect.load(Ordering::Relaxed)
+    }
+
+    fn see_offer(&self) {
+        let is_offered = |requests: &mut Option<SendRequest<Portion>>| {
+            requests.as_ref().is_some_and(SendRequest::is_extended_connect_protocol_enabled)
+        };
+        if !self.offers_connect() && self.lock(is_offered) {
+            self.offers_connect.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether it was left because it does not keep to the protocol.
@@ -117,7 +166,8 @@ pub(super) struct Driven {
     idle: Lasting,
     farewell: Lasting,
     alive: Alive,
-    linked: Linked,
+    window: Window,
+    account: Link,
 }
 
 impl Driven {
@@ -125,67 +175,71 @@ impl Driven {
     pub(super) async fn greet(
         leg: Leg,
         address: SocketAddr,
-        settings: &http::Settings,
+        means: Means<'_>,
         session: &Session,
     ) -> Result<Self, End> {
+        let settings = &means.http.settings;
         // What has no address is broken, and that is found soon.
         let local = leg.stream().local_addr().unwrap_or(address);
-        let linked = session.linked(local, address);
+        let account = session.link(local, address);
         let (metered, seen) = Metered::new(leg, Peer::Server, Instant::now());
         let greeted = settings.h2.facing_server().handshake(metered).await;
         let (requests, connection) = greeted.map_err(|error| broken(&error, &seen))?;
         let server = Arc::new(Server {
             address,
             local,
-            face: Face::new(Side::Server, seen),
+            began: Instant::now(),
+            face: Face::new(seen),
             requests: Mutex::new(Some(requests)),
             slots: Slots::new(UNTOLD_STREAMS),
+            stuck: Stuck::default(),
+            is_full: AtomicBool::new(false),
+            offers_connect: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
         });
         let alive = Alive::new(Arc::clone(&server.face.seen), &settings.h2);
         let (idle, farewell) = (Lasting::default(), Lasting::default());
         let most_idle = settings.http_pool_idle_timeout;
-        Ok(Self { server, connection, most_idle, tally: Tally::new(), idle, farewell, alive, linked })
+        let window = Window::new(settings.h2.http2_connection_window, means.relay.waiting_room());
+        Ok(Self {
+            server,
+            connection,
+            most_idle,
+            tally: Tally::new(),
+            idle,
+            farewell,
+            alive,
+            window,
+            account,
+        })
     }
 
-    /// Gives credit for what has been passed on to the client, and tells what was refused. The server may get a window of
-    /// `window` bytes.
-    pub(super) fn settle(&mut self, window: u32, session: &Session) {
-        if let Some(window) = self.tally.settle(&self.server.face, window) {
-            self.connection.set_target_window_size(window);
+    /// Gives credit for what has been passed on to clients, and tells what was refused.
+    pub(super) fn settle(&mut self) {
+        let Self { server, connection, tally, window, account, .. } = self;
+        let ledger = &server.face.ledger;
+        let paid = ledger.settle();
+        let held = ledger.held();
+        if let Some(window) = window.after(paid, held) {
+            connection.set_target_window_size(window);
         }
-        self.tally.tell_refused(&self.server.face, session);
-    }
-}
-
-/// What is left of a connection that has ended.
-pub(super) struct Ended {
-    server: Arc<Server>,
-    tally: Tally,
-    is_silent: bool,
-}
-
-impl Ended {
-    /// Tells what has not been told.
-    pub(super) fn tell(mut self, session: &Session) -> Arc<Server> {
-        self.tally.tell_refused(&self.server.face, session);
-        if self.is_silent {
-            session.timed_out(Timer::Ping);
-        }
-        self.server
+        server.is_full.store(window.is_used_up(held), Ordering::Relaxed);
+        tally.tell_refused(&server.face, |reason| account.refused_message(reason));
     }
 }
 
 impl Future for Driven {
-    type Output = Ended;
+    type Output = Arc<Server>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
-        let Self { server, connection, tally, most_idle, idle, farewell, alive, linked } = self.get_mut();
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Arc<Server>> {
+        let Self { server, connection, tally, most_idle, idle, farewell, alive, account, .. } =
+            self.get_mut();
         let ended = Pin::new(&mut *connection).poll(cx);
         if ended.is_ready() || server.face.seen.is_leaving() {
             server.retire();
         }
         server.slots.set_most(connection.max_concurrent_send_streams());
+        server.see_offer();
         let is_unused = server.slots.poll_unused(cx).is_ready();
         let takes_requests = server.takes_requests();
         if idle.poll(is_unused && takes_requests, *most_idle, cx) {
@@ -198,12 +252,16 @@ impl Future for Driven {
             server.retire();
         }
         // Its streams see that the connection is gone.
-        let is_dead = linked.poll_given_up(cx).is_ready();
+        let is_dead = account.poll_given_up(cx).is_ready();
         if is_dead {
             server.retire();
         }
         if ended.is_ready() || is_given_up || is_silent || is_dead {
-            return Poll::Ready(Ended { server: Arc::clone(server), tally: *tally, is_silent });
+            tally.tell_refused(&server.face, |reason| account.refused_message(reason));
+            if is_silent {
+                account.timed_out(Timer::Ping);
+            }
+            return Poll::Ready(Arc::clone(server));
         }
         Poll::Pending
     }

@@ -1,71 +1,59 @@
-//! The servers to which the requests of one client's connection go: each request to the one that is chosen for it, over one
-//! connection for each address, which is made when a request needs it.
+//! The servers to which the requests of one client's connection go: each request to the one that is chosen for it, over a
+//! connection to its address, which is made when a request needs it.
 //!
-//! No other client's requests go over these connections. So what one client does not read can never use up the window that
-//! another one's responses need, as on connections that are shared. Invariant: for an address there is at most one connection
-//! that takes requests, and who wants it while it is being made waits for that.
+//! Outbound all clients of a worker share these connections: they are one pod's. A pod with many connections to a Service of many
+//! endpoints has as many to each endpoint as its requests need at once, instead of the product of both numbers. Inbound no other
+//! client's requests go over a client's connections, so that nothing that one peer does to a server can become another's
+//! trouble. Invariant: what one client does not read, or one server's stream does not, never holds up another's for long:
+//! `server` gives windows for what waits, and where that does not help, new requests go over another connection.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::oneshot;
+use runtime::shutdown::Shutdown;
 
-use super::MOST_ATTEMPTS;
+use super::links::{Dial, Links, There};
 use super::server::{Driven, Seat, Server};
-use crate::balance::Held;
-use crate::http;
+use super::{MOST_ATTEMPTS, Means};
 use crate::telemetry::exchange::Exchange;
 use crate::telemetry::session::{End, Session};
 use crate::upstream::{self, Found, Kept, Reached, Upstream};
 
-/// Connections that are kept although nobody needs them now.
-pub(crate) const MOST_SERVERS: usize = 100;
+thread_local! {
+    /// The worker's, where clients share them.
+    static SHARED: Links = Links::default();
+}
 
 /// What streams know of the servers.
 pub(super) struct Servers<'a> {
     session: &'a Session,
-    settings: &'a http::Settings,
+    means: Means<'a>,
     upstream: &'a dyn Reach,
+    /// Those of this client alone.
+    own: Links,
+    /// Those of all clients, where they share them.
+    shared: Option<Links>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Those that took requests when it was looked last.
-    known: Vec<Arc<Server>>,
-    /// Those that are not driven yet.
+    /// Own ones that are not driven yet.
     greeted: Vec<Driven>,
-    dialing: Vec<Dialing>,
     /// What was reached before there was a request, until there is one.
     first: Option<Result<First, End>>,
+    /// The one that was reached last.
+    last: Weak<Server>,
 }
 
 /// The first request goes there, as a connection does that is no HTTP's.
 struct First {
-    server: Arc<Server>,
-    held: Option<Held>,
+    seat: Seat,
     is_self_call: bool,
-}
-
-/// A connection that is being made; who waits for it hears when this is gone.
-struct Dialing {
-    address: SocketAddr,
-    waiting: Vec<oneshot::Sender<Dialed>>,
-}
-
-/// Whether the connection was made, or another one instead; or why none was.
-type Dialed = Result<bool, End>;
-
-/// What there is for an address.
-pub(super) enum There {
-    /// A connection.
-    Seat(Seat),
-    /// One that is being made.
-    Soon(oneshot::Receiver<Dialed>),
 }
 
 /// Looks whether there is something for an address.
@@ -97,8 +85,10 @@ impl<U: Upstream> Reach for U {
 
 impl<'a> Servers<'a> {
     /// None yet.
-    pub(super) fn new(session: &'a Session, settings: &'a http::Settings, upstream: &'a dyn Reach) -> Self {
-        Self { session, settings, upstream, state: Mutex::default() }
+    pub(super) fn new(session: &'a Session, means: Means<'a>, upstream: &'a dyn Reach) -> Self {
+        let shared = means.http.pool.is_used().then(|| SHARED.with(Links::clone));
+        let own = Links::default();
+        Self { session, means, upstream, own, shared, state: Mutex::default() }
     }
 
     /// The first one, which was reached before there was a request, or why it was not.
@@ -106,22 +96,35 @@ impl<'a> Servers<'a> {
         let first = match reached {
             Ok(reached) => {
                 let (address, is_self_call) = (reached.address, reached.is_self_call);
+                let there =
+                    self.shared.as_ref().filter(|_| !is_self_call).and_then(|links| links.seat(address));
                 let (leg, held) = reached.into_leg();
-                let greeted = Driven::greet(leg, address, self.settings, self.session).await;
-                greeted.map(|driven| First { server: self.add(driven).server, held, is_self_call })
+                let seat = match there {
+                    Some(seat) => {
+                        leg.finish();
+                        Ok(seat)
+                    }
+                    None => {
+                        let greeted = Driven::greet(leg, address, self.means, self.session).await;
+                        greeted.map(|driven| self.add(driven, is_self_call))
+                    }
+                };
+                seat.map(|seat| First { seat: Seat::with(seat, held), is_self_call })
             }
             Err(end) => Err(end),
         };
-        self.state().first = Some(first);
+        let mut state = self.state();
+        state.last = first.as_ref().map_or(Weak::new(), |first| Arc::downgrade(&first.seat.server));
+        state.first = Some(first);
     }
 
     /// A place at the server that is chosen for the request, which is told where it goes.
     pub(super) async fn reach(&self, exchange: &Exchange) -> Result<Seat, End> {
         let first = self.state().first.take();
         match first {
-            Some(Ok(First { server, held, is_self_call })) if server.takes_requests() => {
+            Some(Ok(First { seat, is_self_call })) if seat.server.takes_requests() => {
                 exchange.routed(is_self_call);
-                return Ok(Seat { held, ..server.seat() });
+                return Ok(seat);
             }
             // The next request makes another attempt.
             Some(Err(end)) => return Err(end),
@@ -130,14 +133,14 @@ impl<'a> Servers<'a> {
         // Others have tried these.
         let mut in_vain = Vec::new();
         loop {
-            let mut dial = Dial { servers: self, address: None };
-            let reached =
-                self.upstream.reach(self.session, &in_vain, &mut |address| dial.look(address)).await;
+            let mut dial = Dial::new(self.shared.as_ref().unwrap_or(&self.own).clone());
+            let mut look = |address| self.own_seat(address).or_else(|| dial.look(address));
+            let reached = self.upstream.reach(self.session, &in_vain, &mut look).await;
             let reached = match reached {
                 Ok(reached) => reached,
                 Err(end) => {
-                    dial.is_over(Err(end.clone()));
-                    return Err(end);
+                    dial.is_over(&Err(end.clone()));
+                    return self.in_spite(&dial, exchange, end);
                 }
             };
             exchange.routed(reached.is_self_call);
@@ -150,47 +153,69 @@ impl<'a> Servers<'a> {
                         in_vain.push(reached.address);
                         continue;
                     }
-                    Ok(Ok(false)) => return Err(waited_in_vain()),
-                    Ok(Err(end)) => return Err(end),
+                    Ok(Ok(false)) => return self.in_spite(&dial, exchange, waited_in_vain()),
+                    Ok(Err(end)) => return self.in_spite(&dial, exchange, end),
                 },
                 Found::New(leg) => {
-                    let greeted = Driven::greet(leg, reached.address, self.settings, self.session).await;
-                    let seat = greeted.map(|driven| self.add(driven));
-                    dial.is_over(seat.as_ref().map(|_| true).map_err(End::clone));
+                    let greeted = Driven::greet(leg, reached.address, self.means, self.session).await;
+                    let seat = greeted.map(|driven| self.add(driven, reached.is_self_call));
+                    dial.is_over(&seat.as_ref().map(|_| true).map_err(End::clone));
                     seat?
                 }
             };
-            return Ok(Seat { held: reached.held, ..seat });
+            self.state().last = Arc::downgrade(&seat.server);
+            return Ok(Seat::with(seat, reached.held));
         }
     }
 
-    fn add(&self, driven: Driven) -> Seat {
+    /// A place on a connection that has no room, where no more could be made because of `end`.
+    fn in_spite(&self, dial: &Dial, exchange: &Exchange, end: End) -> Result<Seat, End> {
+        let Some(seat) = dial.in_spite() else {
+            self.session.unconnected();
+            exchange.routed(false);
+            return Err(end);
+        };
+        self.session.connected(seat.server.local, seat.server.address);
+        exchange.routed(false);
+        Ok(seat)
+    }
+
+    /// A place on a connection of this client alone, where there is one and others are shared.
+    fn own_seat(&self, address: SocketAddr) -> Option<Kept<There>> {
+        let seat = self.shared.as_ref().and_then(|_| self.own.seat(address))?;
+        let local = seat.server.local;
+        Some(Kept { connection: There::Seat(seat), local })
+    }
+
+    /// A connection is there: for all clients, unless it leads back to this pod, where it is a part of this client's account.
+    fn add(&self, driven: Driven, is_self_call: bool) -> Seat {
         let seat = driven.server.seat();
-        let mut state = self.state();
-        if state.known.len() >= MOST_SERVERS
-            && let Some(unused) = state.known.iter().find(|server| server.is_unused())
-        {
-            // The oldest one. It leaves the list when it has ended.
-            unused.retire();
+        match &self.shared {
+            Some(links) if !is_self_call => {
+                links.add(&driven.server);
+                tokio::spawn(drive(driven, links.clone(), self.means.http.retiring.clone()));
+            }
+            Some(_) | None => {
+                self.own.add(&driven.server);
+                self.state().greeted.push(driven);
+            }
         }
-        state.known.push(Arc::clone(&driven.server));
-        state.greeted.push(driven);
         seat
     }
 
-    /// Drives them all.
+    /// Drives all of its own.
     pub(super) fn poll(&self, driven: &mut FuturesUnordered<Driven>, cx: &mut Context<'_>) {
         driven.extend(std::mem::take(&mut self.state().greeted));
         while let Poll::Ready(Some(ended)) = driven.poll_next_unpin(cx) {
-            let ended = ended.tell(self.session);
-            let mut state = self.state();
-            state.known.retain(|server| !Arc::ptr_eq(server, &ended));
-            // Its endpoint has no load by it any more.
-            state.first.take_if(|first| first.as_ref().is_ok_and(|first| Arc::ptr_eq(&first.server, &ended)));
+            self.own.remove(&ended);
         }
+        let mut state = self.state();
+        let has_left = |first: &First| !first.seat.server.takes_requests();
+        // Its endpoint has no load by it any more.
+        drop(state.first.take_if(|first| first.as_ref().is_ok_and(has_left)));
     }
 
-    /// Ready when all have ended.
+    /// Ready when all of its own have ended.
     pub(super) fn poll_all(&self, driven: &mut FuturesUnordered<Driven>, cx: &mut Context<'_>) -> Poll<()> {
         self.poll(driven, cx);
         if driven.is_empty() { Poll::Ready(()) } else { Poll::Pending }
@@ -211,14 +236,14 @@ impl<'a> Servers<'a> {
         !self.state().greeted.is_empty()
     }
 
-    /// Whether one of them takes extended CONNECT.
+    /// Whether the one that was asked last takes extended CONNECT.
     pub(super) fn offer_connect(&self) -> bool {
-        self.state().known.iter().any(|server| server.offers_connect())
+        self.state().last.upgrade().is_some_and(|server| server.offers_connect())
     }
 
-    /// None of them is needed any more.
+    /// None of its own is needed any more.
     pub(super) fn retire(&self) {
-        self.state().known.iter().for_each(|server| server.retire());
+        self.own.retire();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -226,63 +251,25 @@ impl<'a> Servers<'a> {
     }
 }
 
+/// Drives a connection that clients share. When the proxy goes away, it ends as soon as nobody needs it.
+async fn drive(mut driven: Driven, links: Links, mut retiring: Shutdown) {
+    let mut retires = pin!(retiring.requested());
+    let mut is_retiring = false;
+    let ended = std::future::poll_fn(|cx| {
+        is_retiring = is_retiring || retires.as_mut().poll(cx).is_ready();
+        driven.server.face.ledger.wakes(cx);
+        driven.settle();
+        let ended = Pin::new(&mut driven).poll(cx);
+        if ended.is_pending() && is_retiring && driven.server.is_unused() && driven.server.takes_requests() {
+            driven.server.retire();
+            return Pin::new(&mut driven).poll(cx);
+        }
+        ended
+    });
+    links.remove(&ended.await);
+}
+
 /// Envoy's `UF` with `URX`, as for a connection of one's own.
 fn waited_in_vain() -> End {
     End { flags: "UF,URX", details: None, failure: Some("no endpoint could be connected".to_owned()) }
-}
-
-const NO_SOCKET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-
-/// What one request has done about a connection, while it has not reached a server.
-struct Dial<'s, 'a> {
-    servers: &'s Servers<'a>,
-    /// What it dials, for all who want that.
-    address: Option<SocketAddr>,
-}
-
-impl Dial<'_, '_> {
-    /// What there is for `address`; if nothing is, it is being dialed from now on, and what was dialed before was so in vain.
-    fn look(&mut self, address: SocketAddr) -> Option<Kept<There>> {
-        self.is_over(Ok(false));
-        let mut state = self.servers.state();
-        let fits = |server: &&Arc<Server>| server.address == address && server.takes_requests();
-        if let Some(server) = state.known.iter().find(fits) {
-            return Some(Kept { connection: There::Seat(server.seat()), local: server.local });
-        }
-        match state.dialing.iter_mut().find(|dialing| dialing.address == address) {
-            Some(dialing) => {
-                let (sender, made) = oneshot::channel();
-                dialing.waiting.push(sender);
-                // It has no socket that could be told; who waits asks again.
-                return Some(Kept { connection: There::Soon(made), local: NO_SOCKET });
-            }
-            None => {
-                state.dialing.push(Dialing { address, waiting: vec![] });
-                self.address = Some(address);
-            }
-        }
-        None
-    }
-
-    /// Tells those who wait.
-    fn is_over(&mut self, dialed: Dialed) {
-        for waits in self.leave() {
-            // Who has gone meanwhile need not be told.
-            let _ = waits.send(dialed.clone());
-        }
-    }
-
-    fn leave(&mut self) -> Vec<oneshot::Sender<Dialed>> {
-        let Some(address) = self.address.take() else { return vec![] };
-        let mut state = self.servers.state();
-        let place = state.dialing.iter().position(|dialing| dialing.address == address);
-        place.map_or(vec![], |place| state.dialing.swap_remove(place).waiting)
-    }
-}
-
-impl Drop for Dial<'_, '_> {
-    fn drop(&mut self) {
-        // Who waits sees that nobody dials any more.
-        drop(self.leave());
-    }
 }

@@ -8,7 +8,6 @@ use runtime::metrics::types::gauge::Gauge;
 
 use super::face::Face;
 use super::metered::Seen;
-use crate::telemetry::connections::Side;
 
 /// Of one client.
 pub(super) struct Shared {
@@ -23,8 +22,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Of the client of which so much has been seen.
     pub(super) fn new(client: Arc<Seen>, waiting: Gauge, most_quiet: Duration) -> Self {
-        let client = Face::new(Side::Client, client);
-        Self { client, is_client_gone: AtomicBool::new(false), waiting, most_quiet }
+        Self { client: Face::new(client), is_client_gone: AtomicBool::new(false), waiting, most_quiet }
     }
 
     /// Whether the client's connection has ended.

@@ -74,6 +74,17 @@ impl Slots {
         Poll::Pending
     }
 
+    /// Whether there would be a turn for one more at once.
+    pub(super) fn has_room(&self) -> bool {
+        let state = self.state();
+        !state.is_closed && state.held < state.most
+    }
+
+    /// How many tickets there are.
+    pub(super) fn held(&self) -> usize {
+        self.state().held
+    }
+
     /// Whether nobody has a ticket.
     pub(super) fn is_unused(&self) -> bool {
         self.state().held == 0

@@ -125,7 +125,7 @@ impl Stream {
             return Poll::Ready(Err(Broken::Client(reason.ok())));
         }
         // A server that takes no more of the request may still respond.
-        if let Poll::Ready(stop) = self.upload.poll(cx, &self.front.account)
+        if let Poll::Ready(stop) = self.poll_upload(cx)
             && let Some(broken) = Broken::of_upload(stop)
         {
             return Poll::Ready(Err(broken));
@@ -150,6 +150,13 @@ impl Stream {
         }
         let response = Pin::new(&mut self.response).poll(cx);
         response.map_err(|error| Broken::of_server(&error, &self.seat.server))
+    }
+
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
+        let passed = self.upload.passed();
+        let stop = self.upload.poll(cx, &self.front.account);
+        self.seat.waits(stop.is_pending() && self.upload.is_blocked(), self.upload.passed() != passed);
+        stop
     }
 
     /// Pending, until nothing was passed on for too long.
@@ -215,7 +222,7 @@ impl Stream {
         {
             return Poll::Ready(Err(broken));
         }
-        if let Poll::Ready(stop) = self.upload.poll(cx, &self.front.account) {
+        if let Poll::Ready(stop) = self.poll_upload(cx) {
             if let Stop::Sink(reason) = &stop {
                 self.unwanted = *reason;
             }

@@ -14,7 +14,7 @@ use runtime::duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::diag::{self, DiagError, Sighting};
-use crate::telemetry::connections::{Connections, Pair};
+use crate::telemetry::connections::{Connections, Pair, Side};
 use crate::telemetry::metrics::Metrics;
 
 /// The longest time between two looks.
@@ -94,10 +94,14 @@ async fn look(
 fn give_up(dead: &HashMap<Pair, Duration>, connections: &Connections, metrics: &Metrics) {
     let silent = |pair| dead.get(&without_scope(pair)).copied();
     for connection in connections.all() {
-        for side in connection.give_up(silent) {
+        if let Some(side) = connection.give_up(silent) {
             metrics.peer_died(connection.direction, side);
             tracing::debug!(id = connection.id(), side = side.name(), "given up: its peer is silent");
         }
+    }
+    for direction in connections.give_up_links(silent) {
+        metrics.peer_died(direction, Side::Server);
+        tracing::debug!(%direction, "a server that several requests were sent to is given up: it is silent");
     }
 }
 

@@ -126,6 +126,25 @@ pub struct Relay {
     telemetry: Relaying,
 }
 
+/// The room for bytes that wait for slow readers; clones are the same one.
+#[derive(Clone)]
+pub(crate) struct WaitingRoom {
+    budget: Budget,
+    telemetry: Relaying,
+}
+
+impl WaitingRoom {
+    /// How many bytes more may wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.budget.room(self.telemetry.buffered())
+    }
+
+    /// Counts those that do.
+    pub(crate) fn counted(&self) -> Gauge {
+        self.telemetry.copy.buffered.clone()
+    }
+}
+
 impl Relay {
     /// Tells `telemetry` what it does.
     pub fn new(settings: &Settings, budget: Budget, telemetry: Relaying) -> Self {
@@ -162,14 +181,9 @@ impl Relay {
         Ahead::new(&self.telemetry.copy.buffered)
     }
 
-    /// Whether so many bytes more may wait for a slow reader.
-    pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        self.budget.room(self.telemetry.buffered()) >= bytes
-    }
-
-    /// Bytes that wait for slow readers elsewhere are counted in this.
-    pub(crate) fn waiting(&self) -> Gauge {
-        self.telemetry.copy.buffered.clone()
+    /// What is known of the room for bytes that wait for slow readers elsewhere.
+    pub(crate) fn waiting_room(&self) -> WaitingRoom {
+        WaitingRoom { budget: self.budget.clone(), telemetry: self.telemetry.clone() }
     }
 
     /// The most that is read at once now.

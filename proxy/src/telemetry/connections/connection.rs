@@ -6,11 +6,11 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Place;
-use super::silence::{GiveUp, Link, Silence};
+use super::silence::{GiveUp, Silence};
 use crate::detect::Detected;
 use crate::direction::Direction;
 use crate::telemetry::edge::Cluster;
@@ -70,6 +70,7 @@ const CLIENT_ENDED: u8 = 2;
 const SERVER_ENDED: u8 = 4;
 const SPLICED: u8 = 8;
 const RELAYED: u8 = 16;
+const LINKED: u8 = 32;
 
 /// A carried connection.
 #[derive(Debug)]
@@ -89,8 +90,6 @@ pub struct Connection {
     progress: AtomicU8,
     detected: OnceLock<Detected>,
     end: GiveUp,
-    /// Where there may be several upstream sockets at a time.
-    links: OnceLock<Box<Mutex<Vec<Arc<Link>>>>>,
 }
 
 /// The way to the other end. A later request may take another one.
@@ -116,7 +115,6 @@ impl Connection {
             progress: AtomicU8::new(0),
             detected: OnceLock::new(),
             end: GiveUp::default(),
-            links: OnceLock::new(),
         }
     }
 
@@ -218,26 +216,20 @@ impl Connection {
         }
     }
 
-    /// Gives up what has a peer that has been silent for as long as `silent` says: all of it, or one of several upstream
-    /// sockets. Whose silence that is, each time.
-    pub fn give_up(&self, silent: impl Fn(Pair) -> Option<Duration>) -> Vec<Side> {
-        let given_up = |pair: Option<Pair>, side, end: &GiveUp| {
+    /// Gives it up if it has a peer that has been silent for as long as `silent` says. Whose silence that is.
+    pub fn give_up(&self, silent: impl Fn(Pair) -> Option<Duration>) -> Option<Side> {
+        let is_linked = self.progress.load(Ordering::Relaxed) & LINKED != 0;
+        let server = self.server().filter(|_| !is_linked);
+        let peers = [(Some(self.client), Side::Client), (server, Side::Server)];
+        peers.into_iter().find_map(|(pair, side)| {
             let lasts = pair.and_then(&silent)?;
-            end.give_up(Silence { side, lasts }).then_some(side)
-        };
-        let client = given_up(Some(self.client), Side::Client, &self.end);
-        let servers = match self.links.get() {
-            Some(links) => {
-                let links = links.lock().unwrap_or_else(PoisonError::into_inner);
-                links.iter().filter_map(|link| given_up(Some(link.server), Side::Server, &link.end)).collect()
-            }
-            None => Vec::from_iter(given_up(self.server(), Side::Server, &self.end)),
-        };
-        client.into_iter().chain(servers).collect()
+            self.end.give_up(Silence { side, lasts }).then_some(side)
+        })
     }
 
-    pub(super) fn links(&self, with: impl FnOnce(&mut Vec<Arc<Link>>)) {
-        with(&mut self.links.get_or_init(Box::default).lock().unwrap_or_else(PoisonError::into_inner));
+    /// Its upstream sockets are given up alone from now on, as [links](super::Connections::link).
+    pub(in crate::telemetry) fn is_linked(&self) {
+        self.progress.fetch_or(LINKED, Ordering::Relaxed);
     }
 
     /// Returns when all of it was given up, to the task that polls it first.

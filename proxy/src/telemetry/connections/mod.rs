@@ -11,13 +11,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::direction::Direction;
 pub(in crate::telemetry) use connection::Way;
 pub use connection::{Connection, Pair, RelayMode, Side};
-pub(crate) use silence::Linked;
+pub(in crate::telemetry) use silence::Linked;
 pub use silence::Silence;
+use silence::{GiveUp, Link};
 
 /// Entries that a reader takes while it keeps a worker waiting: a few microseconds.
 const STRIDE: usize = 256;
@@ -31,15 +33,19 @@ struct Table {
     last: AtomicU64,
     /// One for each worker, by age.
     parts: Box<[Part]>,
+    /// The same of upstream sockets that are no connection's alone.
+    links: Box<[LinkPart]>,
 }
 
 type Part = Mutex<BTreeMap<u64, Arc<Connection>>>;
+type LinkPart = Mutex<BTreeMap<u64, Arc<Link>>>;
 
 impl Connections {
     /// For so many workers.
     pub fn new(workers: usize) -> Self {
         let parts = (0..workers.max(1)).map(|_| Part::default()).collect();
-        Self(Arc::new(Table { last: AtomicU64::new(0), parts }))
+        let links = (0..workers.max(1)).map(|_| Mutex::default()).collect();
+        Self(Arc::new(Table { last: AtomicU64::new(0), parts, links }))
     }
 
     /// How many there are.
@@ -80,13 +86,46 @@ impl Connections {
         client: Pair,
         original_dst: SocketAddr,
     ) -> Arc<Connection> {
-        let place =
-            Place { id: self.0.last.fetch_add(1, Ordering::Relaxed) + 1, part: own_part(self.0.parts.len()) };
+        let place = Place { id: self.next_id(), part: own_part(self.0.parts.len()) };
         let connection = Arc::new(Connection::new(place, direction, client, original_dst));
         if let Some(part) = self.0.parts.get(place.part) {
             lock(part).insert(place.id, Arc::clone(&connection));
         }
         connection
+    }
+
+    /// Enters an upstream socket that is given up alone.
+    pub(super) fn link(&self, direction: Direction, server: Pair) -> Linked {
+        let part = own_part(self.0.links.len());
+        let link = Arc::new(Link { id: self.next_id(), direction, server, end: GiveUp::default() });
+        if let Some(links) = self.0.links.get(part) {
+            lock(links).insert(link.id, Arc::clone(&link));
+        }
+        Linked::new(self.clone(), part, link)
+    }
+
+    fn unlink(&self, part: usize, id: u64) {
+        if let Some(links) = self.0.links.get(part) {
+            lock(links).remove(&id);
+        }
+    }
+
+    /// Gives up the sockets of those that have a peer that has been silent for as long as `silent` says; of which direction each.
+    pub fn give_up_links(&self, silent: impl Fn(Pair) -> Option<Duration>) -> Vec<Direction> {
+        let mut given_up = Vec::new();
+        for links in &self.0.links {
+            for link in lock(links).values() {
+                let silence = silent(link.server).map(|lasts| Silence { side: Side::Server, lasts });
+                if silence.is_some_and(|silence| link.end.give_up(silence)) {
+                    given_up.push(link.direction);
+                }
+            }
+        }
+        given_up
+    }
+
+    fn next_id(&self) -> u64 {
+        self.0.last.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Takes it out.
@@ -128,7 +167,7 @@ fn strides(part: &Part, after: u64) -> impl Iterator<Item = Arc<Connection>> {
 }
 
 /// A panic aborts the process, so a part is never left half changed.
-fn lock(part: &Part) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<Connection>>> {
+fn lock<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {
     part.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

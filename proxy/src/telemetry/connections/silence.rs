@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::{Connection, Pair, Side};
+use super::{Connections, Pair, Side};
+use crate::direction::Direction;
 
 /// Why something was given up: this side answers nothing any more, although it was asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -71,37 +72,37 @@ impl GiveUp {
     }
 }
 
-/// One of several upstream sockets that a connection has at the same time: it is given up alone.
+/// An upstream socket that is no connection's alone: it is given up alone.
 #[derive(Debug)]
 pub(super) struct Link {
+    pub(super) id: u64,
+    pub(super) direction: Direction,
     pub(super) server: Pair,
     pub(super) end: GiveUp,
 }
 
 /// One's own, as long as it lasts.
 #[derive(Debug)]
-pub(crate) struct Linked {
-    connection: Arc<Connection>,
+pub(in crate::telemetry) struct Linked {
+    connections: Connections,
+    part: usize,
     link: Arc<Link>,
     waits: bool,
 }
 
 impl Linked {
-    /// The upstream socket `server` of `connection`, which may have others.
-    pub(in crate::telemetry) fn new(connection: &Arc<Connection>, server: Pair) -> Self {
-        let link = Arc::new(Link { server, end: GiveUp::default() });
-        connection.links(|links| links.push(Arc::clone(&link)));
-        Self { connection: Arc::clone(connection), link, waits: false }
+    pub(super) fn new(connections: Connections, part: usize, link: Arc<Link>) -> Self {
+        Self { connections, part, link, waits: false }
     }
 
     /// Ready when it was given up. One task polls it.
-    pub(crate) fn poll_given_up(&mut self, cx: &mut Context<'_>) -> Poll<Silence> {
+    pub(in crate::telemetry) fn poll_given_up(&mut self, cx: &mut Context<'_>) -> Poll<Silence> {
         self.link.end.poll(cx, &mut self.waits)
     }
 }
 
 impl Drop for Linked {
     fn drop(&mut self) {
-        self.connection.links(|links| links.retain(|link| !Arc::ptr_eq(link, &self.link)));
+        self.connections.unlink(self.part, self.link.id);
     }
 }

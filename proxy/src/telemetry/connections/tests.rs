@@ -103,10 +103,10 @@ async fn whoever_carries_it_hears_that_it_was_given_up() {
             () = unasked => {}
         }
         let other = std::thread::spawn(move || {
-            assert_eq!(seen.give_up(|_| None), []);
-            for (seconds, sides) in [(20, &[Side::Server][..]), (30, &[])] {
+            assert_eq!(seen.give_up(|_| None), None);
+            for (seconds, side) in [(20, Some(Side::Server)), (30, None)] {
                 let lasts = |pair| (pair == server).then_some(Duration::from_secs(seconds));
-                assert_eq!(seen.give_up(lasts), sides);
+                assert_eq!(seen.give_up(lasts), side);
             }
         });
         let heard = given_up.await;
@@ -118,25 +118,27 @@ async fn whoever_carries_it_hears_that_it_was_given_up() {
 }
 
 #[tokio::test]
-async fn one_of_several_upstream_sockets_is_given_up_alone() {
+async fn an_upstream_socket_that_is_no_connections_alone_is_given_up_alone() {
     let table = Connections::new(1);
     let entry = enter(&table, Direction::Outbound);
+    entry.is_linked();
     let servers = [50000, 50001, 50002].map(|port| Pair { local: address(port), remote: address(80) });
-    let mut linked = servers.map(|server| Linked::new(&entry, server));
+    let mut linked = servers.map(|server| table.link(Direction::Inbound, server));
     // Which was connected last does not matter.
     entry.connected(servers[1]);
     let dead = |pair| servers[..2].contains(&pair).then_some(Duration::from_secs(20));
     let is_given_up =
         |linked: &mut Linked| linked.poll_given_up(&mut Context::from_waker(Waker::noop())).is_ready();
     assert_eq!(linked.each_mut().map(is_given_up), [false; 3]);
-    drop(std::mem::replace(&mut linked[0], Linked::new(&entry, servers[2])));
-    assert_eq!(entry.give_up(dead), [Side::Server], "of one that is there no more nobody hears");
+    drop(std::mem::replace(&mut linked[0], table.link(Direction::Inbound, servers[2])));
+    assert_eq!(entry.give_up(dead), None);
+    assert_eq!(table.give_up_links(dead), [Direction::Inbound], "of one that is there no more nobody hears");
     assert_eq!(linked.each_mut().map(is_given_up), [false, true, false]);
-    assert_eq!(entry.give_up(dead), []);
+    assert_eq!(table.give_up_links(dead), []);
     let given_up = tokio::time::timeout(Duration::ZERO, entry.given_up());
     assert!(given_up.await.is_err(), "the client's connection goes on");
     let client = |pair| (pair == entry.client).then_some(Duration::from_secs(20));
-    assert_eq!(entry.give_up(client), [Side::Client]);
+    assert_eq!(entry.give_up(client), Some(Side::Client));
     assert_eq!(entry.given_up().await.side, Side::Client);
 }
 

@@ -28,7 +28,8 @@ use super::server::Driven;
 use super::servers::{Reach, Servers};
 use super::shared::Shared;
 use super::timers::{Due, Timers};
-use super::{MOST_BROKEN, Means, WINDOW, ended_by};
+use super::window::Window;
+use super::{MOST_BROKEN, Means, ended_by};
 use crate::http::h1::LINGER;
 use crate::net::leg::Leg;
 use crate::telemetry::connections::Side;
@@ -58,6 +59,7 @@ pub(super) struct Connection<'a> {
     shared: Arc<Shared>,
     timers: Timers,
     alive: Alive,
+    window: Window,
     tally: Tally,
     refused: u32,
     offers_connect: bool,
@@ -75,7 +77,7 @@ impl<'a> Connection<'a> {
         let Ends { client, first, upstream } = ends;
         let http = means.http;
         let (client, seen) = Metered::new(client, Peer::Client, Instant::now());
-        let servers = Arc::new(Servers::new(session, &http.settings, upstream));
+        let servers = Arc::new(Servers::new(session, means, upstream));
         let greet_client = http.settings.h2.facing_client().handshake(client);
         let greet_server = async {
             if let Some(reached) = first {
@@ -85,6 +87,8 @@ impl<'a> Connection<'a> {
         let (downstream, ()) = tokio::join!(greet_client, greet_server);
         let downstream = downstream.map_err(|error| client_broken(&error, &seen))?;
         let most_quiet = http.settings.http_stream_idle_timeout;
+        let waiting_room = means.relay.waiting_room();
+        let waiting = waiting_room.counted();
         Ok(Self {
             means,
             session,
@@ -93,8 +97,9 @@ impl<'a> Connection<'a> {
             driven: FuturesUnordered::new(),
             streams: FuturesUnordered::new(),
             alive: Alive::new(Arc::clone(&seen), &http.settings.h2),
-            shared: Arc::new(Shared::new(seen, means.relay.waiting(), most_quiet)),
+            shared: Arc::new(Shared::new(seen, waiting, most_quiet)),
             timers: Timers::new(http),
+            window: Window::new(http.settings.h2.http2_connection_window, waiting_room),
             tally: Tally::new(),
             refused: 0,
             offers_connect: false,
@@ -150,15 +155,13 @@ impl<'a> Connection<'a> {
 
     /// Gives credit for what has been passed on, and tells what was refused.
     fn settle(&mut self) {
-        let most = self.means.http.settings.h2.http2_connection_window;
-        let window = if self.means.relay.has_room(most as usize) { most } else { WINDOW as u32 };
-        if let Some(window) = self.tally.settle(&self.shared.client, window) {
+        let ledger = &self.shared.client.ledger;
+        if let Some(window) = self.window.after(ledger.settle(), ledger.held()) {
             self.downstream.set_target_window_size(window);
         }
-        self.tally.tell_refused(&self.shared.client, self.session);
-        for driven in self.driven.iter_mut() {
-            driven.settle(window, self.session);
-        }
+        let tell = |reason| self.session.refused_message(Side::Client, reason);
+        self.tally.tell_refused(&self.shared.client, tell);
+        self.driven.iter_mut().for_each(Driven::settle);
     }
 
     fn poll_timers(&mut self, cx: &mut Context<'_>) {

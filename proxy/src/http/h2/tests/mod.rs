@@ -11,6 +11,7 @@ mod server_face;
 mod spread;
 mod streams;
 mod times;
+mod together;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -62,8 +63,12 @@ struct Command {
     relay: relay::Settings,
 }
 
-/// Names that are made would be in the way, where heads are compared.
+/// Names that are made would be in the way, where heads are compared; and each client has its own servers, as inbound.
 const AS_SENT: [&str; 3] = ["proxy", "--http-request-id", "keep"];
+const APART: &str = "--http-pool-size=0";
+
+/// Clients have servers together, as outbound.
+const SHARED: &str = "--http-pool-size=8";
 
 /// Servers that are chosen one after the other, and the next one where that fails.
 #[derive(Default)]
@@ -165,13 +170,14 @@ impl Lab {
         let settings = crate::telemetry::session::Settings { max_edges: 2 };
         let reporter = Arc::new(Reporter::new(settings, Direction::Inbound, workload, books));
 
+        let apart: &[&str] = if arguments.contains(&SHARED) { &[] } else { &[APART] };
+        let Command { http, relay } = Command::parse_from([&AS_SENT, arguments, apart].concat());
         let (client, below) = pair().await;
         let addresses = Pair { local: below.local_addr().unwrap(), remote: below.peer_addr().unwrap() };
         let below = Leg::of(below).unwrap();
-        let Command { http, relay } = Command::parse_from([&AS_SENT, arguments].concat());
         let relay = Relay::new(&relay, Budget::new(budget::Settings::default()), relaying.clone());
         let ((drain, retiring), (open, closing)) = (shutdown::channel(), shutdown::channel());
-        let pool = Pool::new((1, GRACE), retiring.clone(), pooled);
+        let pool = Pool::new((http.http_pool_size, GRACE), retiring.clone(), pooled);
         let end = tokio::spawn(async move {
             let _open = open;
             let http = Http { settings: http, tracer: Tracer::default(), retiring, closing, pool };

@@ -1,0 +1,159 @@
+//! Connections to servers, by address: those of one client's connection, or those that all clients of a worker share.
+//!
+//! Invariant: who wants a connection that is being made waits for that one, whoever makes it, and hears when it is given up.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::server::{Seat, Server};
+use super::{MOST_EACH, MOST_SERVERS};
+use crate::telemetry::session::End;
+use crate::upstream::Kept;
+
+/// Clones are the same ones.
+#[derive(Clone, Default)]
+pub(super) struct Links(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// Those that took requests when it was looked last, the oldest first.
+    known: HashMap<SocketAddr, Vec<Arc<Server>>>,
+    count: usize,
+    /// Those that are being made, and who waits.
+    dialing: HashMap<SocketAddr, Vec<oneshot::Sender<Dialed>>>,
+}
+
+/// Whether the connection was made, or another one instead; or why none was.
+pub(super) type Dialed = Result<bool, End>;
+
+/// What there is for an address.
+pub(super) enum There {
+    /// A connection.
+    Seat(Seat),
+    /// One that is being made.
+    Soon(oneshot::Receiver<Dialed>),
+}
+
+/// Where there is no socket yet that could be told.
+const NO_SOCKET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+impl Links {
+    /// A place on a connection to `address`; on one that has no room only where there can be no other one.
+    pub(super) fn seat(&self, address: SocketAddr) -> Option<Seat> {
+        let state = self.state();
+        let there =
+            || state.known.get(&address).into_iter().flatten().filter(|server| server.takes_requests());
+        let server = there().find(|server| server.has_room()).or_else(|| {
+            let is_all = there().count() >= MOST_EACH;
+            there().min_by_key(|server| server.load()).filter(|_| is_all)
+        })?;
+        Some(server.seat())
+    }
+
+    /// A place on the connection to one of `addresses` that has the fewest streams, whether or not it has room.
+    fn any_seat(&self, addresses: &[SocketAddr]) -> Option<Seat> {
+        let state = self.state();
+        let there = addresses.iter().filter_map(|address| state.known.get(address)).flatten();
+        let there = there.filter(|server| server.takes_requests());
+        Some(there.min_by_key(|server| server.load())?.seat())
+    }
+
+    /// One more. Where there are too many, the oldest one that nobody needs is ended; it is known until it has.
+    pub(super) fn add(&self, server: &Arc<Server>) {
+        let mut state = self.state();
+        if state.count >= MOST_SERVERS {
+            let unused = state.known.values().flatten();
+            let unused = unused.filter(|server| server.is_unused() && server.takes_requests());
+            if let Some(oldest) = unused.min_by_key(|server| server.began) {
+                oldest.retire();
+            }
+        }
+        state.count += 1;
+        state.known.entry(server.address).or_default().push(Arc::clone(server));
+    }
+
+    /// One that has ended.
+    pub(super) fn remove(&self, server: &Arc<Server>) {
+        let mut state = self.state();
+        let Some(known) = state.known.get_mut(&server.address) else { return };
+        let before = known.len();
+        known.retain(|other| !Arc::ptr_eq(other, server));
+        let removed = before - known.len();
+        if known.is_empty() {
+            state.known.remove(&server.address);
+        }
+        state.count -= removed;
+    }
+
+    /// None of them is needed any more.
+    pub(super) fn retire(&self) {
+        self.state().known.values().flatten().for_each(|server| server.retire());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one request has done about a connection, while it has not reached a server.
+pub(super) struct Dial {
+    links: Links,
+    /// What it dials, for all who want that.
+    address: Option<SocketAddr>,
+    /// What it has looked for.
+    wanted: Vec<SocketAddr>,
+}
+
+impl Dial {
+    /// Nothing yet.
+    pub(super) fn new(links: Links) -> Self {
+        Self { links, address: None, wanted: vec![] }
+    }
+
+    /// What there is for `address`; if nothing is, it is being dialed from now on, and what was dialed before was so in vain.
+    pub(super) fn look(&mut self, address: SocketAddr) -> Option<Kept<There>> {
+        self.is_over(&Ok(false));
+        if let Some(seat) = self.links.seat(address) {
+            let local = seat.server.local;
+            return Some(Kept { connection: There::Seat(seat), local });
+        }
+        self.wanted.push(address);
+        let mut state = self.links.state();
+        if let Some(waiting) = state.dialing.get_mut(&address) {
+            let (sender, made) = oneshot::channel();
+            waiting.push(sender);
+            return Some(Kept { connection: There::Soon(made), local: NO_SOCKET });
+        }
+        state.dialing.insert(address, vec![]);
+        self.address = Some(address);
+        None
+    }
+
+    /// A place where there is one to wait for, since no more connections can be made.
+    pub(super) fn in_spite(&self) -> Option<Seat> {
+        self.links.any_seat(&self.wanted)
+    }
+
+    /// Tells those who wait.
+    pub(super) fn is_over(&mut self, dialed: &Dialed) {
+        for waits in self.leave() {
+            // Who has gone meanwhile need not be told.
+            let _ = waits.send(dialed.clone());
+        }
+    }
+
+    fn leave(&mut self) -> Vec<oneshot::Sender<Dialed>> {
+        let address = self.address.take();
+        address.and_then(|address| self.links.state().dialing.remove(&address)).unwrap_or_default()
+    }
+}
+
+impl Drop for Dial {
+    fn drop(&mut self) {
+        // Who waits sees that nobody dials any more.
+        drop(self.leave());
+    }
+}

@@ -1,0 +1,268 @@
+//! Clients that have their servers together, as outbound: which connection a request goes over, and that no client, and no
+//! stream, is another one's trouble.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::TcpListener;
+use tokio::task::yield_now;
+
+use super::peers::soon;
+use super::raw::*;
+use super::{Arc, Ended, Lab, SHARED, accept, listen};
+
+/// `:status 200`.
+const OK: &[u8] = &[0x88];
+
+/// A client of those that share.
+struct Client {
+    raw: Raw,
+    lab: Ended,
+    dials: Arc<AtomicUsize>,
+}
+
+impl Client {
+    async fn of(listener: &TcpListener) -> Self {
+        Self::with(&[], listener).await
+    }
+
+    async fn with(arguments: &[&str], listener: &TcpListener) -> Self {
+        let (raw, lab, dials) = Lab::among(&[arguments, &[SHARED]].concat(), &[listener]).await;
+        Self { raw, lab, dials }
+    }
+
+    fn dials(&self) -> usize {
+        self.dials.load(Ordering::Relaxed)
+    }
+
+    async fn gets(&mut self, stream: u32) {
+        self.raw.send(get(stream)).await.unwrap();
+    }
+
+    async fn is_answered(&mut self, stream: u32) {
+        let response = self.raw.next_of(HEADERS).await;
+        assert_eq!((response.stream, response.status()), (stream, Some(200)));
+    }
+}
+
+async fn asked(server: &mut Raw) -> u32 {
+    server.next_of(HEADERS).await.stream
+}
+
+async fn answers(server: &mut Raw) {
+    let stream = asked(server).await;
+    server.send(headers(stream, END_STREAM | END_HEADERS, OK)).await.unwrap();
+}
+
+#[tokio::test]
+async fn clients_that_come_and_go_use_one_connection() {
+    let listener = listen().await;
+    let mut first = Client::of(&listener).await;
+    first.gets(1).await;
+    let mut server = accept(&listener).await;
+    answers(&mut server).await;
+    first.is_answered(1).await;
+    for _ in 0..3 {
+        let mut next = Client::of(&listener).await;
+        next.gets(1).await;
+        answers(&mut server).await;
+        next.is_answered(1).await;
+        assert_eq!(next.dials(), 0);
+        drop(next.raw);
+        soon(next.lab.end).await.unwrap();
+    }
+    first.gets(3).await;
+    answers(&mut server).await;
+    first.is_answered(3).await;
+    assert_eq!(first.dials(), 1);
+}
+
+#[tokio::test]
+async fn one_dial_is_for_all_clients_who_wait_for_it() {
+    let listener = listen().await;
+    let mut clients = vec![];
+    for _ in 0..5 {
+        let mut client = Client::of(&listener).await;
+        client.gets(1).await;
+        clients.push(client);
+    }
+    let mut server = accept(&listener).await;
+    for _ in 0..5 {
+        answers(&mut server).await;
+    }
+    for client in &mut clients {
+        client.is_answered(1).await;
+    }
+    assert_eq!(clients.iter().map(Client::dials).sum::<usize>(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_takes_its_streams_with_it_and_no_others() {
+    let listener = listen().await;
+    let (mut goes, mut stays) = (Client::of(&listener).await, Client::of(&listener).await);
+    goes.gets(1).await;
+    let mut server = accept(&listener).await;
+    let gone = asked(&mut server).await;
+    stays.gets(1).await;
+    let other = asked(&mut server).await;
+    drop(goes.raw);
+    assert_eq!(server.next_of(RST_STREAM).await.stream, gone);
+    server.send(headers(other, END_STREAM | END_HEADERS, OK)).await.unwrap();
+    stays.is_answered(1).await;
+}
+
+#[tokio::test]
+async fn what_one_client_does_not_read_holds_up_no_other() {
+    let listener = listen().await;
+    let (mut slow, mut other) = (Client::of(&listener).await, Client::of(&listener).await);
+    slow.raw.send(settings(&[(4, 0)])).await.unwrap();
+    slow.gets(1).await;
+    let mut server = accept(&listener).await;
+    let held = asked(&mut server).await;
+    other.gets(1).await;
+    let stream = asked(&mut server).await;
+    // More than the window of the connection, which grows with what is held.
+    server.send(headers(held, END_HEADERS, OK)).await.unwrap();
+    let (mut window, mut sent) = (65_535, 0);
+    while sent < 200_000 {
+        let part = 16_384.min(window);
+        server.send(frame(DATA, 0, held, vec![7; part])).await.unwrap();
+        (window, sent) = (window - part, sent + part);
+        while window == 0 {
+            let update = server.next_of(WINDOW_UPDATE).await;
+            if update.stream == 0 {
+                window = u32::from_be_bytes(update.payload.try_into().unwrap()) as usize;
+            }
+        }
+    }
+    server
+        .send([headers(stream, END_HEADERS, OK), frame(DATA, END_STREAM, stream, b"all")].concat())
+        .await
+        .unwrap();
+    other.is_answered(1).await;
+    assert_eq!(other.raw.next_of(DATA).await.payload, b"all");
+    // The slow one gets all of it when it reads.
+    slow.raw.send([window_update(0, 1 << 20), window_update(1, 1 << 20)].concat()).await.unwrap();
+    let mut got = 0;
+    while got < sent {
+        got += slow.raw.next_of(DATA).await.payload.len();
+    }
+    assert_eq!(got, sent);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_more_streams_is_connected_once_more() {
+    let listener = listen().await;
+    let (mut first, mut second) = (Client::of(&listener).await, Client::of(&listener).await);
+    first.gets(1).await;
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut full = Raw::new(stream);
+    full.welcome(&[(3, 1)]).await;
+    let taken = asked(&mut full).await;
+    second.gets(1).await;
+    let mut server = accept(&listener).await;
+    answers(&mut server).await;
+    second.is_answered(1).await;
+    full.send(headers(taken, END_STREAM | END_HEADERS, OK)).await.unwrap();
+    first.is_answered(1).await;
+    // There is room on the older one again.
+    second.gets(3).await;
+    answers(&mut full).await;
+    second.is_answered(3).await;
+}
+
+#[tokio::test]
+async fn content_that_a_server_does_not_read_holds_up_no_other_client() {
+    let listener = listen().await;
+    let (mut stuck, mut other) = (Client::of(&listener).await, Client::of(&listener).await);
+    stuck.raw.send(post(1)).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut server = Raw::new(stream);
+    // It takes no content at all.
+    server.welcome(&[(4, 0)]).await;
+    asked(&mut server).await;
+    stuck.raw.send(frame(DATA, 0, 1, b"all")).await.unwrap();
+    let mut next = 1;
+    loop {
+        other.gets(next).await;
+        tokio::select! {
+            () = answers(&mut server) => other.is_answered(next).await,
+            mut fresh = accept(&listener) => {
+                answers(&mut fresh).await;
+                other.is_answered(next).await;
+                break;
+            }
+        }
+        next += 2;
+        yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_leaves_is_connected_anew_for_all() {
+    let listener = listen().await;
+    let (mut first, mut second) = (Client::of(&listener).await, Client::of(&listener).await);
+    first.gets(1).await;
+    let mut old = accept(&listener).await;
+    let taken = asked(&mut old).await;
+    second.gets(1).await;
+    asked(&mut old).await;
+    old.send(goaway(taken, NO_ERROR)).await.unwrap();
+    // What was not taken is sent again.
+    let mut new = accept(&listener).await;
+    answers(&mut new).await;
+    second.is_answered(1).await;
+    old.send(headers(taken, END_STREAM | END_HEADERS, OK)).await.unwrap();
+    first.is_answered(1).await;
+    first.gets(3).await;
+    answers(&mut new).await;
+    first.is_answered(3).await;
+    assert_eq!(old.next_of(GOAWAY).await.code(), NO_ERROR);
+    assert_eq!(old.next().await, None);
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_needs_ends_in_good_order() {
+    let listener = listen().await;
+    let idle = ["--http-pool-idle-timeout=10ms"];
+    let mut client = Client::with(&idle, &listener).await;
+    client.gets(1).await;
+    let mut server = accept(&listener).await;
+    answers(&mut server).await;
+    client.is_answered(1).await;
+    assert_eq!(server.next_of(GOAWAY).await.code(), NO_ERROR);
+    assert_eq!(server.next().await, None);
+    // The client does not notice.
+    client.gets(3).await;
+    let mut server = accept(&listener).await;
+    answers(&mut server).await;
+    client.is_answered(3).await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_goes_away_keeps_no_connection_that_nobody_needs() {
+    let listener = listen().await;
+    let mut client = Client::of(&listener).await;
+    client.gets(1).await;
+    let mut server = accept(&listener).await;
+    let stream = asked(&mut server).await;
+    client.lab.drain.request();
+    client.raw.next_of(GOAWAY).await;
+    // The stream finishes, and then nobody needs it.
+    server.send(headers(stream, END_STREAM | END_HEADERS, OK)).await.unwrap();
+    client.is_answered(1).await;
+    assert_eq!(server.next_of(GOAWAY).await.code(), NO_ERROR);
+    assert_eq!(server.next().await, None);
+}
+
+#[tokio::test]
+async fn that_a_server_takes_extended_connect_is_told_to_who_asks_it() {
+    let listener = listen().await;
+    let mut client = Client::of(&listener).await;
+    client.gets(1).await;
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut server = Raw::new(stream);
+    server.welcome(&[(8, 1)]).await;
+    answers(&mut server).await;
+    let is_offer = |frame: &Frame| frame.kind == SETTINGS && frame.payload == [0, 8, 0, 0, 0, 1];
+    client.raw.wait_for(|frame| is_offer(frame).then_some(())).await;
+}
