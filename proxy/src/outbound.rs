@@ -156,13 +156,14 @@ impl ToDestination<'_> {
             if failed.is_some() {
                 self.outbound.parts.reporter.retried();
             }
-            let held = Some(endpoint.load.hold());
+            let held = endpoint.load.hold();
             match self.reach_endpoint(session, endpoint, kept).await {
                 Ok(reached) => {
                     session.sent_to(service.cluster(), &endpoint.edge);
-                    return Ok(Reached { held, ..reached });
+                    return Ok(Reached { held: Some(held), ..reached });
                 }
                 Err(Failed { end, is_final }) => {
+                    held.failed();
                     tried.push(endpoint.address);
                     attempts += 1;
                     if is_final || attempts >= self.outbound.parts.dialer.attempts() {

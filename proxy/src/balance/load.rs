@@ -90,6 +90,11 @@ impl Held {
         let now = Instant::now();
         if status < 500 { self.0.responded(after, now) } else { self.0.failed(now) }
     }
+
+    /// The endpoint could not be reached, or does not respond.
+    pub fn failed(&self) {
+        self.0.failed(Instant::now());
+    }
 }
 
 impl Drop for Held {

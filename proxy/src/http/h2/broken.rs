@@ -45,6 +45,10 @@ impl Broken {
     pub(super) fn of_upload(stop: Stop) -> Option<Self> {
         match stop {
             Stop::Ended | Stop::Sink(_) => None,
+            // h2 has refused content that is not as long as announced, and has told the client.
+            Stop::Source(error) if error.is_library() && error.is_reset() => {
+                Some(Self::Refused(Side::Client, Refusal::Malformed))
+            }
             Stop::Source(error) => Some(Self::Client(error.reason().filter(|_| error.is_reset()))),
             Stop::Refused(refusal) => Some(Self::Refused(Side::Client, refusal)),
         }
@@ -68,6 +72,15 @@ impl Broken {
             Some(_) if error.is_library() => Self::Violated,
             _ if server.has_violated() => Self::Violated,
             _ => Self::Gone,
+        }
+    }
+
+    /// Whether it is the server that has failed.
+    pub(super) fn is_the_servers(&self) -> bool {
+        match self {
+            Self::Reset(_) | Self::NotAccepted | Self::Violated | Self::Gone | Self::Idle => true,
+            Self::Refused(side, _) => *side == Side::Server,
+            Self::Client(_) => false,
         }
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Seen {
     received: AtomicU64,
     is_leaving: AtomicBool,
     is_within_head: AtomicBool,
+    /// As much was read as is in one turn.
+    has_had_turn: AtomicBool,
     resets: [AtomicU32; 2],
     /// The leg when h2 has no use for it any more.
     finished: Mutex<Option<Leg>>,
@@ -65,6 +67,11 @@ impl Seen {
     /// Whether a head of its has begun and not ended.
     pub(super) fn is_within_head(&self) -> bool {
         self.is_within_head.load(Ordering::Relaxed)
+    }
+
+    /// Whether as much was read as is in one turn, since this was asked last.
+    pub(super) fn take_turn(&self) -> bool {
+        self.has_had_turn.swap(false, Ordering::Relaxed)
     }
 
     /// How many of its streams were reset so.
@@ -182,6 +189,7 @@ impl AsyncRead for Metered {
     ) -> Poll<io::Result<()>> {
         if self.read >= TURN || self.frames >= TURN_OF_FRAMES {
             (self.read, self.frames) = (0, 0);
+            self.seen.has_had_turn.store(true, Ordering::Relaxed);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

@@ -98,11 +98,8 @@ const MOST_WINDOW: i64 = 64 * 1024 * 1024;
 /// Windows change in steps of so many bytes.
 const STEP: usize = 16 * 1024;
 
-/// Streams that may be reset because they break a rule, before a connection is given up. (h2 counts for its whole life.)
-pub(crate) const MOST_BROKEN: u32 = 400;
-
-/// Frames that carry nothing, of all kinds together.
-pub(crate) use meter::MOST_USELESS;
+/// Frames that carry nothing, of all kinds together, and streams that break rules.
+pub(crate) use meter::{MOST_BROKEN, MOST_USELESS};
 
 /// How often a request is tried: after these the client may do so itself.
 pub(crate) const MOST_ATTEMPTS: u32 = 3;
@@ -113,12 +110,9 @@ pub(crate) const MOST_SERVERS: usize = 100;
 /// Connections to the same server that clients share, where one has no room.
 pub(crate) const MOST_EACH: usize = 16;
 
-/// The same of servers, whose streams are ours.
-const MOST_BROKEN_BY_SERVER: usize = 800;
-
-/// Streams that were reset and of which frames may still come, and how long.
+/// Streams that were reset and of which frames may still come, and how long: for the longest way there and back.
 const REMEMBERED: usize = 1024;
-const REMEMBERED_FOR: Duration = Duration::from_secs(10);
+const REMEMBERED_FOR: Duration = Duration::from_secs(2);
 
 /// Streams that may be reset while they wait to be looked at, which is for one turn; the meter has its own bound.
 const MOST_UNSEEN: usize = 250;
@@ -173,7 +167,8 @@ impl Settings {
             .max_send_buffer_size(self.http2_stream_window as usize)
             .max_concurrent_reset_streams(REMEMBERED)
             .reset_stream_duration(REMEMBERED_FOR)
-            .max_local_error_reset_streams(Some(MOST_BROKEN as usize))
+            // The meter has an account for them; h2 would count for the connection's whole life.
+            .max_local_error_reset_streams(None)
             .max_pending_accept_reset_streams(MOST_UNSEEN)
             .data_frame_budget(SMALL_FRAMES);
         builder
@@ -191,7 +186,7 @@ impl Settings {
             .max_send_buffer_size(self.http2_stream_window as usize)
             .max_concurrent_reset_streams(REMEMBERED)
             .reset_stream_duration(REMEMBERED_FOR)
-            .max_local_error_reset_streams(Some(MOST_BROKEN_BY_SERVER))
+            .max_local_error_reset_streams(None)
             .data_frame_budget(SMALL_FRAMES);
         builder
     }

@@ -93,6 +93,9 @@ impl Ledger {
     }
 }
 
+/// What h2 keeps beside each portion while its reader does not take it. A thousand of ten bytes each hold that a thousand times.
+const RECORD: usize = 300;
+
 /// Bytes that h2 sends.
 #[derive(Debug)]
 pub(super) struct Portion {
@@ -114,6 +117,8 @@ impl Portion {
     /// `bytes`, which came from the sender of `flow`, and which `waiting` counts until they are sent.
     pub(super) fn new(bytes: Bytes, flow: FlowControl, ledger: Ledger, waiting: Gauge) -> Self {
         let debt = Debt { flow, bytes: bytes.len() };
+        waiting.inc_by(RECORD as i64);
+        ledger.hold(RECORD);
         Self { bytes, owed: Some(Owed { ledger, debt, waiting }) }
     }
 }
@@ -121,7 +126,8 @@ impl Portion {
 impl Drop for Portion {
     fn drop(&mut self) {
         if let Some(Owed { ledger, debt, waiting }) = self.owed.take() {
-            waiting.dec_by(debt.bytes as i64);
+            waiting.dec_by((debt.bytes + RECORD) as i64);
+            ledger.let_go(RECORD);
             ledger.owe(debt);
         }
     }

@@ -44,8 +44,6 @@ pub(super) struct Stream {
     has_content: bool,
     /// Interim responses.
     interim: u64,
-    /// Why the server took no more of the request, if it did not.
-    unwanted: Option<Reason>,
 }
 
 /// What has become of a stream.
@@ -67,7 +65,7 @@ impl Stream {
         let (ledger, waiting) = (front.shared.client.ledger.clone(), front.shared.waiting.clone());
         let has_content = !content.is_end_stream();
         let upload = Content::new(Side::Client, content, sink, ledger, waiting);
-        Self { front, seat, upload, response, request, has_content, interim: 0, unwanted: None }
+        Self { front, seat, upload, response, request, has_content, interim: 0 }
     }
 
     /// Carries it to its end.
@@ -103,6 +101,11 @@ impl Stream {
 
     fn fail(mut self, broken: &Broken) -> Option<Notable> {
         let end = broken.end(false);
+        if broken.is_the_servers()
+            && let Some(held) = &self.seat.held
+        {
+            held.failed();
+        }
         self.break_server(broken);
         match *broken {
             Broken::Client(_) => {}
@@ -211,44 +214,30 @@ impl Stream {
         self.finish(ended, download, is_call)
     }
 
-    /// Ready when both directions have ended: with the reason for which the server took no more of the request, if it did not.
-    fn poll_both(
-        &mut self,
-        cx: &mut Context<'_>,
-        download: &mut Content,
-    ) -> Poll<Result<Option<Reason>, Broken>> {
+    /// Ready when both directions have ended.
+    fn poll_both(&mut self, cx: &mut Context<'_>, download: &mut Content) -> Poll<Result<(), Broken>> {
         if let Poll::Ready(stop) = download.poll(cx, &self.front.account)
             && let Some(broken) = Broken::of_download(stop, &self.seat.server)
         {
             return Poll::Ready(Err(broken));
         }
-        if let Poll::Ready(stop) = self.poll_upload(cx) {
-            if let Stop::Sink(reason) = &stop {
-                self.unwanted = *reason;
-            }
-            if let Some(broken) = Broken::of_upload(stop) {
-                return Poll::Ready(Err(broken));
-            }
+        if let Poll::Ready(stop) = self.poll_upload(cx)
+            && let Some(broken) = Broken::of_upload(stop)
+        {
+            return Poll::Ready(Err(broken));
         }
         if self.upload.is_over() && download.is_over() {
-            return Poll::Ready(Ok(self.unwanted));
+            return Poll::Ready(Ok(()));
         }
-        self.poll_quiet(cx, download.passed())
+        // The head has been passed on, too.
+        self.poll_quiet(cx, download.passed() + 1)
     }
 
-    fn finish(
-        mut self,
-        ended: Result<Option<Reason>, Broken>,
-        mut download: Content,
-        is_call: bool,
-    ) -> Option<Notable> {
+    fn finish(mut self, ended: Result<(), Broken>, mut download: Content, is_call: bool) -> Option<Notable> {
         let broken = match ended {
-            Ok(unwanted) => {
+            Ok(()) => {
                 // RFC 9113, section 8.1: a response is not discarded because no more of the request is wanted. A reset
                 // would discard what h2 has not sent; by itself h2 says NO_ERROR after that, to who has not ended a request.
-                if let Some(reason) = unwanted.filter(|reason| *reason != Reason::NO_ERROR) {
-                    self.front.shared.client.reset(reason, |reason| download.reset(reason));
-                }
                 self.front.account.exchange.close(End::COMPLETE);
                 return None;
             }

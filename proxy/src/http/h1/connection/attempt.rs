@@ -152,6 +152,9 @@ impl<'a, U: Upstream> Connection<'a, U> {
                 Broken::Server(_) | Broken::NotContent(Side::Server, _) => (503, ending::broken(&broken)),
             },
         };
+        if let (None, Server::Open(Open { held: Some(held), .. })) = (refusal, &self.server) {
+            held.failed();
+        }
         if failed.is_answered {
             return give_up(*asking, end);
         }

@@ -29,7 +29,7 @@ use super::servers::{Reach, Servers};
 use super::shared::Shared;
 use super::timers::{Due, Timers};
 use super::window::Window;
-use super::{MOST_BROKEN, Means, ended_by};
+use super::{Means, ended_by};
 use crate::http::h1::LINGER;
 use crate::net::leg::Leg;
 use crate::telemetry::connections::Side;
@@ -61,7 +61,6 @@ pub(super) struct Connection<'a> {
     alive: Alive,
     window: Window,
     tally: Tally,
-    refused: u32,
     offers_connect: bool,
     /// Whether the client has been asked to leave, and whether it has to.
     is_draining: bool,
@@ -101,7 +100,6 @@ impl<'a> Connection<'a> {
             timers: Timers::new(http),
             window: Window::new(http.settings.h2.http2_connection_window, waiting_room),
             tally: Tally::new(),
-            refused: 0,
             offers_connect: false,
             is_draining: false,
             is_closing: false,
@@ -117,6 +115,8 @@ impl<'a> Connection<'a> {
         // Streams that do not see it themselves end as the connection does.
         session.presume(ended.clone());
         drop((downstream, streams));
+        // What was on its way to the client is owed to the servers, whose connections would not end before.
+        driven.iter_mut().for_each(Driven::settle);
         servers.retire();
         let server_ends = poll_fn(|cx| servers.poll_all(&mut driven, cx));
         tokio::join!(server_ends, linger(&shared.client.seen));
@@ -204,13 +204,16 @@ impl<'a> Connection<'a> {
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
             match self.downstream.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => self.begin(request, respond, cx),
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    self.begin(request, respond);
+                    // h2 reads before it hands out each of those that wait.
+                    if self.shared.client.seen.take_turn() {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
                 Poll::Ready(Some(Err(error))) => {
                     return Poll::Ready(client_broken(&error, &self.shared.client.seen));
-                }
-                Poll::Ready(None) if self.refused >= MOST_BROKEN => {
-                    let details = Some("client: too many requests were refused".into());
-                    return Poll::Ready(End { flags: "DPE", details, failure: None });
                 }
                 Poll::Ready(None) => return Poll::Ready(End::COMPLETE),
                 Poll::Pending => return Poll::Pending,
@@ -221,7 +224,7 @@ impl<'a> Connection<'a> {
     fn poll_streams(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(notable)) = self.streams.poll_next_unpin(cx) {
             match notable {
-                Some(Notable::Refused(side, refusal)) => self.count_refused(side, refusal, cx),
+                Some(Notable::Refused(side, refusal)) => self.session.refused_message(side, refusal.code()),
                 Some(Notable::Idle) => self.session.timed_out(Timer::StreamIdle),
                 None => {}
             }

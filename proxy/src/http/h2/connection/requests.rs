@@ -1,7 +1,6 @@
 //! How streams begin: each request is looked at, gets an account, and is sent on its way, refused, or answered.
 
 use std::sync::Arc;
-use std::task::Context;
 
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream};
@@ -15,7 +14,7 @@ use super::super::head::judge_request;
 use super::super::portion::Portion;
 use super::super::quiet::Quiet;
 use super::super::stream::Front;
-use super::super::{MOST_BROKEN, Refusal, grpc};
+use super::super::{Refusal, grpc};
 use super::Connection;
 use crate::http::pipeline::Admitted;
 use crate::http::request_id;
@@ -24,23 +23,20 @@ use crate::telemetry::exchange;
 
 impl Connection<'_> {
     /// A client has asked.
-    pub(super) fn begin(
-        &mut self,
-        request: Request<RecvStream>,
-        respond: SendResponse<Portion>,
-        cx: &mut Context<'_>,
-    ) {
+    pub(super) fn begin(&mut self, request: Request<RecvStream>, respond: SendResponse<Portion>) {
         self.has_asked = true;
         let (mut head, content) = request.into_parts();
         let most_fields = self.means.http.settings.h2.http2_max_fields.into();
         let is_grpc = grpc::is_call(&head.headers);
         let fields = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let Admitted { exchange, edits } = self.means.http.admit(self.session, &told(&head, is_grpc), fields);
-        edits.apply(&mut head.headers);
         let account = Account { exchange, is_grpc, most_fields };
-        match judge_request(&head, most_fields) {
+        // What is added here is not the client's to answer for.
+        let judged = judge_request(&head, most_fields);
+        edits.apply(&mut head.headers);
+        match judged {
             Ok(()) => self.forward(head, content, respond, account),
-            Err(refusal) => self.refuse(refusal, respond, account, cx),
+            Err(refusal) => self.refuse(refusal, respond, account),
         }
     }
 
@@ -65,27 +61,10 @@ impl Connection<'_> {
         self.streams.push(Box::pin(asking.run()));
     }
 
-    fn refuse(
-        &mut self,
-        refusal: Refusal,
-        mut respond: SendResponse<Portion>,
-        account: Account,
-        cx: &mut Context<'_>,
-    ) {
+    fn refuse(&mut self, refusal: Refusal, mut respond: SendResponse<Portion>, account: Account) {
         self.shared.client.reset(Reason::PROTOCOL_ERROR, |reason| respond.send_reset(reason));
         account.exchange.close(refused(Side::Client, refusal));
-        self.count_refused(Side::Client, refusal, cx);
-    }
-
-    /// A client that breaks rules all the time is left, as h2 does where it sees that itself.
-    pub(super) fn count_refused(&mut self, side: Side, refusal: Refusal, cx: &mut Context<'_>) {
-        self.session.refused_message(side, refusal.code());
-        if side == Side::Client {
-            self.refused += 1;
-            if self.refused == MOST_BROKEN {
-                self.close(cx, Reason::ENHANCE_YOUR_CALM);
-            }
-        }
+        self.session.refused_message(Side::Client, refusal.code());
     }
 }
 

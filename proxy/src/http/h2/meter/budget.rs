@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use ::h2::Reason;
+
 use super::frame::{Frame, Kind};
 
 /// Frames that have an account of their own.
@@ -23,6 +25,8 @@ pub(super) enum Account {
     Unknown,
     /// Heads that a server sends: interim responses have no other bound.
     ResponseHead,
+    /// Streams that had to be reset because of what it sent.
+    Broken,
 }
 
 /// What an account holds at first, and again after some time; what it gets back each second; the most that can be earned.
@@ -34,9 +38,9 @@ struct Terms {
     most: u32,
 }
 
-const NUMBER: usize = 10;
+const NUMBER: usize = 11;
 
-/// What all accounts hold together at first: a connection that brings nothing else ends before the thousandth frame.
+/// What all accounts of frames hold together at first: a connection that brings nothing else ends before the thousandth frame.
 pub(crate) const MOST_USELESS: u32 = 992;
 
 const TERMS: [Terms; NUMBER] = [
@@ -50,7 +54,11 @@ const TERMS: [Terms; NUMBER] = [
     Terms { account: Account::GoAway, floor: 8, each_second: 1, most: 8 },
     Terms { account: Account::Unknown, floor: 64, each_second: 10, most: 256 },
     Terms { account: Account::ResponseHead, floor: 64, each_second: 20, most: 8_192 },
+    Terms { account: Account::Broken, floor: MOST_BROKEN, each_second: 10, most: 2_000 },
 ];
+
+/// Streams that a peer may break at first.
+pub(crate) const MOST_BROKEN: u32 = 400;
 
 /// Bytes of content for which one more update of a window is not too much; a reader that asks for less at a time is not
 /// helped by being told so.
@@ -64,15 +72,19 @@ const SETTINGS_FRAME: u32 = 10 * 6;
 pub(super) struct Budget {
     left: [u32; NUMBER],
     filled: Instant,
+    /// What could not be taken when it was found.
+    broken: u32,
 }
 
 impl Budget {
     pub(super) fn new(now: Instant) -> Self {
-        Self { left: TERMS.map(|terms| terms.floor), filled: now }
+        Self { left: TERMS.map(|terms| terms.floor), filled: now, broken: 0 }
     }
 
     /// The peer sent `frame`, of which heads count only `from_server`. Otherwise the account that has nothing left.
     pub(super) fn charge(&mut self, frame: &Frame, from_server: bool, now: Instant) -> Result<(), Account> {
+        let broken = std::mem::take(&mut self.broken);
+        self.pay(Account::Broken, broken, now)?;
         let (account, cost) = match frame.kind {
             Kind::Data if frame.content() == 0 && !frame.is_end_of_stream() => (Account::EmptyData, 1),
             Kind::Data => return Ok(()),
@@ -89,6 +101,10 @@ impl Budget {
             Kind::Continuation => (Account::Continuation, 1),
             Kind::Unknown => (Account::Unknown, 1),
         };
+        self.pay(account, cost, now)
+    }
+
+    fn pay(&mut self, account: Account, cost: u32, now: Instant) -> Result<(), Account> {
         if self.take(account, cost) {
             return Ok(());
         }
@@ -133,6 +149,12 @@ impl Budget {
                 self.earn(Account::Reset, 1);
                 self.earn(Account::WindowUpdate, 4);
                 self.earn(Account::ResponseHead, 4);
+                self.earn(Account::Broken, 1);
+            }
+            Kind::ResetStream if breaks(frame.first_number().into()) => {
+                if !self.take(Account::Broken, 1) {
+                    self.broken = self.broken.saturating_add(1);
+                }
             }
             // It will be acknowledged.
             Kind::Ping if !frame.is_ack() => self.earn(Account::Ping, 1),
@@ -181,13 +203,27 @@ impl Budget {
     }
 }
 
+/// Whether a reset with this code says that the peer has broken a rule. (That it sends something of a stream that was reset here
+/// breaks none, and is answered so when that stream has been forgotten.)
+fn breaks(code: Reason) -> bool {
+    [
+        Reason::PROTOCOL_ERROR,
+        Reason::FLOW_CONTROL_ERROR,
+        Reason::STREAM_CLOSED,
+        Reason::FRAME_SIZE_ERROR,
+        Reason::COMPRESSION_ERROR,
+    ]
+    .contains(&code)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{MOST_USELESS, TERMS};
+    use super::{Account, MOST_USELESS, TERMS};
 
     #[test]
     fn accounts_hold_less_than_a_thousand_together() {
-        assert_eq!(TERMS.iter().map(|terms| terms.floor).sum::<u32>(), MOST_USELESS);
+        let of_frames = TERMS.iter().filter(|terms| terms.account != Account::Broken);
+        assert_eq!(of_frames.map(|terms| terms.floor).sum::<u32>(), MOST_USELESS);
         assert!(TERMS.iter().all(|terms| terms.most >= terms.floor));
     }
 }

@@ -14,8 +14,8 @@ use std::time::Instant;
 
 use ::h2::Reason;
 
-pub(crate) use budget::MOST_USELESS;
 use budget::{Account, Budget};
+pub(crate) use budget::{MOST_BROKEN, MOST_USELESS};
 use frame::{Frame, Kind, Passed, Walker};
 
 /// RFC 9113, section 6.5.2: what is announced to peers, and the least that they must accept.
@@ -100,11 +100,13 @@ pub enum Violation {
     UnknownFrameFlood,
     /// Interim responses, without end.
     ResponseHeadFlood,
+    /// Streams that break rules.
+    BrokenStreamFlood,
 }
 
 impl Violation {
     /// All that there are.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::FrameSize,
         Self::NoSettings,
         Self::FrameStream,
@@ -122,6 +124,7 @@ impl Violation {
         Self::GoAwayFlood,
         Self::UnknownFrameFlood,
         Self::ResponseHeadFlood,
+        Self::BrokenStreamFlood,
     ];
 
     /// As logs and labels name it, and the peer is told.
@@ -144,6 +147,7 @@ impl Violation {
             Self::GoAwayFlood => "goaway_flood",
             Self::UnknownFrameFlood => "unknown_frame_flood",
             Self::ResponseHeadFlood => "response_head_flood",
+            Self::BrokenStreamFlood => "broken_stream_flood",
         }
     }
 
@@ -164,7 +168,8 @@ impl Violation {
             | Self::PriorityFlood
             | Self::GoAwayFlood
             | Self::UnknownFrameFlood
-            | Self::ResponseHeadFlood => Reason::ENHANCE_YOUR_CALM,
+            | Self::ResponseHeadFlood
+            | Self::BrokenStreamFlood => Reason::ENHANCE_YOUR_CALM,
         }
     }
 
@@ -180,6 +185,7 @@ impl Violation {
             Account::GoAway => Self::GoAwayFlood,
             Account::Unknown => Self::UnknownFrameFlood,
             Account::ResponseHead => Self::ResponseHeadFlood,
+            Account::Broken => Self::BrokenStreamFlood,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod client_face;
 mod floods;
 mod flow;
+mod long_lives;
 mod peers;
 mod raw;
 mod resets;

@@ -82,6 +82,21 @@ async fn an_early_response_is_whole_though_the_rest_of_the_request_is_not_wanted
     assert_eq!((reset.stream, reset.code()), (1, NO_ERROR));
 }
 
+/// The server breaks off with another code than RFC 9113 asks for, as older ones do, after the head had been passed on.
+#[tokio::test]
+async fn the_end_of_a_response_is_not_discarded_by_a_reset_that_follows_it() {
+    let (mut client, mut server, _ended) = Lab::greeted(&[]).await;
+    client.send(post(1)).await.unwrap();
+    let stream = server.next_of(HEADERS).await.stream;
+    server.send(headers(stream, END_HEADERS, OK)).await.unwrap();
+    assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
+    let content = frame(DATA, END_STREAM, stream, b"all of it");
+    server.send([content, reset(stream, CANCEL)].concat()).await.unwrap();
+    let content = client.next_of(DATA).await;
+    assert_eq!((content.is_end(), &content.payload[..]), (true, &b"all of it"[..]));
+    assert_eq!(client.next_of(RST_STREAM).await.code(), NO_ERROR);
+}
+
 /// As gRPC's own servers do it when they stop at once.
 #[tokio::test]
 async fn the_end_of_an_early_response_is_not_discarded_when_no_more_is_wanted() {
