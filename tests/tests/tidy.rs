@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use syn::visit::Visit;
 
-const CRATES: [&str; 6] = ["api", "runtime", "init-redirect", "injector", "proxy", "tests"];
+const CRATES: [&str; 7] = ["api", "runtime", "init-redirect", "injector", "proxy", "conformance", "tests"];
 const MAX_CODE_LINES: usize = 400;
 
 #[test]

@@ -1,4 +1,5 @@
-//! Streams of bytes against what becomes of them: the messages, or the refusal.
+//! Streams of bytes against what becomes of them: the messages, or the refusal. What is refused is the conformance crate's, and what
+//! only a limit forbids.
 //!
 //! Every table is run as a whole stream and cut at every place.
 
@@ -6,7 +7,7 @@ mod accepted;
 mod chunks;
 mod cuts;
 mod forwarded;
-mod requests;
+mod refused;
 mod responses;
 
 use clap::Parser;
@@ -157,31 +158,6 @@ fn length(head: &str) -> Length {
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-
-/// The table's streams are all refused, each for its reason.
-fn all_refused(speaker: Speaker, table: impl IntoIterator<Item = (Refusal, Vec<u8>)>) {
-    let mut wrong = Vec::new();
-    for (reason, stream) in table {
-        let judged = judge(speaker, &stream);
-        if judged != Err(reason) {
-            let begin = stream.get(..200).unwrap_or(&stream).escape_ascii();
-            wrong.push(format!("{begin}\n    is {judged:?}, and should be {reason:?}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn the_matrix_is_large_and_every_reason_is_in_it() {
-    let count = requests::matrix().len() + chunks::matrix().len() + responses::matrix().len();
-    println!("{count} messages, none accepted");
-    assert!(count >= 200, "{count}");
-    let reasons = requests::matrix().into_iter().chain(chunks::matrix()).chain(responses::matrix());
-    let reasons: std::collections::HashSet<_> = reasons.map(|(reason, _)| reason).collect();
-    for reason in Refusal::ALL {
-        assert!(reasons.contains(&reason), "{reason:?} is not in the matrix");
-    }
-}
 
 #[test]
 fn a_connection_remembers_little_between_two_bytes() {

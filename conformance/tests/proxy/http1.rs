@@ -1,0 +1,80 @@
+//! HTTP/1: messages that must not be passed on, in both directions and at both faces.
+
+use std::collections::HashMap;
+
+use conformance::http1::{self, Part, Rule};
+
+use crate::origin::Http1;
+use crate::support::{Direction, PACE, Proxy, assert_clean};
+
+/// How often the proxy has to say that each rule was broken.
+fn counts(broken: impl Iterator<Item = (Rule, u64)>) -> HashMap<String, u64> {
+    let mut counts = HashMap::new();
+    for (rule, times) in broken {
+        *counts.entry(rule.name.to_owned()).or_default() += times;
+    }
+    counts
+}
+
+async fn refuse_requests(direction: Direction) {
+    let origin = Http1::start().await;
+    let proxy = Proxy::start(direction, &[]);
+    let connect = async || proxy.connect(origin.address).await;
+    http1::preflight(&connect, PACE.patience).await.unwrap();
+    origin.asked.lock().unwrap().clear();
+    let report = http1::server_face(&connect, PACE).await;
+    assert_clean(direction, &report);
+    let requests = http1::requests();
+    assert!(report.lines.len() >= 200, "{}", report.summary());
+    assert_eq!(report.lines.len(), requests.len());
+    // At the beginning of a connection, too, unless its first line is nothing that is known.
+    let times = |part| if part == Part::Line { 1 } else { 2 };
+    let expected = counts(requests.iter().map(|message| (message.rule, times(message.part))));
+    assert_eq!(proxy.refused("client"), expected);
+    let asked = std::mem::take(&mut *origin.asked.lock().unwrap());
+    assert!(asked.len() == requests.len() && asked.iter().all(|target| target == "/"), "{asked:?}");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn ambiguous_requests_inbound() {
+    refuse_requests(Direction::Inbound).await;
+}
+
+#[tokio::test]
+async fn ambiguous_requests_outbound() {
+    refuse_requests(Direction::Outbound).await;
+}
+
+async fn refuse_responses(direction: Direction) {
+    let proxy = Proxy::start(direction, &[]);
+    let report = http1::client_face(async || proxy.open().await, PACE).await;
+    assert_clean(direction, &report);
+    let responses = http1::responses();
+    assert!(report.lines.len() >= 100, "{}", report.summary());
+    assert_eq!(report.lines.len(), responses.len());
+    assert_eq!(proxy.refused("server"), counts(responses.iter().map(|case| (case.message.rule, 1))));
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn ambiguous_responses_inbound() {
+    refuse_responses(Direction::Inbound).await;
+}
+
+#[tokio::test]
+async fn ambiguous_responses_outbound() {
+    refuse_responses(Direction::Outbound).await;
+}
+
+#[test]
+fn each_case_has_a_name_of_its_own() {
+    let requests: Vec<_> = http1::requests().into_iter().map(|message| message.name).collect();
+    let responses: Vec<_> = http1::responses().into_iter().map(|response| response.message.name).collect();
+    for mut names in [requests, responses] {
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}
