@@ -2,10 +2,13 @@
 //! proxy between two peers of ours.
 //!
 //! A case is data, and has a connection of its own, which the caller makes; so suites run against anybody, and their cases beside each
-//! other. [`http1`] has messages that two readers could understand differently, and has a suite for the server's face of a peer, by
-//! a hostile client, and one for the client's, by a hostile server. It deliberately knows nobody: neither our proxy nor what it says beyond HTTP.
+//! other. [`http1`] has messages that two readers could understand differently, and [`http2`] frames; each
+//! has a suite for the server's face of a peer, by a hostile client, and one for the client's, by a hostile server. It deliberately
+//! knows nobody: neither our proxy nor what it says beyond HTTP.
 
+pub mod frames;
 pub mod http1;
+pub mod http2;
 pub mod report;
 pub mod run;
 pub mod wire;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use conformance::http1;
 use conformance::report::{Report, Verdict};
 use conformance::run::Pace;
+use conformance::{http1, http2};
 use tokio::net::TcpStream;
 
 /// Cases of HTTP by RFC section, against a server or proxy of yours: a line for each case, and what came instead of what has to
@@ -44,6 +44,8 @@ struct Options {
 enum Suite {
     /// HTTP/1 requests that two readers could understand differently: each must be refused
     Http1,
+    /// HTTP/2 by RFC section, without TLS: what a client may send, and what has to follow
+    Http2,
 }
 
 const CANNOT_JUDGE: u8 = 2;
@@ -73,10 +75,12 @@ async fn judge(options: &Options) -> Result<Report> {
     let connect = async || connect(&options.address).await;
     let fit = match options.suite {
         Suite::Http1 => http1::preflight(&connect, pace.patience).await,
+        Suite::Http2 => http2::preflight(&connect, pace.patience).await,
     };
     fit.with_context(|| options.address.clone())?;
     Ok(match options.suite {
         Suite::Http1 => http1::server_face(&connect, pace).await,
+        Suite::Http2 => http2::server_face(&connect, pace).await,
     })
 }
 

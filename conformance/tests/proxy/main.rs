@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod http1;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod origin;
 #[cfg(test)]
 mod support;

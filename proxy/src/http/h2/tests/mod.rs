@@ -1,6 +1,7 @@
 //! Both faces on loopback, between peers of the h2 crate, and between peers that write frames by hand ([`raw`]).
+//! What RFC 9113 says of each frame is the conformance crate's.
 
-mod client_face;
+mod bounds;
 mod floods;
 mod flow;
 mod long_lives;
@@ -8,7 +9,6 @@ mod peers;
 mod raw;
 mod resets;
 mod retries;
-mod server_face;
 mod spread;
 mod streams;
 mod times;
@@ -42,19 +42,6 @@ use crate::telemetry::workload::Workload;
 use crate::trace::Tracer;
 use crate::upstream::{Dialed, Found, Kept, Reached, Upstream};
 use raw::{PATIENCE, Raw};
-
-/// Tells all that failed of a table at once.
-fn assert_none(cases: usize, failures: &[String]) {
-    assert!(failures.is_empty(), "{} of {cases}:\n{}", failures.len(), failures.join("\n"));
-}
-
-/// Each case of a table is found by its section and what it is about.
-fn assert_named_apart(mut names: Vec<(&str, &str)>) {
-    let all = names.len();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), all, "each has a name of its own");
-}
 
 #[derive(Parser)]
 struct Command {

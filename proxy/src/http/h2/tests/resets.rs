@@ -245,6 +245,16 @@ async fn a_client_that_ends_in_good_order_takes_the_server_with_it() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_silent_keeps_nobody_from_leaving() {
+    let (mut client, server, ended) = Lab::raw(&[]).await;
+    client.greet(&[]).await;
+    client.send(get(1)).await.unwrap();
+    drop(client);
+    soon(ended.end).await.unwrap();
+    drop(server);
+}
+
+#[tokio::test]
 async fn requests_wait_where_the_server_takes_fewer_streams() {
     let (mut client, mut server, _ended) = Lab::raw(&[]).await;
     client.greet(&[(1, 0)]).await;
