@@ -2,10 +2,11 @@
 //! proxy between two peers of ours.
 //!
 //! A case is data, and has a connection of its own, which the caller makes; so suites run against anybody, and their cases beside each
-//! other. [`http1`] has messages that two readers could understand differently, and [`http2`] frames; each
+//! other. [`http1`] has messages that two readers could understand differently, [`http2`] frames, and [`attacks`] floods of them; each
 //! has a suite for the server's face of a peer, by a hostile client, and one for the client's, by a hostile server. It deliberately
 //! knows nobody: neither our proxy nor what it says beyond HTTP.
 
+pub mod attacks;
 pub mod frames;
 pub mod http1;
 pub mod http2;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use conformance::report::{Report, Verdict};
 use conformance::run::Pace;
-use conformance::{http1, http2};
+use conformance::{attacks, http1, http2};
 use tokio::net::TcpStream;
 
 /// Cases of HTTP by RFC section, against a server or proxy of yours: a line for each case, and what came instead of what has to
@@ -46,6 +46,8 @@ enum Suite {
     Http1,
     /// HTTP/2 by RFC section, without TLS: what a client may send, and what has to follow
     Http2,
+    /// Floods of HTTP/2 frames: each must end within 1,000 of them
+    Attacks,
 }
 
 const CANNOT_JUDGE: u8 = 2;
@@ -75,12 +77,13 @@ async fn judge(options: &Options) -> Result<Report> {
     let connect = async || connect(&options.address).await;
     let fit = match options.suite {
         Suite::Http1 => http1::preflight(&connect, pace.patience).await,
-        Suite::Http2 => http2::preflight(&connect, pace.patience).await,
+        Suite::Http2 | Suite::Attacks => http2::preflight(&connect, pace.patience).await,
     };
     fit.with_context(|| options.address.clone())?;
     Ok(match options.suite {
         Suite::Http1 => http1::server_face(&connect, pace).await,
         Suite::Http2 => http2::server_face(&connect, pace).await,
+        Suite::Attacks => attacks::server_face(&connect, pace).await,
     })
 }
 

@@ -5,6 +5,8 @@
 //! are test code too.
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod http1;
 #[cfg(test)]
 mod http2;

@@ -1,0 +1,91 @@
+//! Floods, in both directions and at both faces: each ends, and who sent it is told why, as are metrics.
+
+use std::collections::HashMap;
+
+use conformance::attacks;
+use conformance::frames::{ENHANCE_YOUR_CALM, PROTOCOL_ERROR};
+use conformance::report::{Report, Verdict};
+
+use crate::origin;
+use crate::support::{Direction, PACE, Proxy, assert_clean};
+
+/// How many attacks of clients have at least this reason; of the others h2 sees by itself what they are.
+const OF_CLIENTS: [(&str, u64); 9] = [
+    ("ping_flood", 2),
+    ("settings_flood", 2),
+    ("reset_flood", 2),
+    ("empty_data_flood", 2),
+    ("window_update_flood", 2),
+    ("priority_flood", 2),
+    ("goaway_flood", 1),
+    ("unknown_frame_flood", 1),
+    ("broken_stream_flood", 4),
+];
+
+/// The same of servers.
+const OF_SERVERS: [(&str, u64); 9] = [
+    ("ping_flood", 2),
+    ("settings_flood", 1),
+    ("reset_flood", 1),
+    ("empty_data_flood", 1),
+    ("window_update_flood", 2),
+    ("priority_flood", 1),
+    ("goaway_flood", 1),
+    ("unknown_frame_flood", 1),
+    ("response_head_flood", 1),
+];
+
+/// Those that are known are there, and all were told why.
+fn assert_ended(report: &Report) {
+    for known in attacks::KNOWN {
+        assert!(report.lines.iter().any(|line| line.name == known), "{known} is not in the suite");
+    }
+    let told =
+        [ENHANCE_YOUR_CALM, PROTOCOL_ERROR].map(|code| Verdict::Passed(Some(format!("GOAWAY {code}"))));
+    let wrong: Vec<_> = report.lines.iter().filter(|line| !told.contains(&line.verdict)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn assert_told(refused: &HashMap<String, u64>, expected: &[(&str, u64)]) {
+    let is_told = |(reason, times): &&(&str, u64)| refused.get(*reason).is_some_and(|told| told >= times);
+    assert!(expected.iter().all(|reason| is_told(&reason)), "{refused:?}");
+}
+
+async fn attack_as_clients(direction: Direction) {
+    let origin = origin::http2().await;
+    let proxy = Proxy::start(direction, &[]);
+    let report = attacks::server_face(async || proxy.connect(origin).await, PACE).await;
+    assert_clean(direction, &report);
+    assert_ended(&report);
+    assert_told(&proxy.refused("client"), &OF_CLIENTS);
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn by_clients_inbound() {
+    attack_as_clients(Direction::Inbound).await;
+}
+
+#[tokio::test]
+async fn by_clients_outbound() {
+    attack_as_clients(Direction::Outbound).await;
+}
+
+async fn attack_as_servers(direction: Direction) {
+    let proxy = Proxy::start(direction, &[]);
+    let report = attacks::client_face(async || proxy.open().await, PACE).await;
+    assert_clean(direction, &report);
+    assert_ended(&report);
+    assert_told(&proxy.refused("server"), &OF_SERVERS);
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn by_servers_inbound() {
+    attack_as_servers(Direction::Inbound).await;
+}
+
+#[tokio::test]
+async fn by_servers_outbound() {
+    attack_as_servers(Direction::Outbound).await;
+}
