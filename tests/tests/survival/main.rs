@@ -12,6 +12,7 @@ mod memory;
 mod network;
 mod ports;
 mod pressure;
+mod replaced;
 mod silence;
 mod starved;
 mod taken;
