@@ -64,6 +64,15 @@ fn the_contract_has_no_dependency() {
     assert!(!manifest.contains("dependencies]"), "api must not depend on anything");
 }
 
+/// What it says of the proxy it has to be able to say of others.
+#[test]
+fn the_cases_know_nothing_of_the_proxy() {
+    let manifest = fs::read_to_string(root().join("conformance/Cargo.toml")).expect("conformance/Cargo.toml");
+    let (product, _) = manifest.split_once("[dev-dependencies]").expect("dependencies of tests");
+    let known = CRATES.iter().find(|name| product.contains(&format!("\n{name}.")));
+    assert_eq!(known, None, "conformance must not depend on it");
+}
+
 #[test]
 fn the_gates_see_what_they_should() {
     let upward = Source::from_text(&["low"], "use crate::high::Thing; fn f() { crate::high::go(); }");

@@ -13,4 +13,6 @@ mod http2;
 #[cfg(test)]
 mod origin;
 #[cfg(test)]
+mod program;
+#[cfg(test)]
 mod support;

@@ -36,13 +36,21 @@ pub(crate) enum Direction {
     Outbound,
 }
 
-/// What the rules of a pod would do: each client's connection wanted to go somewhere. Loopback is an ordinary network here.
+/// What the rules of a pod would do: each client's connection wanted to go somewhere, and those of others to one address. Loopback is
+/// an ordinary network here.
 #[derive(Clone, Default)]
-struct Wanted(Arc<Mutex<HashMap<SocketAddr, SocketAddr>>>);
+struct Wanted(Arc<Mutex<Destinations>>);
+
+#[derive(Default)]
+struct Destinations {
+    of: HashMap<SocketAddr, SocketAddr>,
+    of_others: Option<SocketAddr>,
+}
 
 impl Network for Wanted {
     fn original_dst(&self, stream: &TcpStream, _: SocketAddr) -> io::Result<Option<SocketAddr>> {
-        Ok(self.0.lock().unwrap().get(&stream.peer_addr()?).copied())
+        let destinations = self.0.lock().unwrap();
+        Ok(destinations.of.get(&stream.peer_addr()?).copied().or(destinations.of_others))
     }
 
     fn scope(&self, _: IpAddr) -> Scope {
@@ -121,11 +129,17 @@ impl Proxy {
     pub(crate) async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-        self.wanted.0.lock().unwrap().insert(socket.local_addr()?, to);
+        self.wanted.0.lock().unwrap().of.insert(socket.local_addr()?, to);
         let stream = socket.connect(self.captures).await?;
         // Pieces are segments.
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    /// Where whoever connects wanted to go to `to`.
+    pub(crate) fn all_to(&self, to: SocketAddr) -> SocketAddr {
+        self.wanted.0.lock().unwrap().of_others = Some(to);
+        self.captures
     }
 
     /// A client, and where its server is awaited: a port that nobody else gets, so that a server which has gone stays away.
