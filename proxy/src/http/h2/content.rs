@@ -4,6 +4,7 @@
 //! the reader has room; the sender gets credit for what was passed on, and not before. Invariant: what is passed on is what came, in order, and an end is
 //! only passed on as the end that it was.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ::h2::{Reason, RecvStream, SendStream};
@@ -12,9 +13,10 @@ use http::HeaderMap;
 use runtime::metrics::types::gauge::Gauge;
 
 use super::Refusal;
+use super::face::Face;
 use super::grpc::{self, Messages};
 use super::head::judge_trailers;
-use super::portion::{Ledger, Portion};
+use super::portion::Portion;
 use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::Exchange;
 
@@ -71,12 +73,12 @@ impl Content {
         from: Side,
         source: RecvStream,
         sink: SendStream<Portion>,
-        ledger: Ledger,
+        face: Arc<Face>,
         waiting: Gauge,
     ) -> Self {
         // The head has ended the message already.
         let state = if source.is_end_stream() { State::Over } else { State::Content };
-        let waiting = Waiting { first: Bytes::new(), others: BytesMut::new(), gauge: waiting, ledger };
+        let waiting = Waiting { first: Bytes::new(), others: BytesMut::new(), gauge: waiting, face };
         Self {
             from,
             source,
@@ -193,7 +195,8 @@ impl Content {
         self.source.poll_trailers(cx).map(|trailers| {
             self.state = State::Complete;
             let Some(trailers) = trailers.map_err(Stop::Source)? else { return Ok(()) };
-            judge_trailers(&trailers, account.most_fields).map_err(Stop::Refused)?;
+            let length = self.waiting.face.seen.long_block(self.source.stream_id().as_u32());
+            judge_trailers(&trailers, account.most_fields, length).map_err(Stop::Refused)?;
             self.trailers = Some(Box::new(trailers));
             Ok(())
         })
@@ -215,7 +218,8 @@ impl Content {
             self.count(&bytes, account);
             let is_end = self.state == State::Complete && self.waiting.len() == 0 && self.trailers.is_none();
             let flow = self.source.flow_control().clone();
-            let portion = Portion::new(bytes, flow, self.waiting.ledger.clone(), self.waiting.gauge.clone());
+            let portion =
+                Portion::new(bytes, flow, self.waiting.face.ledger.clone(), self.waiting.gauge.clone());
             if self.sink.send_data(portion, is_end).is_err() {
                 return Poll::Ready(Stop::Sink(None));
             }
@@ -262,7 +266,7 @@ struct Waiting {
     /// Copies, since a few bytes of h2's would keep the whole buffer in which they were read.
     others: BytesMut,
     gauge: Gauge,
-    ledger: Ledger,
+    face: Arc<Face>,
 }
 
 impl Waiting {
@@ -272,7 +276,7 @@ impl Waiting {
 
     fn push(&mut self, bytes: Bytes, is_blocked: bool) {
         self.gauge.inc_by(bytes.len() as i64);
-        self.ledger.hold(bytes.len());
+        self.face.ledger.hold(bytes.len());
         if is_blocked || self.len() > 0 {
             self.others.extend_from_slice(&bytes);
         } else {
@@ -292,6 +296,6 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.gauge.dec_by(self.len() as i64);
-        self.ledger.let_go(self.len());
+        self.face.ledger.let_go(self.len());
     }
 }

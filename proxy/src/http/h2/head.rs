@@ -8,6 +8,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, request};
 
 use super::Refusal;
 
+/// RFC 9113, section 6.2: with the fields of a frame.
+const MOST_PADDING: usize = 261;
+
 /// Whether a request may be forwarded, of which h2 has left out a fragment, and the scheme where it has no authority.
 pub(super) fn judge_request(request: &request::Parts, most_fields: usize) -> Result<(), Refusal> {
     judge_fields(&request.headers, most_fields)?;
@@ -27,8 +30,17 @@ pub(super) fn judge_response(
     judge_fields(fields, most_fields)
 }
 
-/// Whether trailers may be forwarded.
-pub(super) fn judge_trailers(fields: &HeaderMap, most_fields: usize) -> Result<(), Refusal> {
+/// Whether trailers may be forwarded, which came as a block of `length` bytes, if that was long. h2 leaves out fields where there is
+/// too much of them, which it tells of heads and not of trailers; and no field takes more bytes in a block than it is counted.
+pub(super) fn judge_trailers(
+    fields: &HeaderMap,
+    most_fields: usize,
+    length: Option<u32>,
+) -> Result<(), Refusal> {
+    let counted: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+    if length.is_some_and(|length| length as usize > counted + MOST_PADDING) {
+        return Err(Refusal::TrailersTooLong);
+    }
     judge_fields(fields, most_fields)?;
     if [CONTENT_LENGTH, HOST, TRANSFER_ENCODING].iter().any(|name| fields.contains_key(name)) {
         return Err(Refusal::TrailerForbidden);
@@ -181,9 +193,13 @@ mod tests {
         assert_eq!(judge_response(StatusCode::EARLY_HINTS, &none, 2), Ok(()));
         assert_eq!(judge_response(StatusCode::SWITCHING_PROTOCOLS, &none, 2), Err(Refusal::Switch));
         assert_eq!(judge_response(StatusCode::OK, &map(&[("x", "y ")]), 2), Err(Refusal::FieldValue));
-        assert_eq!(judge_trailers(&map(&[("grpc-status", "0")]), 2), Ok(()));
+        assert_eq!(judge_trailers(&map(&[("grpc-status", "0")]), 2, None), Ok(()));
         for name in ["content-length", "host", "transfer-encoding"] {
-            assert_eq!(judge_trailers(&map(&[(name, "1")]), 2), Err(Refusal::TrailerForbidden), "{name}");
+            assert_eq!(
+                judge_trailers(&map(&[(name, "1")]), 2, None),
+                Err(Refusal::TrailerForbidden),
+                "{name}"
+            );
         }
     }
 }

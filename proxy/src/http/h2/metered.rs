@@ -4,6 +4,7 @@
 //! left; however else the connection goes, the leg is dropped, which resets it. One that h2 has closed may be taken over
 //! ([`Seen::take_finished`]), for who wants to see the peer's end.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::meter::{Meter, Peer, Rejected, Violation};
+use super::meter::{Block, Meter, Peer, Rejected, Violation};
 use crate::net::leg::Leg;
 
 /// What is read before streams get their turn, so that the frames that h2 holds for them are bounded. A stream's reader takes
@@ -38,6 +39,7 @@ pub(super) struct Seen {
     /// As much was read as is in one turn.
     has_had_turn: AtomicBool,
     resets: [AtomicU32; 2],
+    long_blocks: Mutex<VecDeque<Block>>,
     /// The leg when h2 has no use for it any more.
     finished: Mutex<Option<Leg>>,
 }
@@ -72,6 +74,12 @@ impl Seen {
     /// Whether as much was read as is in one turn, since this was asked last.
     pub(super) fn take_turn(&self) -> bool {
         self.has_had_turn.swap(false, Ordering::Relaxed)
+    }
+
+    /// How long the last block of the stream's fields was, if it was long.
+    pub(super) fn long_block(&self, stream: u32) -> Option<u32> {
+        let blocks = self.long_blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.iter().find(|block| block.stream == stream).map(|block| block.length)
     }
 
     /// How many of its streams were reset so.
@@ -137,6 +145,10 @@ impl Metered {
         self.seen.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let looked = self.meter.received(bytes, Instant::now());
         self.seen.is_leaving.store(self.meter.is_leaving(), Ordering::Relaxed);
+        let blocks = self.meter.long_blocks();
+        if !blocks.is_empty() {
+            self.seen.long_blocks.lock().unwrap_or_else(PoisonError::into_inner).clone_from(blocks);
+        }
         self.seen.is_within_head.store(self.meter.is_within_head(), Ordering::Relaxed);
         looked.map_err(|violation| {
             self.leave(violation, cx);

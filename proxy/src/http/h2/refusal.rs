@@ -39,6 +39,9 @@ pub enum Refusal {
     /// RFC 9113, section 8.6.
     #[error("a response switches protocols, which HTTP/2 cannot")]
     Switch,
+    /// RFC 9110, section 5.4.
+    #[error("the trailers are longer than --http2-max-head allows")]
+    TrailersTooLong,
     /// RFC 9110, section 6.5.1.
     #[error("a trailer says where the message goes or ends")]
     TrailerForbidden,
@@ -60,6 +63,7 @@ impl Refusal {
             Self::ContentLengthRepeated => "content_length_repeated",
             Self::ConnectTarget => "connect_target",
             Self::Switch => "switch",
+            Self::TrailersTooLong => "trailers_too_long",
             Self::TrailerForbidden => "trailer_forbidden",
         }
     }

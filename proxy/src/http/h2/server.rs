@@ -41,7 +41,7 @@ pub(super) struct Server {
     /// The address of our socket.
     pub(super) local: SocketAddr,
     pub(super) began: Instant,
-    pub(super) face: Face,
+    pub(super) face: Arc<Face>,
     /// As long as it takes requests.
     requests: Mutex<Option<SendRequest<Portion>>>,
     slots: Slots,
@@ -189,7 +189,7 @@ impl Driven {
             address,
             local,
             began: Instant::now(),
-            face: Face::new(seen),
+            face: Arc::new(Face::new(seen)),
             requests: Mutex::new(Some(requests)),
             slots: Slots::new(UNTOLD_STREAMS),
             stuck: Stuck::default(),

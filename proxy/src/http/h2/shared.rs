@@ -11,7 +11,7 @@ use super::metered::Seen;
 
 /// Of one client.
 pub(super) struct Shared {
-    pub(super) client: Face,
+    pub(super) client: Arc<Face>,
     is_client_gone: AtomicBool,
     /// Counts bytes for slow readers.
     pub(super) waiting: Gauge,
@@ -22,7 +22,12 @@ pub(super) struct Shared {
 impl Shared {
     /// Of the client of which so much has been seen.
     pub(super) fn new(client: Arc<Seen>, waiting: Gauge, most_quiet: Duration) -> Self {
-        Self { client: Face::new(client), is_client_gone: AtomicBool::new(false), waiting, most_quiet }
+        Self {
+            client: Arc::new(Face::new(client)),
+            is_client_gone: AtomicBool::new(false),
+            waiting,
+            most_quiet,
+        }
     }
 
     /// Whether the client's connection has ended.

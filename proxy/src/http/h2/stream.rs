@@ -62,9 +62,9 @@ impl Stream {
         (request, content): (Option<Request<()>>, RecvStream),
         (response, sink): (ResponseFuture, SendStream<Portion>),
     ) -> Self {
-        let (ledger, waiting) = (front.shared.client.ledger.clone(), front.shared.waiting.clone());
+        let (face, waiting) = (Arc::clone(&front.shared.client), front.shared.waiting.clone());
         let has_content = !content.is_end_stream();
-        let upload = Content::new(Side::Client, content, sink, ledger, waiting);
+        let upload = Content::new(Side::Client, content, sink, face, waiting);
         Self { front, seat, upload, response, request, has_content, interim: 0 }
     }
 
@@ -207,9 +207,8 @@ impl Stream {
             self.front.account.exchange.close(broken.end(true));
             return None;
         };
-        let ledger = self.seat.server.face.ledger.clone();
-        let mut download =
-            Content::new(Side::Server, source, sink, ledger, self.front.shared.waiting.clone());
+        let face = Arc::clone(&self.seat.server.face);
+        let mut download = Content::new(Side::Server, source, sink, face, self.front.shared.waiting.clone());
         let ended = poll_fn(|cx| self.poll_both(cx, &mut download)).await;
         self.finish(ended, download, is_call)
     }

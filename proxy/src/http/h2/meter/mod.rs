@@ -10,6 +10,7 @@ mod frame;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use ::h2::Reason;
@@ -207,7 +208,22 @@ pub struct Meter {
     is_leaving: bool,
     resets: [u32; 2],
     frames: usize,
+    /// The block of fields that has begun, or the last one.
+    block_length: u32,
+    /// The last ones that were long.
+    long_blocks: VecDeque<Block>,
 }
+
+/// A block of fields of the peer, as it was sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Block {
+    pub(super) stream: u32,
+    pub(super) length: u32,
+}
+
+/// Bytes of a block from which it is remembered, and how many are.
+const LONG_BLOCK: u32 = 16 * 1024;
+const LONG_BLOCKS: usize = 64;
 
 impl Meter {
     /// Of a connection on which nothing has passed.
@@ -229,6 +245,8 @@ impl Meter {
             is_leaving: false,
             resets: [0; 2],
             frames: 0,
+            block_length: 0,
+            long_blocks: VecDeque::new(),
         }
     }
 
@@ -242,6 +260,7 @@ impl Meter {
                     let is_head = self.peer == Peer::Server;
                     self.budget.charge(&frame, is_head, now).map_err(Violation::flood)?;
                     self.budget.received(&frame);
+                    self.measure_block(&frame);
                     self.is_head = matches!(frame.kind, Kind::Headers | Kind::Continuation);
                     self.is_leaving |= frame.kind == Kind::GoAway;
                     if frame.kind == Kind::Headers {
@@ -274,6 +293,23 @@ impl Meter {
                 }
             }
         }
+    }
+
+    fn measure_block(&mut self, frame: &Frame) {
+        if !matches!(frame.kind, Kind::Headers | Kind::Continuation) {
+            return;
+        }
+        let before = if frame.kind == Kind::Headers { 0 } else { self.block_length };
+        self.block_length = frame.length.saturating_add(before);
+        if frame.is_end_of_headers() && self.block_length >= LONG_BLOCK {
+            self.long_blocks.truncate(LONG_BLOCKS - 1);
+            self.long_blocks.push_front(Block { stream: frame.stream, length: self.block_length });
+        }
+    }
+
+    /// Long blocks of fields that the peer has sent, the last one first.
+    pub(super) fn long_blocks(&self) -> &VecDeque<Block> {
+        &self.long_blocks
     }
 
     /// How many frames of the peer have begun.

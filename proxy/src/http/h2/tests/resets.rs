@@ -350,3 +350,31 @@ async fn a_call_without_a_server_has_a_status() {
     );
     assert_eq!(response.headers()["grpc-message"], "connection refused");
 }
+
+/// h2 leaves out the field that is too much, and all that follow.
+#[tokio::test]
+async fn trailers_that_are_too_long_are_not_cut() {
+    let (mut client, mut server, lab) = Lab::greeted(&[]).await;
+    for (stream, size) in [(1, 60_000), (3, 70_000), (5, 60_000)] {
+        client.send(get(stream)).await.unwrap();
+        let asked = server.next_of(HEADERS).await.stream;
+        let trailers = block(&[("a", &"~".repeat(size)), ("grpc-status", "0")]);
+        let (first, rest) = trailers.split_at(16_384);
+        let mut sent = [headers(asked, END_HEADERS, OK), headers(asked, END_STREAM, first)].concat();
+        for part in rest.chunks(16_384) {
+            sent.extend(frame(CONTINUATION, 0, asked, part));
+        }
+        sent.extend(frame(CONTINUATION, END_HEADERS, asked, []));
+        server.send(sent).await.unwrap();
+        let is_last = |frame: &Frame| frame.is_end() || frame.kind == RST_STREAM;
+        let last = client.wait_for(|frame| is_last(frame).then(|| frame.clone())).await;
+        assert_eq!((last.stream, last.kind == RST_STREAM), (stream, size > 65_536), "{size}");
+    }
+    let told = [
+        "remora_http_refused_messages_total{direction=\"inbound\"",
+        "side=\"server\"",
+        "reason=\"trailers_too_long\"",
+    ];
+    let lines = Lab::metric(&lab.shown, &told);
+    assert!(matches!(&lines[..], [line] if line.ends_with(" 1")), "{lines:?}");
+}
