@@ -203,6 +203,11 @@ impl<'a> Servers<'a> {
         seat
     }
 
+    /// Whether what is passed on to them is sent by other tasks.
+    pub(super) fn are_driven_elsewhere(&self) -> bool {
+        self.shared.is_some()
+    }
+
     /// Drives all of its own.
     pub(super) fn poll(&self, driven: &mut FuturesUnordered<Driven>, cx: &mut Context<'_>) {
         driven.extend(std::mem::take(&mut self.state().greeted));

@@ -142,7 +142,7 @@ impl<'a> Connection<'a> {
             // These have their first turn.
             cx.waker().wake_by_ref();
         }
-        self.settle();
+        self.settle(cx);
         self.offer_connect(cx);
         // Last, since it depends on what is there now.
         self.poll_timers(cx);
@@ -154,8 +154,11 @@ impl<'a> Connection<'a> {
     }
 
     /// Gives credit for what has been passed on, and tells what was refused.
-    fn settle(&mut self) {
+    fn settle(&mut self, cx: &Context<'_>) {
         let ledger = &self.shared.client.ledger;
+        if self.servers.are_driven_elsewhere() {
+            ledger.wakes(cx);
+        }
         if let Some(window) = self.window.after(ledger.settle(), ledger.held()) {
             self.downstream.set_target_window_size(window);
         }
