@@ -5,14 +5,16 @@
 //! ([`Seen::take_finished`]), for who wants to see the peer's end.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop::unconstrained;
 
 use super::meter::{Block, Meter, Peer, Rejected, Violation};
 use crate::net::leg::Leg;
@@ -159,8 +161,10 @@ impl Metered {
     /// Says farewell, where the peer takes it at once.
     fn leave(&mut self, violation: Violation, cx: &mut Context<'_>) {
         let farewell = self.meter.farewell(violation);
-        if let (Ok(leg), Some(farewell)) = (self.leg(), farewell) {
-            let written = leg.poll_write(cx, &farewell);
+        if let (Ok(mut leg), Some(farewell)) = (self.leg(), farewell) {
+            // Also where this turn of the task has used up what tokio lets it do.
+            let write = poll_fn(|cx| leg.as_mut().poll_write(cx, &farewell));
+            let written = pin!(unconstrained(write)).poll(cx);
             self.is_finished = matches!(written, Poll::Ready(Ok(length)) if length == farewell.len());
         }
         self.seen.violation.store(violation as u8, Ordering::Relaxed);

@@ -1,9 +1,17 @@
 //! Frames that carry nothing, without end, from who reads nothing: the connection ends within a thousand of them. And traffic that
 //! looks like it, which goes on. Those who read are the conformance crate's.
 
-use super::Lab;
+use std::time::Instant;
+
+use tokio::io::AsyncReadExt;
+use tokio::task::coop::consume_budget;
+
+use super::super::meter::Peer;
+use super::super::metered::Metered;
 use super::peers::soon;
 use super::raw::*;
+use super::{Lab, pair};
+use crate::net::leg::Leg;
 
 const MOST: usize = 1_000;
 
@@ -23,6 +31,27 @@ async fn floods_of_who_does_not_read_end() {
         let end = soon(&mut lab.end).await.unwrap();
         assert_eq!(end.flags, "DPE", "{end:?}");
         while server.next().await.is_some() {}
+    }
+}
+
+/// However much of a turn has been used up when it is seen what the peer has sent: tokio lets a task read and write so often, and
+/// then no more before its next turn.
+#[tokio::test]
+async fn who_is_left_is_told_why() {
+    for used in 0..200 {
+        let (theirs, ours) = pair().await;
+        let mut client = Raw::new(theirs);
+        client.send([PREFACE, &ping(&[0; 8])].concat()).await.unwrap();
+        ours.readable().await.unwrap();
+        let (mut metered, _seen) = Metered::new(Leg::of(ours).unwrap(), Peer::Client, Instant::now());
+        let read = tokio::spawn(async move {
+            for _ in 0..used {
+                consume_budget().await;
+            }
+            metered.read(&mut [0; 100]).await
+        });
+        assert!(soon(read).await.unwrap().is_err());
+        assert_eq!(client.next_of(GOAWAY).await.code(), PROTOCOL_ERROR, "{used}");
     }
 }
 
