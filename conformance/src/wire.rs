@@ -5,7 +5,7 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -68,6 +68,30 @@ impl<S: Bytes> Connection<S> {
             Ok(written) => written.map_err(Stop::Broken),
             Err(_) => Err(Stop::Silent(self.patience)),
         }
+    }
+
+    /// Writes all, and takes what comes meanwhile: nobody who is written to waits for a reader.
+    pub async fn send_reading(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Stop> {
+        let (mut from, mut to) = split(&mut self.stream);
+        let (mut rest, mut has_ended) = (bytes.as_ref(), false);
+        while !rest.is_empty() {
+            let next = async {
+                tokio::select! {
+                    biased;
+                    read = from.read_buf(&mut self.unread), if !has_ended => {
+                        has_ended = read? == 0;
+                        Ok(0)
+                    }
+                    written = to.write(rest) => written,
+                }
+            };
+            let written = match timeout(self.patience, next).await {
+                Ok(written) => written.map_err(Stop::Broken)?,
+                Err(_) => return Err(Stop::Silent(self.patience)),
+            };
+            rest = rest.get(written..).unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// Waits until there is more in [`Self::unread`].

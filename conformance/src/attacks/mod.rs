@@ -104,12 +104,12 @@ async fn of_server(
     Ok(verdict)
 }
 
-/// Sends until nothing more is taken, and asks whether somebody is still there.
+/// Sends until nothing more is taken, reading all the time, and asks whether somebody is still there.
 async fn flood<S: Bytes>(peer: &mut Peer<S>, attack: &Attack) -> Verdict {
     let mut sent = 0;
     let _: Result<(), Stop> = peer.send((attack.first)()).await;
     for round in 0.. {
-        if sent >= MOST || peer.send((attack.round)(round)).await.is_err() {
+        if sent >= MOST || peer.send_reading((attack.round)(round)).await.is_err() {
             break;
         }
         sent += attack.frames;

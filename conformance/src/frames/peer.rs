@@ -19,6 +19,11 @@ impl<S: Bytes> Peer<S> {
         self.connection.send(bytes).await
     }
 
+    /// The same, and takes what comes meanwhile.
+    pub async fn send_reading(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Stop> {
+        self.connection.send_reading(bytes).await
+    }
+
     /// Greets as a client, and reads nothing.
     pub async fn greet(&mut self, values: &[(u16, u32)]) -> Result<(), Stop> {
         self.send([PREFACE, &settings(values), &frame(SETTINGS, ACK, 0, [])].concat()).await
