@@ -173,6 +173,13 @@ fn http(basis: &Basis<'_>) -> Vec<Row> {
             .seen_in(&["remora_http_pool_connections", "remora_http_pool_evictions_total"]),
         time(settings.http_pool_idle_timeout, "http_pool_idle", By("--http-pool-idle-timeout"))
             .seen_in(&["remora_http_pool_connections"]),
+        count(
+            http::h1::MOST_INTERIM,
+            "responses",
+            "http_interim",
+            Fixed("Interim ones to a request at once; 20 more each second"),
+        )
+        .seen_in(&["remora_http_refused_messages_total{reason=\"interim_flood\"}"]),
         time(
             http::h1::LINGER,
             "http_linger",

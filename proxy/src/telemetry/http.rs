@@ -34,9 +34,10 @@ impl Timer {
 }
 
 /// Reasons of refusals that limits are.
-const LIMITS: [&str; 6] = [
+const LIMITS: [&str; 7] = [
     "head_too_long",
     "too_many_fields",
+    "interim_flood",
     "chunk_extension_too_long",
     "trailers_too_long",
     "too_many_streams",

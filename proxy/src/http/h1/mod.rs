@@ -21,7 +21,7 @@ pub mod scan;
 mod tests;
 
 pub use chunked::Chunked;
-pub(crate) use connection::{Connection, LINGER, Means};
+pub(crate) use connection::{Connection, LINGER, MOST_INTERIM, Means};
 pub use fields::{MOST_FIELDS, Room, Version};
 pub use forward::Hop;
 pub use refusal::Refusal;

@@ -84,6 +84,9 @@ pub enum Refusal {
     /// RFC 9110, section 15.2.2.
     #[error("a switch of protocols that was not asked for")]
     UnaskedSwitch,
+    /// RFC 9110, section 15.2, sets no bound.
+    #[error("a server sends interim responses without end")]
+    InterimFlood,
     /// RFC 9112, section 7.1: also white space, a sign and more than 16 digits.
     #[error("the size of a chunk is not a hexadecimal number")]
     ChunkSize,
@@ -109,7 +112,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All that there are.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::HeadTooLong,
         Self::TooManyFields,
         Self::LineEnd,
@@ -137,6 +140,7 @@ impl Refusal {
         Self::ConnectionOptions,
         Self::ConnectContent,
         Self::UnaskedSwitch,
+        Self::InterimFlood,
         Self::ChunkSize,
         Self::ChunkExtension,
         Self::ChunkExtensionTooLong,
@@ -176,6 +180,7 @@ impl Refusal {
             Self::ConnectionOptions => "connection_options",
             Self::ConnectContent => "connect_content",
             Self::UnaskedSwitch => "unasked_switch",
+            Self::InterimFlood => "interim_flood",
             Self::ChunkSize => "chunk_size",
             Self::ChunkExtension => "chunk_extension",
             Self::ChunkExtensionTooLong => "chunk_extension_too_long",

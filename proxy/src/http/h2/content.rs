@@ -175,8 +175,9 @@ impl Content {
                 if self.source.is_end_stream() {
                     self.state = State::Complete;
                 }
-                let is_blocked = !bytes.is_empty() && {
-                    self.sink.reserve_capacity(self.waiting.len() + bytes.len());
+                // What others wait before is copied anyway.
+                let is_blocked = !bytes.is_empty() && self.waiting.len() == 0 && {
+                    self.sink.reserve_capacity(bytes.len());
                     self.sink.capacity() == 0
                 };
                 self.waiting.push(bytes, is_blocked);

@@ -51,12 +51,38 @@ fn early_bytes_of_a_tunnel_do_not_hold_the_other_direction_up() {
 }
 
 #[test]
-fn an_interim_head_that_breaks_off_is_followed_by_nothing() {
+fn interim_responses_without_end_are_refused() {
     let proxy = proxy(&[]);
     let mut ends = Ends::inbound(&proxy);
     ends.asks(GET);
     ends.is_asked(GET);
-    let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(60_000));
+    let hint = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    ends.answers(hint.repeat(100));
+    let (mut got, mut buffer) = (Vec::new(), [0; 4096]);
+    let refused = b"HTTP/1.1 502 Bad Gateway\r\n";
+    while !got.windows(refused.len()).any(|window| window == refused) {
+        let length = ends.client.read(&mut buffer).unwrap();
+        got.extend_from_slice(&buffer[..length]);
+    }
+    let whole = got.chunks(hint.len()).take_while(|head| *head == hint.as_bytes()).count();
+    assert!((32..100).contains(&whole), "{whole}");
+    assert!(got[whole * hint.len()..].starts_with(refused));
+    let reason = [
+        "remora_http_refused_messages_total{direction=\"inbound\"",
+        "side=\"server\"",
+        "reason=\"interim_flood\"",
+    ];
+    assert_eq!(proxy.metric(&reason), 1);
+}
+
+#[test]
+fn an_interim_head_that_breaks_off_is_followed_by_nothing() {
+    let proxy = proxy(&["--http-max-head", "262144"]);
+    let mut ends = Ends::inbound(&proxy);
+    ends.asks(GET);
+    ends.is_asked(GET);
+    // Fewer of these fill the way than would be a flood.
+    let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(250_000));
     // Until nobody takes more: the client does not read.
     ends.server.set_nonblocking(true).unwrap();
     let mut sent = 0;

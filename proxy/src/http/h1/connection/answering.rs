@@ -1,9 +1,11 @@
 //! A response on its way: all interim ones, then the final one, from its head to the last byte of its content.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use super::content::MessageContent;
 use super::inlet::{Inlet, Look, NoHead};
+use super::interim::Interims;
 use super::{Means, Told};
 use crate::balance::Held;
 use crate::http::h1::body::{Body, Length};
@@ -78,12 +80,14 @@ pub(super) async fn receive<'a>(
     (server, inlet): (&Leg, &mut Inlet<'_>),
     awaited: Awaited<'_>,
 ) -> Result<Answered, Unanswered> {
+    let mut interims = Interims::new(Instant::now());
     let (unsent, mut body, answered) = loop {
         match head(messages, (server, inlet), awaited).await? {
             Came::Interim(unsent) => {
                 awaited.heard.answer.store(!matches!(unsent, Unsent::Nothing), Ordering::Relaxed);
                 messages.deliver(Side::Server, unsent).await;
                 awaited.heard.answer.store(false, Ordering::Relaxed);
+                interims.another(Instant::now()).map_err(Unanswered::Refused)?;
                 // A server may have many of them ready.
                 tokio::task::consume_budget().await;
             }

@@ -11,6 +11,7 @@ mod asking;
 mod attempt;
 mod content;
 mod inlet;
+mod interim;
 mod server;
 
 use std::pin::{Pin, pin};
@@ -33,6 +34,8 @@ use asking::{Asking, Unread};
 use attempt::Then;
 use inlet::{Inlet, Look, NoHead};
 use server::Server;
+
+pub(crate) use interim::MOST as MOST_INTERIM;
 
 /// How long a client may take to read the last answer and to end its side. To close earlier would reset the connection if it
 /// still sends, and a reset overtakes what it has not read (RFC 9112, section 9.6).
