@@ -1,11 +1,12 @@
 //! The memory that the proxy may take: how much there is, who gets a share, and when new connections are turned away.
 //!
 //! It is derived from the control group's limit, so that the kernel has no reason to kill: half is for connections, which
-//! bounds their number; a quarter for bytes whose reader is slow, which bounds what is read ahead; and beyond nine tenths of
-//! the limit, whatever took it, nobody new is let in until a fifth is free again. Where nothing is limited, nothing of this
-//! happens. Invariant: a shortage never cuts what is being carried, and never silences the kubelet's probes.
+//! bounds their number, and those that turn out to take much more (HTTP/2) have a bound of their own in it; a quarter for bytes
+//! whose reader is slow, which bounds what is read ahead; and beyond nine tenths of the limit, whatever took it, nobody new is let
+//! in until a fifth is free again. Where nothing is limited, nothing of this happens. Invariant: a shortage never cuts what is being carried, and never silences the kubelet's probes.
 
 mod cgroup;
+mod share;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use cgroup::Group;
+pub(crate) use share::Share;
+use share::Shares;
 
 /// How often it is looked how much is taken.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -45,6 +48,7 @@ pub struct Budget {
     limit: Option<u64>,
     group: Option<Group>,
     is_short: Arc<AtomicBool>,
+    shares: Arc<Shares>,
 }
 
 impl Budget {
@@ -56,7 +60,11 @@ impl Budget {
     fn with(settings: Settings, group: Option<Group>) -> Self {
         let configured = settings.memory_limit.map(NonZeroU64::get);
         let limit = [configured, group.as_ref().map(Group::limit)].into_iter().flatten().min();
-        Self { limit, group, is_short: Arc::default() }
+        let mut budget = Self { limit, group, is_short: Arc::default(), shares: Arc::default() };
+        if let Some(shared) = budget.shared() {
+            budget.shares = Arc::new(Shares::of(shared));
+        }
+        budget
     }
 
     /// Bytes, if there is a limit.
@@ -87,6 +95,16 @@ impl Budget {
     pub fn room(&self, waiting: u64) -> usize {
         let left = self.buffers().map_or(u64::MAX, |buffers| buffers.saturating_sub(waiting) / 4);
         usize::try_from(left.max(LEAST_READ)).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes of which shares are given.
+    pub fn shared(&self) -> Option<u64> {
+        self.limit.map(|limit| limit / 2)
+    }
+
+    /// So much for something that may take it at any time while it is there; none where all that there is for such is given away.
+    pub(crate) fn share(&self, bytes: u64) -> Option<Share> {
+        Shares::give(&self.shares, bytes)
     }
 
     /// Whether nobody new is to be let in.

@@ -191,6 +191,7 @@ fn http(basis: &Basis<'_>) -> Vec<Row> {
 
 /// What HTTP/2 adds to that.
 fn http2(basis: &Basis<'_>) -> Vec<Row> {
+    let memory = Follows("For connections of HTTP/2, each of which has 128 KiB of it");
     let http::h2::Settings {
         http2_max_streams,
         http2_stream_window,
@@ -202,6 +203,8 @@ fn http2(basis: &Basis<'_>) -> Vec<Row> {
     } = basis.config.http.h2;
     let most = |number: u32, name, option| bytes(Some(number.into()), name, By(option));
     vec![
+        bytes(basis.budget.shared(), "http2_memory", memory)
+            .seen_in(&["remora_refused_connections_total{reason=\"memory\"}"]),
         count(http2_max_streams, "streams", "http2_streams", By("--http2-max-streams"))
             .seen_in(&["remora_http_refused_messages_total{reason=\"too_many_streams\"}"]),
         most(http2_stream_window, "http2_stream_window", "--http2-stream-window")

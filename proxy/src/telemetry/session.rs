@@ -18,7 +18,7 @@ use super::connections::{Connection, Connections, Pair, RelayMode, Side, Silence
 use super::detections::Detections;
 use super::edge::{Cluster, Edge};
 pub(crate) use super::end::End;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, REFUSED_BY_MEMORY};
 use super::names::Names;
 use super::series::Series;
 use super::workload::Workload;
@@ -212,6 +212,13 @@ impl Session {
     /// What is asked now goes nowhere, since no server was reached.
     pub(crate) fn unconnected(&self) {
         self.accounts().for_each(|account| account.0.connection.unconnected());
+    }
+
+    /// What the client speaks takes more memory than there is: it is turned away after all.
+    pub(crate) fn lacks_memory(&self) -> End {
+        let Reporter { direction, books, .. } = &*self.0.reporter;
+        books.metrics.refused(*direction, REFUSED_BY_MEMORY);
+        End { flags: "UO", details: Some("memory is short".into()), failure: None }
     }
 
     /// What is asked from now on goes elsewhere than to this pod, whether or not the last request did.

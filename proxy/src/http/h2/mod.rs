@@ -98,6 +98,10 @@ const MOST_WINDOW: i64 = 64 * 1024 * 1024;
 /// Windows change in steps of so many bytes.
 const STEP: usize = 16 * 1024;
 
+/// What a connection may take with one to a server while both carry content: some 53 KiB when nothing is carried, and buffers that have
+/// grown.
+pub(crate) const MEMORY: u64 = 128 * 1024;
+
 /// Frames that carry nothing, of all kinds together, and streams that break rules.
 pub(crate) use meter::{MOST_BROKEN, MOST_USELESS};
 
@@ -141,6 +145,9 @@ pub(crate) async fn carry(
 ) -> End {
     session.speaks_http();
     session.uses_links();
+    let Some(_share) = means.relay.share(MEMORY) else {
+        return session.lacks_memory();
+    };
     match Connection::open(Ends { client, first, upstream }, session, means).await {
         Ok(connection) => connection.run().await,
         Err(end) => end,

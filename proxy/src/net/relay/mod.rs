@@ -30,7 +30,7 @@ use runtime::duration;
 use runtime::metrics::types::gauge::Gauge;
 
 use super::leg::Leg;
-use crate::budget::Budget;
+use crate::budget::{Budget, Share};
 use crate::telemetry::Relaying;
 use crate::telemetry::connections::{RelayMode, Side};
 use crate::telemetry::session::Session;
@@ -184,6 +184,11 @@ impl Relay {
     /// What is known of the room for bytes that wait for slow readers elsewhere.
     pub(crate) fn waiting_room(&self) -> WaitingRoom {
         WaitingRoom { budget: self.budget.clone(), telemetry: self.telemetry.clone() }
+    }
+
+    /// Memory for something that will take so much, if there is as much.
+    pub(crate) fn share(&self, bytes: u64) -> Option<Share> {
+        self.budget.share(bytes)
     }
 
     /// The most that is read at once now.
