@@ -1,10 +1,13 @@
 //! What the proxy goes through in a cluster that has a bad day, each in namespaces with the real programs: it is killed,
 //! starved, frozen, flooded, and its network and its backends misbehave. Nothing of a user's is lost, and afterwards all is
-//! as before.
+//! as before. (`cfg(test)` tells clippy that a helper is test code too.)
 
+#[cfg(test)]
+mod attacks;
 mod backends;
 mod descriptors;
 mod flood;
+mod frames;
 mod half_closed;
 mod idle;
 mod killed;
@@ -12,6 +15,7 @@ mod memory;
 mod network;
 mod ports;
 mod pressure;
+#[cfg(test)]
 mod replaced;
 mod silence;
 mod starved;

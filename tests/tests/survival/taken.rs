@@ -45,8 +45,18 @@ pub(crate) fn descriptors(pid: u32) -> usize {
 
 /// Processor time of all threads. The scheduler counts nanoseconds, where /proc/PID/stat has hundredths of a second.
 pub(crate) fn processor_time(pid: u32) -> Duration {
-    let nanoseconds = |schedstat: String| schedstat.split(' ').next()?.parse().ok().map(Duration::from_nanos);
-    tasks(pid, "schedstat").into_iter().map(|text| nanoseconds(text).expect("nanoseconds")).sum()
+    tasks(pid, "schedstat").iter().map(|text| run_time(text)).sum()
+}
+
+/// Of the thread that asks.
+pub(crate) fn own_processor_time() -> Duration {
+    run_time(&fs::read_to_string("/proc/thread-self/schedstat").expect("a running thread"))
+}
+
+/// The first number is the time on a processor.
+fn run_time(schedstat: &str) -> Duration {
+    let nanoseconds = schedstat.split(' ').next().and_then(|number| number.parse().ok());
+    Duration::from_nanos(nanoseconds.expect("nanoseconds"))
 }
 
 /// How often a worker's thread has gone to sleep, and so been woken.

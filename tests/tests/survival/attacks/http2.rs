@@ -1,0 +1,130 @@
+//! Of HTTP/2: the floods that have had names, and frames that carry next to nothing.
+
+use super::peers::Part;
+use super::{Attack, Attacker, MOST, measure};
+use crate::frames::*;
+
+const ANSWERED: &str = "\"response_code\":200,\"response_flags\":\"-\"";
+
+/// What h2 sees by itself.
+const TOO_MUCH: &str = "client: connection error detected: detected excessive load generating behavior";
+
+/// What a server has done to a request.
+const BAD_SERVER: &str = "upstream_reset_before_response_started{protocol_error}";
+
+/// More than any flood may have.
+const MANY: usize = 1_100;
+
+/// What frames of a byte may take. h2 takes ten times as long for a frame as the kernel for its ten bytes, which is more than an
+/// attack may cost; nothing can be refused here, since who speaks in short messages sends the like. It is still below the hundred
+/// times that others call an attack.
+const MOST_OF_SHORT: f64 = 100.0;
+
+/// Content of a byte each, within the windows that there are at first.
+const SHORT: usize = 60_000;
+
+fn answer() -> Vec<u8> {
+    frame(HEADERS, END_HEADERS | END_STREAM, 1, OK)
+}
+
+fn get(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, GET)
+}
+
+fn post() -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, 1, POST)
+}
+
+/// A flood in the middle of a request.
+fn flood(name: &'static str, frames: &[u8], told: &'static str) -> Attack {
+    client(name, [post(), frames.repeat(MANY)].concat(), told)
+}
+
+fn client(name: &'static str, says: Vec<u8>, told: &'static str) -> Attack {
+    Attack {
+        name,
+        client: Part::says(leaving(&says)),
+        server: Part::answers_last_frame(answer()),
+        told,
+        most: MOST,
+    }
+}
+
+/// A block of fields in one frame after the other, which does not end.
+fn endless(first: &[u8], part: &[u8], times: usize) -> Vec<u8> {
+    let rest = frame(CONTINUATION, 0, 1, part).repeat(times);
+    [frame(HEADERS, END_STREAM, 1, first), rest].concat()
+}
+
+fn bomb(first: &[u8]) -> Vec<u8> {
+    let block = [first, &long_field("cookie"), &[LATEST; 12_000]].concat();
+    frame(HEADERS, END_HEADERS | END_STREAM, 1, &block)
+}
+
+#[test]
+fn clients_pay_for_what_they_cost() {
+    let reset = |stream| [get(stream), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat();
+    let resets: Vec<u8> = (0..MANY as u32).flat_map(|number| reset(2 * number + 1)).collect();
+    let full = [&[0, 1, b'x', 0x7f, 0x81, 0x7c], &[b'v'; 16_000][..]].concat();
+    let attacks = [
+        client("resets", resets, "reset_flood"),
+        client("CONTINUATION without fields", endless(GET, b"", MANY), "continuation_flood"),
+        client("full CONTINUATION", endless(GET, &full, 20), TOO_MUCH),
+        client("a bomb of cookies", bomb(GET), TOO_MUCH),
+        flood("PING", &frame(PING, 0, 0, &[0; 8]), "ping_flood"),
+        flood("SETTINGS", &greeting(), "settings_flood"),
+        flood("empty DATA", &frame(DATA, 0, 1, b""), "empty_data_flood"),
+        flood("windows", &frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]), "window_update_flood"),
+        flood("windows of nothing", &frame(WINDOW_UPDATE, 0, 1, &[0; 4]), "window_update_flood"),
+        flood("PRIORITY", &frame(PRIORITY, 0, 1, &[0; 5]), "priority_flood"),
+        Attack {
+            most: MOST_OF_SHORT,
+            ..client(
+                "DATA of a byte",
+                [post(), frame(DATA, 0, 1, b"x").repeat(SHORT), frame(DATA, END_STREAM, 1, b"")].concat(),
+                ANSWERED,
+            )
+        },
+    ];
+    measure(Attacker::Client, &attacks);
+}
+
+fn server(name: &'static str, says: Vec<u8>, told: &'static str) -> Attack {
+    Attack {
+        name,
+        client: Part::says(leaving(&get(1))),
+        server: Part::answers_frames(says),
+        told,
+        most: MOST,
+    }
+}
+
+#[test]
+fn servers_pay_for_what_they_cost() {
+    let begun = |more: Vec<u8>| [frame(HEADERS, END_HEADERS, 1, OK), more].concat();
+    let flood = |frames: &[u8]| frames.repeat(MANY);
+    let attacks = [
+        server(
+            "resets",
+            flood(&frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])),
+            "upstream_reset_before_response_started{remote_reset}",
+        ),
+        server("CONTINUATION without fields", endless(OK, b"", MANY), BAD_SERVER),
+        server("a bomb of cookies", bomb(OK), BAD_SERVER),
+        server("PING", flood(&frame(PING, 0, 0, &[0; 8])), BAD_SERVER),
+        server("SETTINGS", flood(&greeting()), BAD_SERVER),
+        server("empty DATA", begun(flood(&frame(DATA, 0, 1, b""))), BAD_SERVER),
+        server("windows", flood(&frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])), BAD_SERVER),
+        server("windows of nothing", flood(&frame(WINDOW_UPDATE, 0, 1, &[0; 4])), BAD_SERVER),
+        server("interim responses", flood(&frame(HEADERS, END_HEADERS, 1, HINTS)), BAD_SERVER),
+        Attack {
+            most: MOST_OF_SHORT,
+            ..server(
+                "DATA of a byte",
+                begun([frame(DATA, 0, 1, b"x").repeat(SHORT), frame(DATA, END_STREAM, 1, b"")].concat()),
+                ANSWERED,
+            )
+        },
+    ];
+    measure(Attacker::Server, &attacks);
+}
