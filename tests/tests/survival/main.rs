@@ -13,6 +13,8 @@ mod idle;
 mod killed;
 mod memory;
 mod network;
+#[cfg(test)]
+mod overload;
 mod ports;
 mod pressure;
 #[cfg(test)]
