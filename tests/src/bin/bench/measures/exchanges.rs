@@ -41,38 +41,58 @@ pub(super) fn measure(way: Way, protocol: Protocol, amount: Amount) -> Result<Ve
     let mut readings = Vec::new();
     for (connections, full, cpu, rate) in parts {
         let count = amount.of(full);
-        let work = |count| exchange(way, protocol, connections, count);
-        way.run(|| work(count / 10))?;
-        let (cost, ()) = way.cost(|| work(count))?;
+        let load = Load { protocol, connections, each: usize::MAX };
+        way.run(|| exchange(way, load, count / 10).map(drop))?;
+        let (cost, _) = way.cost(|| exchange(way, load, count))?;
         readings.extend(cost.micros_each(count).map(|micros| cpu.reading(micros)));
         readings.push(rate.reading(cost.rate(count)));
     }
     Ok(readings)
 }
 
-/// Returns when `count` answers have come.
-fn exchange(way: Way, protocol: Protocol, connections: usize, count: usize) -> Result<()> {
+/// Who asks.
+#[derive(Clone, Copy)]
+pub(super) struct Load {
+    pub(super) protocol: Protocol,
+    pub(super) connections: usize,
+    /// How often a connection asks; then it ends, and another one takes its place.
+    pub(super) each: usize,
+}
+
+/// Returns when `count` answers have come, with the connections that are open then.
+pub(super) fn exchange(way: Way, load: Load, count: usize) -> Result<Vec<Client>> {
     let mut events = Events::new()?;
-    let mut clients = Vec::with_capacity(connections);
-    for number in 0..connections.min(count) {
-        let mut client = Client::connect(way, protocol)?.without_waiting()?;
+    let connect = |events: &Events, number: usize| {
+        let mut client = Client::connect(way, load.protocol)?.without_waiting()?;
         events.on_input(&client, number)?;
         client.ask()?;
-        clients.push(client);
+        anyhow::Ok((client, 1))
+    };
+    let mut clients = Vec::with_capacity(load.connections);
+    for number in 0..load.connections.min(count) {
+        clients.push(connect(&events, number)?);
     }
     let (mut asked, mut answered, mut ready) = (clients.len(), 0, Vec::new());
     while answered < count {
         events.wait_for_answers(&mut ready)?;
         for &number in &ready {
-            let Some(client) = clients.get_mut(number) else { continue };
-            if client.answered()? {
-                answered += 1;
-                if asked < count {
-                    asked += 1;
-                    client.ask()?;
-                }
+            let Some(slot) = clients.get_mut(number) else { continue };
+            let (client, times) = slot;
+            if !client.answered()? {
+                continue;
+            }
+            answered += 1;
+            if asked == count {
+                continue;
+            }
+            asked += 1;
+            if *times < load.each {
+                *times += 1;
+                client.ask()?;
+            } else {
+                *slot = connect(&events, number)?;
             }
         }
     }
-    Ok(())
+    Ok(clients.into_iter().map(|(client, _)| client).collect())
 }

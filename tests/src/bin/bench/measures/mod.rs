@@ -6,6 +6,7 @@ mod connections;
 mod exchanges;
 mod latency;
 pub(crate) mod memory;
+mod overload;
 mod start;
 
 use anyhow::Result;
@@ -83,6 +84,8 @@ pub(crate) enum Measure {
     Http1Requests,
     /// HTTP/1.1 requests at a fixed rate
     Http1Latency,
+    /// HTTP/1.1 requests of three times as many connections as keep everybody busy
+    Http1Overload,
     /// Memory, without and with idle HTTP/1.1 connections
     Http1Memory,
     /// HTTP/2 requests as fast as they go, one at a time on each connection
@@ -98,7 +101,7 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Bulk,
         Self::Connections,
         Self::Exchanges,
@@ -106,6 +109,7 @@ impl Measure {
         Self::Memory,
         Self::Http1Requests,
         Self::Http1Latency,
+        Self::Http1Overload,
         Self::Http1Memory,
         Self::Http2Requests,
         Self::Http2Latency,
@@ -120,7 +124,9 @@ impl Measure {
             Self::Bulk | Self::Connections | Self::Exchanges | Self::Latency | Self::Memory => {
                 Some(Protocol::Opaque)
             }
-            Self::Http1Requests | Self::Http1Latency | Self::Http1Memory => Some(Protocol::Http1),
+            Self::Http1Requests | Self::Http1Latency | Self::Http1Overload | Self::Http1Memory => {
+                Some(Protocol::Http1)
+            }
             Self::Http2Requests | Self::Http2Latency | Self::Http2Memory => Some(Protocol::Http2),
             Self::Start | Self::Binary => None,
         }
@@ -135,6 +141,7 @@ impl Measure {
             Self::Latency => latency::measure(way, Protocol::Opaque, amount),
             Self::Http1Requests => exchanges::measure(way, Protocol::Http1, amount),
             Self::Http1Latency => latency::measure(way, Protocol::Http1, amount),
+            Self::Http1Overload => overload::measure(way, amount),
             Self::Http2Requests => exchanges::measure(way, Protocol::Http2, amount),
             Self::Http2Latency => latency::measure(way, Protocol::Http2, amount),
             Self::Memory | Self::Http1Memory | Self::Http2Memory | Self::Start | Self::Binary => {
@@ -163,6 +170,7 @@ impl Measure {
             | Self::Latency
             | Self::Http1Requests
             | Self::Http1Latency
+            | Self::Http1Overload
             | Self::Http2Requests
             | Self::Http2Latency => {
                 let readings = self.direct(Way { client, pod, direct: false }, amount)?;
