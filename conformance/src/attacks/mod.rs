@@ -121,6 +121,8 @@ async fn flood<S: Bytes>(peer: &mut Peer<S>, attack: &Attack) -> Verdict {
             Verdict::Failed(format!("not ended after {sent} frames: {stop}"))
         }
         (Some(_), Some(code)) => Verdict::Passed(Some(format!("GOAWAY {code}"))),
-        (Some(_), None) => Verdict::Passed(Some("without a word".to_owned())),
+        (Some(stop), None) => {
+            Verdict::Passed(Some(format!("without a word after {} frames; {stop}", frames.len())))
+        }
     }
 }
