@@ -61,6 +61,21 @@ fn bomb(first: &[u8]) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, 1, &block)
 }
 
+/// Resets of requests that have been passed on by then, since each is written alone: requests are twice as long as a reset, and what
+/// is said first is filled up to a multiple of that.
+fn one_by_one() -> Attack {
+    const LENGTH: usize = 13;
+    let asked =
+        |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, b"\x82\x86\x84\x01\x0cweb.examples");
+    let reset = |stream| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+    let streams = (0..MANY as u32).map(|number| 2 * number + 1);
+    let all: Vec<u8> = streams.flat_map(|stream| [asked(stream), reset(stream)].concat()).collect();
+    let filling = frame(0xfa, 0, 0, &[0; 10]);
+    assert_eq!((opening(&filling).len() % LENGTH, all.len() % LENGTH), (0, 0));
+    let attack = client("resets one by one", [filling, all].concat(), "\"response_flags\":\"DC\"");
+    Attack { client: attack.client.in_pieces(LENGTH), ..attack }
+}
+
 #[test]
 fn clients_pay_for_what_they_cost() {
     let reset = |stream| [get(stream), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat();
@@ -68,6 +83,7 @@ fn clients_pay_for_what_they_cost() {
     let full = [&[0, 1, b'x', 0x7f, 0x81, 0x7c], &[b'v'; 16_000][..]].concat();
     let attacks = [
         client("resets", resets, "reset_flood"),
+        one_by_one(),
         client("CONTINUATION without fields", endless(GET, b"", MANY), "continuation_flood"),
         client("full CONTINUATION", endless(GET, &full, 20), TOO_MUCH),
         client("a bomb of cookies", bomb(GET), TOO_MUCH),
