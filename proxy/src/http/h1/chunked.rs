@@ -95,7 +95,12 @@ impl Chunked {
                 rest = rest.get(taken..).unwrap_or_default();
                 let left = left - taken as u64;
                 self.state = if left == 0 { State::DataCr } else { State::Data { left } };
-            } else if let Some(after) = self.after_short_chunk(rest) {
+            } else if let (State::Size { digits: 0, .. }, Some(mut after)) =
+                (self.state, after_short_chunk(rest))
+            {
+                while let Some(more) = after_short_chunk(after) {
+                    after = more;
+                }
                 rest = after;
             } else {
                 self.state = self.next(self.state, *byte)?;
@@ -103,17 +108,6 @@ impl Chunked {
             }
         }
         Ok(bytes.len() - rest.len())
-    }
-
-    /// What follows a chunk of at most 15 bytes without extensions that is there from its size to its end: what is in short chunks
-    /// costs most, and so it is not looked at byte by byte.
-    fn after_short_chunk<'b>(&self, bytes: &'b [u8]) -> Option<&'b [u8]> {
-        let (State::Size { digits: 0, .. }, [digit, b'\r', b'\n', rest @ ..]) = (self.state, bytes) else {
-            return None;
-        };
-        let size = char::from(*digit).to_digit(16).filter(|size| *size > 0)?;
-        let (_, end) = rest.split_at_checked(size as usize)?;
-        end.strip_prefix(b"\r\n")
     }
 
     fn next(&mut self, state: State, byte: u8) -> Result<State, Refusal> {
@@ -189,6 +183,15 @@ impl Chunked {
             (_, _) => Err(Refusal::Trailer),
         }
     }
+}
+
+/// What follows a chunk of at most 15 bytes without extensions that is there from its size to its end: such chunks cost most, for
+/// what they carry, and so they are not looked at byte by byte.
+fn after_short_chunk(bytes: &[u8]) -> Option<&[u8]> {
+    let [digit, b'\r', b'\n', rest @ ..] = bytes else { return None };
+    let size = char::from(*digit).to_digit(16).filter(|size| *size > 0)?;
+    let (_, end) = rest.split_at_checked(size as usize)?;
+    end.strip_prefix(b"\r\n")
 }
 
 /// One more letter of a name; one that is too long to be forbidden is remembered as such.
