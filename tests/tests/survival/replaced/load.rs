@@ -9,8 +9,8 @@ use std::thread::Scope;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use h2::RecvStream;
 use h2::client::SendRequest;
+use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request};
 use tests::meshed::{PATIENCE, as_app};
 use tests::netns::Netns;
@@ -29,6 +29,8 @@ const STREAMS: usize = 4;
 #[derive(Default)]
 pub(super) struct Load {
     answered: [AtomicUsize; 3],
+    /// How often a client was told that its request has gone nowhere, and asked again, as libraries do by themselves.
+    again: AtomicUsize,
     failures: Mutex<Vec<String>>,
     is_over: AtomicBool,
 }
@@ -75,6 +77,10 @@ impl Load {
 
     pub(super) fn answered(&self) -> [usize; 3] {
         self.answered.each_ref().map(|answered| answered.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn again(&self) -> usize {
+        self.again.load(Ordering::Relaxed)
     }
 
     pub(super) fn failures(&self) -> Vec<String> {
@@ -136,7 +142,10 @@ impl Load {
                 for round in 0.. {
                     let text = format!("{number}, {round}");
                     let asked = timeout(PATIENCE, ask(requests.clone(), protocol, text.clone()));
-                    asked.await.map_err(|_| format!("no answer to {text}"))??;
+                    if !asked.await.map_err(|_| format!("no answer to {text}"))?? {
+                        self.again.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    }
                     self.has_answered(protocol);
                     if self.is_over() {
                         break;
@@ -151,8 +160,8 @@ impl Load {
     }
 }
 
-/// Asks, and gets back what it has sent.
-async fn ask(requests: SendRequest<Bytes>, protocol: Protocol, text: String) -> Result<(), String> {
+/// Asks, and gets back what it has sent. False, if it is told that nobody has seen the request (RFC 9113, section 8.7).
+async fn ask(requests: SendRequest<Bytes>, protocol: Protocol, text: String) -> Result<bool, String> {
     let told = |error: h2::Error| format!("{text}: {error}");
     let mut request = Request::post("http://web/s/m");
     if protocol == Protocol::Grpc {
@@ -164,8 +173,15 @@ async fn ask(requests: SendRequest<Bytes>, protocol: Protocol, text: String) -> 
     // As gRPC has messages (its length, in four bytes, comes first).
     let length = u32::try_from(text.len()).expect("a short text").to_be_bytes();
     let content = Bytes::from([&[0], &length[..], text.as_bytes()].concat());
-    body.send_data(content.clone(), true).map_err(told)?;
-    let (head, body) = response.await.map_err(told)?.into_parts();
+    // Where that fails the response tells why.
+    let _ = body.send_data(content.clone(), true);
+    let response = match response.await {
+        Err(error) if error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM) => {
+            return Ok(false);
+        }
+        response => response.map_err(told)?,
+    };
+    let (head, body) = response.into_parts();
     let (got, trailers) = self::content(body).await.map_err(told)?;
     let is_well = match protocol {
         Protocol::Grpc => trailers.get("grpc-status").is_some_and(|status| status == "0"),
@@ -174,7 +190,7 @@ async fn ask(requests: SendRequest<Bytes>, protocol: Protocol, text: String) -> 
     if head.status != 200 || got != content || !is_well {
         return Err(format!("{text}: {head:?} {got:?} {trailers:?}"));
     }
-    Ok(())
+    Ok(true)
 }
 
 /// All of it, and its trailers.

@@ -110,10 +110,14 @@ fn two_backends_are_replaced_one_after_the_other_and_no_request_is_lost() {
         drop(running);
     });
     let answered = load.answered();
-    println!("{answered:?} requests while backends were replaced {restarts} times");
+    println!(
+        "{answered:?} requests while backends were replaced {restarts} times, {} asked again",
+        load.again()
+    );
     assert!(load.failures().is_empty(), "{:#?}", load.failures());
     let count = answered.iter().sum::<usize>() as u64;
-    assert_eq!(client.metric(&["istio_requests_total{"]), count);
+    // Those whose content was on its way when a backend said that it takes no more.
+    assert!(load.again() as u64 * 100 < count, "{} of {count} were asked again", load.again());
     assert_eq!(
         client.metric(&["istio_requests_total{", "response_code=\"200\"", "response_flags=\"-\""]),
         count
