@@ -224,12 +224,16 @@ async fn asked(
         asked = first.declared(&client, means.http.settings.http_head_timeout) => match asked {
             Ok(Some(first)) => return first.alone(client).map_err(|error| Box::new(client_broken(&error))),
             Ok(None) => End::COMPLETE,
-            Err(error) => return Err(Box::new(client_broken(&error))),
+            Err(error) => client_broken(&error),
         },
-        silence = session.given_up() => return Err(Box::new(given_up(&silence))),
+        silence = session.given_up() => given_up(&silence),
         () = means.http.unasked(session) => End::COMPLETE,
     };
-    client.finish();
+    if end == End::COMPLETE {
+        client.finish();
+    }
+    // For all that is known it was a client of HTTP, and no connection of bytes.
+    session.speaks_http();
     Err(Box::new(end))
 }
 

@@ -336,6 +336,10 @@ fn nothing_is_connected_to_a_port_of_http_before_a_client_has_asked() {
     server.write_all(b"N").unwrap();
     expect(&other, b"N");
     end(&other, &server);
+    // Which is a connection of bytes, and a client of HTTP that has not asked is none.
+    drop(asking);
+    eventually("connections to end", || proxy.metric(&["remora_open_connections{", "\"outbound\""]) == 0);
+    assert_eq!(proxy.metric(&["istio_tcp_connections_closed_total{"]), 1);
 }
 
 #[test]
