@@ -14,8 +14,12 @@ use crate::telemetry::session::End;
 use crate::upstream::Kept;
 
 /// Clones are the same ones.
-#[derive(Clone, Default)]
-pub(super) struct Links(Arc<Mutex<State>>);
+#[derive(Clone)]
+pub(super) struct Links {
+    state: Arc<Mutex<State>>,
+    /// Streams of a connection to which more come only where there can be no other one.
+    enough: usize,
+}
 
 #[derive(Default)]
 struct State {
@@ -40,13 +44,27 @@ pub(super) enum There {
 /// Where there is no socket yet that could be told.
 const NO_SOCKET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
+/// Servers often have one thread for a connection, which would have to do the work of all clients.
+const ENOUGH: usize = 100;
+
 impl Links {
+    /// None yet, of one client, which had all of its streams on one connection.
+    pub(super) fn own() -> Self {
+        Self { state: Arc::default(), enough: usize::MAX }
+    }
+
+    /// None yet, of many clients.
+    pub(super) fn shared() -> Self {
+        Self { state: Arc::default(), enough: ENOUGH }
+    }
+
     /// A place on a connection to `address`; on one that has no room only where there can be no other one.
     pub(super) fn seat(&self, address: SocketAddr) -> Option<Seat> {
         let state = self.state();
         let there =
             || state.known.get(&address).into_iter().flatten().filter(|server| server.takes_requests());
-        let server = there().find(|server| server.has_room()).or_else(|| {
+        let fits = |server: &&Arc<Server>| server.load() < self.enough && server.has_room();
+        let server = there().find(fits).or_else(|| {
             let is_all = there().count() >= MOST_EACH;
             there().min_by_key(|server| server.load()).filter(|_| is_all)
         })?;
@@ -94,7 +112,7 @@ impl Links {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -96,7 +96,7 @@ impl Server {
     /// Whether another stream would go on at once, as far as is known: there is a slot for it, and no window is used up by
     /// streams that somebody does not read.
     pub(super) fn has_room(&self) -> bool {
-        self.slots.has_room() && !self.is_full.load(Ordering::Relaxed) && !self.stuck.is_so(Instant::now())
+        self.slots.has_room() && !self.is_full.load(Ordering::Relaxed) && !self.stuck.is_so()
     }
 
     /// How many streams there are, and wait to be.

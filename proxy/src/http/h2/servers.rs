@@ -25,7 +25,7 @@ use crate::upstream::{self, Found, Kept, Reached, Upstream};
 
 thread_local! {
     /// The worker's, where clients share them.
-    static SHARED: Links = Links::default();
+    static SHARED: Links = Links::shared();
 }
 
 /// What streams know of the servers.
@@ -87,7 +87,7 @@ impl<'a> Servers<'a> {
     /// None yet.
     pub(super) fn new(session: &'a Session, means: Means<'a>, upstream: &'a dyn Reach) -> Self {
         let shared = means.http.pool.is_used().then(|| SHARED.with(Links::clone));
-        let own = Links::default();
+        let own = Links::own();
         Self { session, means, upstream, own, shared, state: Mutex::default() }
     }
 

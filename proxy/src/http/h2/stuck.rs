@@ -21,9 +21,13 @@ struct State {
 
 impl Stuck {
     /// Whether nothing was taken for long although something waits.
-    pub(super) fn is_so(&self, now: Instant) -> bool {
+    pub(super) fn is_so(&self) -> bool {
+        self.waits_for().is_some_and(|long| long >= PATIENCE)
+    }
+
+    fn waits_for(&self) -> Option<Duration> {
         let state = self.state();
-        state.waiting > 0 && state.since.is_some_and(|since| now.duration_since(since) >= PATIENCE)
+        state.since.filter(|_| state.waiting > 0).map(|since| since.elapsed())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -61,22 +65,25 @@ impl Waits {
 
 #[cfg(test)]
 mod tests {
-    use super::{Instant, PATIENCE, Stuck, Waits};
+    use super::{Duration, Stuck, Waits};
 
     #[test]
     fn what_waits_and_does_not_move_is_stuck() {
         let (stuck, mut one, mut other) = (Stuck::default(), Waits::default(), Waits::default());
-        let later = || Instant::now() + PATIENCE;
-        assert!(!stuck.is_so(later()), "nothing waits");
+        assert_eq!(stuck.waits_for(), None);
         one.set(&stuck, true, false);
-        assert!(!stuck.is_so(Instant::now()));
-        let before = later();
-        assert!(stuck.is_so(later()));
+        let mut last = Duration::ZERO;
+        let mut waits_longer = || {
+            let before = std::mem::replace(&mut last, stuck.waits_for().expect("something waits"));
+            last > before
+        };
+        while !waits_longer() {}
         other.set(&stuck, true, true);
-        assert!(!stuck.is_so(before - PATIENCE / 2), "something has moved");
+        assert!(!waits_longer(), "something has moved");
         one.set(&stuck, false, false);
-        assert!(stuck.is_so(later()), "the other one waits still");
+        while !waits_longer() {}
         other.set(&stuck, false, true);
-        assert!(!stuck.is_so(later()));
+        assert_eq!(stuck.waits_for(), None);
+        assert!(!stuck.is_so());
     }
 }

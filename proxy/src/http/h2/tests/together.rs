@@ -266,3 +266,23 @@ async fn that_a_server_takes_extended_connect_is_told_to_who_asks_it() {
     let is_offer = |frame: &Frame| frame.kind == SETTINGS && frame.payload == [0, 8, 0, 0, 0, 1];
     client.raw.wait_for(|frame| is_offer(frame).then_some(())).await;
 }
+
+/// Servers often have one thread for a connection.
+#[tokio::test]
+async fn many_streams_of_clients_do_not_all_go_over_one_connection() {
+    let listener = listen().await;
+    let mut client = Client::of(&listener).await;
+    client.gets(1).await;
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut first = Raw::new(stream);
+    first.welcome(&[(3, 1_000)]).await;
+    answers(&mut first).await;
+    client.is_answered(1).await;
+    client.raw.send((1..=101).flat_map(|number| get(2 * number + 1)).collect::<Vec<_>>()).await.unwrap();
+    let mut second = accept(&listener).await;
+    for _ in 0..100 {
+        asked(&mut first).await;
+    }
+    asked(&mut second).await;
+    assert_eq!(client.dials(), 2);
+}
