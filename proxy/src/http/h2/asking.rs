@@ -15,7 +15,7 @@ use http::{Request, StatusCode};
 use super::MOST_ATTEMPTS;
 use super::broken::{Broken, Notable};
 use super::portion::Portion;
-use super::server::Seat;
+use super::server::{Seat, Server};
 use super::servers::Servers;
 use super::stream::{Front, Stream, Then};
 use crate::telemetry::session::End;
@@ -27,6 +27,9 @@ pub(super) struct Asking<'a> {
     pub(super) content: RecvStream,
     pub(super) servers: Arc<Servers<'a>>,
 }
+
+/// RFC 9113, section 5.1.1: numbers of streams come to an end, and with them the connection. A thousand more may be under way.
+const LAST_STREAM: u32 = i32::MAX as u32 - 4_096;
 
 /// Why no server was asked.
 enum Unasked {
@@ -48,7 +51,7 @@ impl Asking<'_> {
                 Err(unasked) => return self.fail(unasked),
             };
             // One that has just broken, since one that has is not asked.
-            let Ok((sent, copy)) = self.send(requests, is_last) else {
+            let Ok((sent, copy)) = self.send(&seat.server, requests, is_last) else {
                 return self.fail(Unasked::Broken(Broken::NotAccepted));
             };
             let Self { front, content, servers, .. } = self;
@@ -86,11 +89,19 @@ impl Asking<'_> {
 
     /// What the server is asked with, and a copy of the request if there may be another attempt once it was sent: there may not if
     /// content is there, which is passed on at once.
-    fn send(&mut self, mut requests: SendRequest<Portion>, is_last: bool) -> Result<Sent, ::h2::Error> {
+    fn send(
+        &mut self,
+        server: &Server,
+        mut requests: SendRequest<Portion>,
+        is_last: bool,
+    ) -> Result<Sent, ::h2::Error> {
         let has_content = self.content.flow_control().used_capacity() > 0;
         let copy = (!is_last && !has_content).then(|| self.request.clone());
         let request = std::mem::take(&mut self.request);
         let sent = requests.send_request(request, self.content.is_end_stream())?;
+        if sent.0.stream_id().as_u32() > LAST_STREAM {
+            server.retire();
+        }
         self.front.account.exchange.asked();
         Ok((sent, copy))
     }

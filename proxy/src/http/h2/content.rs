@@ -15,7 +15,7 @@ use runtime::metrics::types::gauge::Gauge;
 use super::Refusal;
 use super::face::Face;
 use super::grpc::{self, Messages};
-use super::head::judge_trailers;
+use super::head::{Most, judge_trailers};
 use super::portion::Portion;
 use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::Exchange;
@@ -27,7 +27,7 @@ const MERGED: usize = 4096;
 pub(super) struct Account {
     pub(super) exchange: Exchange,
     pub(super) is_grpc: bool,
-    pub(super) most_fields: usize,
+    pub(super) most: Most,
 }
 
 /// Why nothing more is passed on.
@@ -197,7 +197,7 @@ impl Content {
             self.state = State::Complete;
             let Some(trailers) = trailers.map_err(Stop::Source)? else { return Ok(()) };
             let length = self.waiting.face.seen.long_block(self.source.stream_id().as_u32());
-            judge_trailers(&trailers, account.most_fields, length).map_err(Stop::Refused)?;
+            judge_trailers(&trailers, account.most, length).map_err(Stop::Refused)?;
             self.trailers = Some(Box::new(trailers));
             Ok(())
         })

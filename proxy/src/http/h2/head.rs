@@ -4,52 +4,65 @@
 //! case, fields that are about a connection, TE, and content that is not as long as content-length says.
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
 
 use super::Refusal;
 
-/// RFC 9113, section 6.2: with the fields of a frame.
-const MOST_PADDING: usize = 261;
+/// The most of what one message may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    pub(super) fields: usize,
+    /// Bytes of a head, or of trailers, as RFC 9113 counts them.
+    pub(super) head: usize,
+}
+
+/// What each field is counted besides its name and value (RFC 9113, section 10.5.1).
+const EACH: usize = 32;
+
+/// Pseudo-header fields of a request, and their names together.
+const PSEUDO: usize = 4 * EACH + ":method:scheme:authority:path".len();
 
 /// Whether a request may be forwarded, of which h2 has left out a fragment, and the scheme where it has no authority.
-pub(super) fn judge_request(request: &request::Parts, most_fields: usize) -> Result<(), Refusal> {
-    judge_fields(&request.headers, most_fields)?;
+pub(super) fn judge_request(request: &request::Parts, most: Most) -> Result<(), Refusal> {
+    let target = request.uri.path_and_query().map_or(0, |path| path.as_str().len())
+        + request.uri.authority().map_or(0, |authority| authority.as_str().len());
+    judge_fields(&request.headers, most)?;
+    if size(&request.headers) + target + PSEUDO > most.head {
+        return Err(Refusal::HeadTooLong);
+    }
     judge_target(&request.method, &request.uri, request.extensions.get::<::h2::ext::Protocol>().is_some())?;
     judge_host(&request.uri, &request.headers)
 }
 
 /// Whether a response, interim or not, may be forwarded.
-pub(super) fn judge_response(
-    status: StatusCode,
-    fields: &HeaderMap,
-    most_fields: usize,
-) -> Result<(), Refusal> {
+pub(super) fn judge_response(status: StatusCode, fields: &HeaderMap, most: Most) -> Result<(), Refusal> {
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Refusal::Switch);
     }
-    judge_fields(fields, most_fields)
+    if size(fields) + EACH > most.head {
+        return Err(Refusal::HeadTooLong);
+    }
+    judge_fields(fields, most)
 }
 
-/// Whether trailers may be forwarded, which came as a block of `length` bytes, if that was long. h2 leaves out fields where there is
-/// too much of them, which it tells of heads and not of trailers; and no field takes more bytes in a block than it is counted.
-pub(super) fn judge_trailers(
-    fields: &HeaderMap,
-    most_fields: usize,
-    length: Option<u32>,
-) -> Result<(), Refusal> {
-    let counted: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
-    if length.is_some_and(|length| length as usize > counted + MOST_PADDING) {
+/// Whether trailers may be forwarded, which came as a block of `length` bytes, if that was long.
+///
+/// h2 leaves out fields where there is too much of them, which it tells of heads and not of trailers. It is told twice what is
+/// allowed: so what it leaves out of is found by what is left, or by the length of the block, which is more than what is left takes.
+pub(super) fn judge_trailers(fields: &HeaderMap, most: Most, length: Option<u32>) -> Result<(), Refusal> {
+    let is_cut = length.is_some_and(|length| length as usize > most_of_block(fields));
+    if is_cut || size(fields) > most.head {
         return Err(Refusal::TrailersTooLong);
     }
-    judge_fields(fields, most_fields)?;
+    judge_fields(fields, most)?;
     if [CONTENT_LENGTH, HOST, TRANSFER_ENCODING].iter().any(|name| fields.contains_key(name)) {
         return Err(Refusal::TrailerForbidden);
     }
     Ok(())
 }
 
-fn judge_fields(fields: &HeaderMap, most: usize) -> Result<(), Refusal> {
-    if fields.len() > most {
+fn judge_fields(fields: &HeaderMap, most: Most) -> Result<(), Refusal> {
+    if fields.len() > most.fields {
         return Err(Refusal::TooManyFields);
     }
     if fields.values().any(has_space_around) {
@@ -59,6 +72,33 @@ fn judge_fields(fields: &HeaderMap, most: usize) -> Result<(), Refusal> {
         return Err(Refusal::ContentLengthRepeated);
     }
     Ok(())
+}
+
+fn size(fields: &HeaderMap) -> usize {
+    fields.iter().map(|(name, value)| name.as_str().len() + value.len() + EACH).sum()
+}
+
+/// RFC 9113, section 6.2: padding, and what says how much there is of it, in the one frame that may have it.
+const MOST_PADDING: usize = 261;
+
+/// The most that a block with these fields may take: some encode each text by Huffman's code, also where it is longer so (RFC 7541,
+/// appendix B).
+fn most_of_block(fields: &HeaderMap) -> usize {
+    let longest = |bytes: &[u8]| bytes.iter().map(|byte| longest_code(*byte)).sum::<usize>();
+    let of_field = |(name, value): (&HeaderName, &HeaderValue)| {
+        longest(name.as_str().as_bytes()) + longest(value.as_bytes()) + EACH
+    };
+    fields.iter().map(of_field).sum::<usize>() + MOST_PADDING
+}
+
+/// In bytes, rounded up; what is in most texts has 8 bits at most.
+fn longest_code(byte: u8) -> usize {
+    match byte {
+        b'\\' => 3,
+        _ if byte.is_ascii_alphanumeric() || b" %-./=_:&*,;".contains(&byte) => 1,
+        b'!'..=b'~' => 2,
+        _ => 4,
+    }
 }
 
 fn has_space_around(value: &HeaderValue) -> bool {
@@ -117,7 +157,7 @@ fn is_host_and_port(authority: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{judge_request, judge_response, judge_trailers};
+    use super::{Most, judge_request, judge_response, judge_trailers, most_of_block};
     use crate::http::h2::Refusal;
     use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, request};
 
@@ -179,7 +219,7 @@ mod tests {
         ];
         for (method, uri, fields, expected) in cases {
             assert_eq!(
-                &judge_request(&request(method, uri, fields), 2),
+                &judge_request(&request(method, uri, fields), MOST),
                 expected,
                 "{method} {uri} {fields:?}"
             );
@@ -189,17 +229,34 @@ mod tests {
     #[test]
     fn responses_and_trailers() {
         let none = HeaderMap::new();
-        assert_eq!(judge_response(StatusCode::OK, &none, 2), Ok(()));
-        assert_eq!(judge_response(StatusCode::EARLY_HINTS, &none, 2), Ok(()));
-        assert_eq!(judge_response(StatusCode::SWITCHING_PROTOCOLS, &none, 2), Err(Refusal::Switch));
-        assert_eq!(judge_response(StatusCode::OK, &map(&[("x", "y ")]), 2), Err(Refusal::FieldValue));
-        assert_eq!(judge_trailers(&map(&[("grpc-status", "0")]), 2, None), Ok(()));
+        assert_eq!(judge_response(StatusCode::OK, &none, MOST), Ok(()));
+        assert_eq!(judge_response(StatusCode::EARLY_HINTS, &none, MOST), Ok(()));
+        assert_eq!(judge_response(StatusCode::SWITCHING_PROTOCOLS, &none, MOST), Err(Refusal::Switch));
+        assert_eq!(judge_response(StatusCode::OK, &map(&[("x", "y ")]), MOST), Err(Refusal::FieldValue));
+        assert_eq!(judge_trailers(&map(&[("grpc-status", "0")]), MOST, None), Ok(()));
         for name in ["content-length", "host", "transfer-encoding"] {
             assert_eq!(
-                judge_trailers(&map(&[(name, "1")]), 2, None),
+                judge_trailers(&map(&[(name, "1")]), MOST, None),
                 Err(Refusal::TrailerForbidden),
                 "{name}"
             );
         }
+    }
+
+    const MOST: Most = Most { fields: 2, head: 1_000 };
+
+    #[test]
+    fn what_is_too_long_is_refused_whole_or_cut() {
+        let long = "a".repeat(1_000);
+        let (all, rest) = (map(&[("a", &long)]), map(&[("grpc-status", "0")]));
+        assert_eq!(judge_response(StatusCode::OK, &all, MOST), Err(Refusal::HeadTooLong));
+        let asks = request("GET", "http://a/", &[("a", &long)]);
+        assert_eq!(judge_request(&asks, MOST), Err(Refusal::HeadTooLong));
+        assert_eq!(judge_trailers(&all, MOST, None), Err(Refusal::TrailersTooLong));
+        assert_eq!(judge_trailers(&rest, MOST, Some(20_000)), Err(Refusal::TrailersTooLong));
+        // Whatever it is encoded by.
+        let wide = map(&[("a", &"\u{fc}".repeat(400))]);
+        assert_eq!(judge_trailers(&wide, MOST, Some(800 * 28 / 8)), Ok(()));
+        assert!(most_of_block(&map(&[("a", &"~".repeat(100))])) >= 100 * 13 / 8);
     }
 }

@@ -13,10 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use ::h2::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop::unconstrained;
 
-use super::meter::{Block, Meter, Peer, Rejected, Violation};
+use super::meter::{Block, Meter, Peer, Rejected, Violation, breaks};
 use crate::net::leg::Leg;
 
 /// What is read before streams get their turn, so that the frames that h2 holds for them are bounded. A stream's reader takes
@@ -40,6 +41,10 @@ pub(super) struct Seen {
     is_within_head: AtomicBool,
     /// As much was read as is in one turn.
     has_had_turn: AtomicBool,
+    /// It has come near to what h2 takes of some frames.
+    is_worn: AtomicBool,
+    /// Resets of streams that are not this peer's fault.
+    passed_resets: AtomicU32,
     resets: [AtomicU32; 2],
     long_blocks: Mutex<VecDeque<Block>>,
     /// The leg when h2 has no use for it any more.
@@ -73,6 +78,18 @@ impl Seen {
         self.is_within_head.load(Ordering::Relaxed)
     }
 
+    /// Whether the connection should be left before h2 ends it: of some frames it takes only so many in all.
+    pub(super) fn is_worn(&self) -> bool {
+        self.is_worn.load(Ordering::Relaxed)
+    }
+
+    /// What another peer did is passed on to this one.
+    pub(super) fn passes_reset(&self, reason: Reason) {
+        if breaks(reason) {
+            self.passed_resets.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Whether as much was read as is in one turn, since this was asked last.
     pub(super) fn take_turn(&self) -> bool {
         self.has_had_turn.swap(false, Ordering::Relaxed)
@@ -101,6 +118,7 @@ pub(super) struct Metered {
     /// Its frames were short.
     is_choppy: bool,
     is_finished: bool,
+    has_long_blocks: bool,
     seen: Arc<Seen>,
 }
 
@@ -117,6 +135,7 @@ impl Metered {
                 frames: 0,
                 is_choppy: true,
                 is_finished: false,
+                has_long_blocks: false,
                 seen: Arc::clone(&seen),
             },
             seen,
@@ -147,8 +166,9 @@ impl Metered {
         self.seen.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let looked = self.meter.received(bytes, Instant::now());
         self.seen.is_leaving.store(self.meter.is_leaving(), Ordering::Relaxed);
+        self.seen.is_worn.store(self.meter.wear() >= 0.5, Ordering::Relaxed);
         let blocks = self.meter.long_blocks();
-        if !blocks.is_empty() {
+        if std::mem::replace(&mut self.has_long_blocks, !blocks.is_empty()) || !blocks.is_empty() {
             self.seen.long_blocks.lock().unwrap_or_else(PoisonError::into_inner).clone_from(blocks);
         }
         self.seen.is_within_head.store(self.meter.is_within_head(), Ordering::Relaxed);
@@ -172,6 +192,9 @@ impl Metered {
 
     fn wrote(&mut self, bytes: &[u8]) {
         self.meter.sent(bytes);
+        if self.seen.passed_resets.load(Ordering::Relaxed) > 0 {
+            self.meter.forgive(self.seen.passed_resets.swap(0, Ordering::Relaxed));
+        }
         for (seen, count) in self.seen.resets.iter().zip(self.meter.resets()) {
             seen.store(count, Ordering::Relaxed);
         }

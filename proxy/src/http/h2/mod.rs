@@ -4,7 +4,7 @@
 //! own or is shared with other clients (`links`). A stream is a request that comes to one of them (`asking`) and its response (`stream`), and each of the two is a head (`head`), content with its trailers (`content`), or the reset that ended it. Frames are looked at as
 //! they pass (`meter`, through `metered`), since h2 has no bound for some of those that carry nothing.
 //!
-//! Not kept, since h2 does not keep it: the order of fields of different names, that a field must not be indexed (nobody else's
+//! Not kept, since h2 does not keep it: the order of fields of different names, that a field must not be indexed (no other peer's
 //! fields are compressed with it), a fragment in a path, the scheme of a request without authority, pseudo-header fields
 //! where they must not be, where frames begin and end, priorities (RFC 9113, section 5.3, has abolished them) and pushes, which servers are
 //! told not to make. Invariant: memory is bounded for each connection by what peers were told (windows, streams, sizes of heads),
@@ -47,6 +47,7 @@ use crate::telemetry::connections::Side;
 use crate::telemetry::session::{End, Session};
 use crate::upstream::{Dialed, Upstream};
 use connection::{Connection, Ends};
+use head::Most;
 use metered::Seen;
 
 /// What peers are told, and held to.
@@ -64,7 +65,7 @@ pub struct Settings {
     pub http2_stream_window: u32,
 
     /// The same for all streams of a connection, once it carries much and memory suffices; before, it is 65,535. What waits for
-    /// slow readers comes on top, up to four times as much
+    /// slow readers comes on top, as memory suffices
     #[arg(long, env = "REMORA_HTTP2_CONNECTION_WINDOW", default_value_t = 4 * 1024 * 1024, value_name = "BYTES",
           value_parser = clap::value_parser!(u32).range(WINDOW..=MOST_WINDOW))]
     pub http2_connection_window: u32,
@@ -118,12 +119,14 @@ pub(crate) const MOST_EACH: usize = 16;
 const REMEMBERED: usize = 1024;
 const REMEMBERED_FOR: Duration = Duration::from_secs(2);
 
-/// Streams that may be reset while they wait to be looked at, which is for one turn; the meter has its own bound.
-const MOST_UNSEEN: usize = 250;
+/// Streams that may be reset while they wait to be looked at. The meter has its own bound, which is lower for who has not earned more.
+const MOST_UNSEEN: usize = 2_000;
 
 /// h2's measure for frames of content below 256 bytes that wait within h2: what they are short of that, in all. In one turn
-/// there are some thousand frames of a few bytes; then all have been taken.
+/// there are some thousand frames of a few bytes; then all have been taken, but for those that wait for a server. h2 also counts
+/// those that it ignores, for the connection's whole life.
 const SMALL_FRAMES: usize = 4 * 1024 * 1024;
+const SMALL: u32 = 256;
 
 /// Streams that are opened before the server has said how many it takes (RFC 9113, section 6.5.2: no fewer than 100).
 const UNTOLD_STREAMS: usize = 100;
@@ -163,6 +166,11 @@ fn ended_by(error: &::h2::Error, seen: &Seen, side: Side, [gone, violated]: [&'s
 }
 
 impl Settings {
+    fn most(&self) -> Most {
+        let head = usize::try_from(self.http2_max_head).unwrap_or(usize::MAX);
+        Most { fields: self.http2_max_fields.into(), head }
+    }
+
     /// As a server.
     fn facing_client(&self) -> ::h2::server::Builder {
         let mut builder = ::h2::server::Builder::new();
@@ -170,7 +178,8 @@ impl Settings {
             .max_concurrent_streams(self.http2_max_streams)
             .initial_window_size(self.http2_stream_window)
             .max_frame_size(meter::FRAME_SIZE)
-            .max_header_list_size(self.http2_max_head)
+            // Twice, since h2 only tells of heads that it has left something out (`head`).
+            .max_header_list_size(2 * self.http2_max_head)
             .max_send_buffer_size(self.http2_stream_window as usize)
             .max_concurrent_reset_streams(REMEMBERED)
             .reset_stream_duration(REMEMBERED_FOR)
@@ -189,7 +198,8 @@ impl Settings {
             .initial_max_send_streams(UNTOLD_STREAMS)
             .initial_window_size(self.http2_stream_window)
             .max_frame_size(meter::FRAME_SIZE)
-            .max_header_list_size(self.http2_max_head)
+            // Twice, since h2 only tells of heads that it has left something out (`head`).
+            .max_header_list_size(2 * self.http2_max_head)
             .max_send_buffer_size(self.http2_stream_window as usize)
             .max_concurrent_reset_streams(REMEMBERED)
             .reset_stream_duration(REMEMBERED_FOR)

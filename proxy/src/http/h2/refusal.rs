@@ -39,6 +39,9 @@ pub enum Refusal {
     /// RFC 9113, section 8.6.
     #[error("a response switches protocols, which HTTP/2 cannot")]
     Switch,
+    /// RFC 6585, section 5.
+    #[error("the head is longer than --http2-max-head allows")]
+    HeadTooLong,
     /// RFC 9110, section 5.4.
     #[error("the trailers are longer than --http2-max-head allows")]
     TrailersTooLong,
@@ -63,6 +66,7 @@ impl Refusal {
             Self::ContentLengthRepeated => "content_length_repeated",
             Self::ConnectTarget => "connect_target",
             Self::Switch => "switch",
+            Self::HeadTooLong => "head_too_long",
             Self::TrailersTooLong => "trailers_too_long",
             Self::TrailerForbidden => "trailer_forbidden",
         }

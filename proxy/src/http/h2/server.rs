@@ -33,6 +33,9 @@ use crate::telemetry::session::{End, Session};
 /// How long a server has to hear that it is needed no more, where it does not read.
 pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether there is memory for more, while nothing else happens.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 type ToServer = client::Connection<Metered, Portion>;
 
 /// What streams know of a connection.
@@ -167,6 +170,7 @@ pub(super) struct Driven {
     farewell: Lasting,
     alive: Alive,
     window: Window,
+    full: Lasting,
     account: Link,
 }
 
@@ -210,8 +214,15 @@ impl Driven {
             farewell,
             alive,
             window,
+            full: Lasting::default(),
             account,
         })
+    }
+
+    /// For clients that share it.
+    pub(super) fn for_many(mut self) -> Self {
+        self.window.for_many();
+        self
     }
 
     /// Gives credit for what has been passed on to clients, and tells what was refused.
@@ -232,10 +243,15 @@ impl Future for Driven {
     type Output = Arc<Server>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Arc<Server>> {
-        let Self { server, connection, tally, most_idle, idle, farewell, alive, account, .. } =
-            self.get_mut();
+        let driven = self.get_mut();
+        let is_full = driven.server.is_full.load(Ordering::Relaxed);
+        if driven.full.poll(is_full, LOOK_AGAIN, cx) {
+            // There may be memory again.
+            driven.settle();
+        }
+        let Self { server, connection, tally, most_idle, idle, farewell, alive, account, .. } = driven;
         let ended = Pin::new(&mut *connection).poll(cx);
-        if ended.is_ready() || server.face.seen.is_leaving() {
+        if ended.is_ready() || server.face.seen.is_leaving() || server.face.seen.is_worn() {
             server.retire();
         }
         server.slots.set_most(connection.max_concurrent_send_streams());

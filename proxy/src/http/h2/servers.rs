@@ -94,21 +94,14 @@ impl<'a> Servers<'a> {
     /// The first one, which was reached before there was a request, or why it was not.
     pub(super) async fn begin(&self, reached: Result<upstream::Dialed, End>) {
         let first = match reached {
+            Ok(reached) if self.shared.is_some() && !reached.is_self_call => {
+                return self.begin_shared(reached).await;
+            }
             Ok(reached) => {
                 let (address, is_self_call) = (reached.address, reached.is_self_call);
-                let there =
-                    self.shared.as_ref().filter(|_| !is_self_call).and_then(|links| links.seat(address));
                 let (leg, held) = reached.into_leg();
-                let seat = match there {
-                    Some(seat) => {
-                        leg.finish();
-                        Ok(seat)
-                    }
-                    None => {
-                        let greeted = Driven::greet(leg, address, self.means, self.session).await;
-                        greeted.map(|driven| self.add(driven, is_self_call))
-                    }
-                };
+                let greeted = Driven::greet(leg, address, self.means, self.session).await;
+                let seat = greeted.map(|driven| self.add(driven, is_self_call));
                 seat.map(|seat| First { seat: Seat::with(seat, held), is_self_call })
             }
             Err(end) => Err(end),
@@ -116,6 +109,28 @@ impl<'a> Servers<'a> {
         let mut state = self.state();
         state.last = first.as_ref().map_or(Weak::new(), |first| Arc::downgrade(&first.seat.server));
         state.first = Some(first);
+    }
+
+    /// The same where clients share connections: it is for whoever comes first, if there was none.
+    async fn begin_shared(&self, reached: upstream::Dialed) {
+        let address = reached.address;
+        let (leg, _) = reached.into_leg();
+        let seat = match self.shared.as_ref().and_then(|links| links.seat(address)) {
+            Some(seat) => {
+                leg.finish();
+                self.session.connected(seat.server.local, address);
+                Ok(seat)
+            }
+            None => {
+                let greeted = Driven::greet(leg, address, self.means, self.session).await;
+                greeted.map(|driven| self.add(driven, false))
+            }
+        };
+        let mut state = self.state();
+        match seat {
+            Ok(seat) => state.last = Arc::downgrade(&seat.server),
+            Err(end) => state.first = Some(Err(end)),
+        }
     }
 
     /// A place at the server that is chosen for the request, which is told where it goes.
@@ -149,12 +164,16 @@ impl<'a> Servers<'a> {
                 Found::Kept(There::Soon(dialed)) => match dialed.await {
                     // Who dialed may have left instead.
                     Ok(Ok(true)) | Err(_) => continue,
-                    Ok(Ok(false)) if in_vain.len() < MOST_ATTEMPTS as usize => {
-                        in_vain.push(reached.address);
-                        continue;
+                    // That one had no other to try, or has tried others; this one may have some.
+                    Ok(failed) => {
+                        let is_new = !in_vain.contains(&reached.address);
+                        if is_new && in_vain.len() < MOST_ATTEMPTS as usize {
+                            in_vain.push(reached.address);
+                            continue;
+                        }
+                        let end = failed.err().unwrap_or_else(waited_in_vain);
+                        return self.in_spite(&dial, exchange, end);
                     }
-                    Ok(Ok(false)) => return self.in_spite(&dial, exchange, waited_in_vain()),
-                    Ok(Err(end)) => return self.in_spite(&dial, exchange, end),
                 },
                 Found::New(leg) => {
                     let greeted = Driven::greet(leg, reached.address, self.means, self.session).await;
@@ -193,7 +212,7 @@ impl<'a> Servers<'a> {
         match &self.shared {
             Some(links) if !is_self_call => {
                 links.add(&driven.server);
-                tokio::spawn(drive(driven, links.clone(), self.means.http.retiring.clone()));
+                tokio::spawn(drive(driven.for_many(), links.clone(), self.means.http.retiring.clone()));
             }
             Some(_) | None => {
                 self.own.add(&driven.server);
@@ -271,7 +290,13 @@ async fn drive(mut driven: Driven, links: Links, mut retiring: Shutdown) {
         }
         ended
     });
-    links.remove(&ended.await);
+    let ended = ended.await;
+    links.remove(&ended);
+    // Who has had a stream there may keep what is known of it.
+    drop(driven);
+    if let Some(leg) = ended.face.seen.take_finished() {
+        leg.finish();
+    }
 }
 
 /// Envoy's `UF` with `URX`, as for a connection of one's own.

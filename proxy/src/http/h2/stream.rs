@@ -109,7 +109,10 @@ impl Stream {
         self.break_server(broken);
         match *broken {
             Broken::Client(_) => {}
-            Broken::Reset(reason) => self.front.reset(reason),
+            Broken::Reset(reason) => {
+                self.front.shared.client.seen.passes_reset(reason);
+                self.front.reset(reason);
+            }
             Broken::NotAccepted => self.front.reset(Reason::REFUSED_STREAM),
             Broken::Refused(Side::Client, _) => self.front.reset(Reason::PROTOCOL_ERROR),
             Broken::Violated | Broken::Refused(Side::Server, _) => {
@@ -158,7 +161,8 @@ impl Stream {
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
         let passed = self.upload.passed();
         let stop = self.upload.poll(cx, &self.front.account);
-        self.seat.waits(stop.is_pending() && self.upload.is_blocked(), self.upload.passed() != passed);
+        let waits = stop.is_pending() && self.upload.is_blocked() && !self.upload.is_over();
+        self.seat.waits(waits, self.upload.passed() != passed);
         stop
     }
 
@@ -175,7 +179,7 @@ impl Stream {
     }
 
     fn judge<T>(&self, response: &Response<T>) -> Result<(), Broken> {
-        judge_response(response.status(), response.headers(), self.front.account.most_fields)
+        judge_response(response.status(), response.headers(), self.front.account.most)
             .map_err(|refusal| Broken::Refused(Side::Server, refusal))
     }
 
@@ -246,7 +250,10 @@ impl Stream {
         self.break_server(&broken);
         match broken {
             Broken::Client(_) => {}
-            Broken::Reset(reason) => self.front.shared.client.reset(reason, |reason| download.reset(reason)),
+            Broken::Reset(reason) => {
+                self.front.shared.client.seen.passes_reset(reason);
+                self.front.shared.client.reset(reason, |reason| download.reset(reason));
+            }
             // A client of gRPC takes the reset for INTERNAL, and the end of its own connection for UNAVAILABLE.
             Broken::NotAccepted | Broken::Gone if is_call => {
                 download.fail_call(grpc::unavailable(why(&end)), &self.front.account);

@@ -42,7 +42,7 @@ pub(super) struct Waits(bool);
 impl Waits {
     /// It does so now, or not, and something was taken of it, or not.
     pub(super) fn set(&mut self, of: &Stuck, waits: bool, has_moved: bool) {
-        if !waits && !self.0 {
+        if !waits && !self.0 && !has_moved {
             return;
         }
         let mut state = of.state();
@@ -56,7 +56,7 @@ impl Waits {
             (true, false) => state.waiting -= 1,
             (true, true) | (false, false) => {}
         }
-        if has_moved {
+        if has_moved && state.waiting > 0 {
             state.since = Some(Instant::now());
         }
         self.0 = waits;
@@ -80,6 +80,9 @@ mod tests {
         while !waits_longer() {}
         other.set(&stuck, true, true);
         assert!(!waits_longer(), "something has moved");
+        while !waits_longer() {}
+        Waits::default().set(&stuck, false, true);
+        assert!(!waits_longer(), "that of another one that does not wait");
         one.set(&stuck, false, false);
         while !waits_longer() {}
         other.set(&stuck, false, true);

@@ -10,13 +10,16 @@ use crate::net::relay::WaitingRoom;
 /// What has been passed on of a peer's content before it gets a larger window.
 const MUCH: usize = WINDOW as usize;
 
-/// What waits makes the window larger by as much, up to so many times the window.
+/// What waits makes the window of one client's connection larger by as much, up to so many times the window. Where clients share
+/// one, there is no such bound, since none must wait for what another one does not read.
 const SLOW_WINDOWS: u32 = 4;
 
 /// Of one peer.
 pub(super) struct Window {
     most: u32,
     room: WaitingRoom,
+    /// What waits counts up to so many windows.
+    times: u32,
     passed: usize,
     given: u32,
 }
@@ -24,7 +27,12 @@ pub(super) struct Window {
 impl Window {
     /// It is to be `most` where that much memory is.
     pub(super) fn new(most: u32, room: WaitingRoom) -> Self {
-        Self { most, room, passed: 0, given: WINDOW as u32 }
+        Self { most, room, times: SLOW_WINDOWS, passed: 0, given: WINDOW as u32 }
+    }
+
+    /// The peer's streams are of many clients.
+    pub(super) fn for_many(&mut self) {
+        self.times = u32::MAX;
     }
 
     /// What it is from now on, if that is a change, where `paid` bytes have been passed on and `held` bytes wait.
@@ -33,7 +41,7 @@ impl Window {
         let room = in_steps(self.room.bytes());
         let most = if self.passed >= MUCH { self.most.min(room) } else { 0 };
         let base = most.max(WINDOW as u32);
-        let slow = in_steps(held).min(base.saturating_mul(SLOW_WINDOWS)).min(room);
+        let slow = in_steps(held).min(base.saturating_mul(self.times)).min(room);
         let window = base.saturating_add(slow).min(MOST_WINDOW as u32);
         (std::mem::replace(&mut self.given, window) != window).then_some(window)
     }

@@ -212,16 +212,20 @@ impl<'a> Connection<'a> {
                     // h2 reads before it hands out each of those that wait.
                     if self.shared.client.seen.take_turn() {
                         cx.waker().wake_by_ref();
-                        return Poll::Pending;
+                        break;
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
                     return Poll::Ready(client_broken(&error, &self.shared.client.seen));
                 }
                 Poll::Ready(None) => return Poll::Ready(End::COMPLETE),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => break,
             }
         }
+        if self.shared.client.seen.is_worn() {
+            self.drain(cx);
+        }
+        Poll::Pending
     }
 
     fn poll_streams(&mut self, cx: &mut Context<'_>) {

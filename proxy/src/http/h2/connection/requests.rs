@@ -5,10 +5,10 @@ use std::sync::Arc;
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream};
 use http::header::{HOST, HeaderName, USER_AGENT};
-use http::{HeaderValue, Request, Version, request};
+use http::{HeaderValue, Request, StatusCode, Version, request};
 
 use super::super::asking::Asking;
-use super::super::broken::refused;
+use super::super::broken::{answer, refused};
 use super::super::content::Account;
 use super::super::head::judge_request;
 use super::super::portion::Portion;
@@ -26,13 +26,13 @@ impl Connection<'_> {
     pub(super) fn begin(&mut self, request: Request<RecvStream>, respond: SendResponse<Portion>) {
         self.has_asked = true;
         let (mut head, content) = request.into_parts();
-        let most_fields = self.means.http.settings.h2.http2_max_fields.into();
+        let most = self.means.http.settings.h2.most();
         let is_grpc = grpc::is_call(&head.headers);
         let fields = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let Admitted { exchange, edits } = self.means.http.admit(self.session, &told(&head, is_grpc), fields);
-        let account = Account { exchange, is_grpc, most_fields };
+        let account = Account { exchange, is_grpc, most };
         // What is added here is not the client's to answer for.
-        let judged = judge_request(&head, most_fields);
+        let judged = judge_request(&head, most);
         edits.apply(&mut head.headers);
         match judged {
             Ok(()) => self.forward(head, content, respond, account),
@@ -62,8 +62,13 @@ impl Connection<'_> {
     }
 
     fn refuse(&mut self, refusal: Refusal, mut respond: SendResponse<Portion>, account: Account) {
-        self.shared.client.reset(Reason::PROTOCOL_ERROR, |reason| respond.send_reset(reason));
-        account.exchange.close(refused(Side::Client, refusal));
+        let end = refused(Side::Client, refusal);
+        if refusal == Refusal::HeadTooLong {
+            answer(&mut respond, &account, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &end);
+        } else {
+            self.shared.client.reset(Reason::PROTOCOL_ERROR, |reason| respond.send_reset(reason));
+        }
+        account.exchange.close(end);
         self.session.refused_message(Side::Client, refusal.code());
     }
 }

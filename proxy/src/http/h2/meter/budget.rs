@@ -171,6 +171,13 @@ impl Budget {
         }
     }
 
+    /// So many streams that were reset are not the peer's fault.
+    pub(super) fn forgive(&mut self, streams: u32) {
+        let owed = self.broken.min(streams);
+        self.broken -= owed;
+        self.earn(Account::Broken, streams - owed);
+    }
+
     fn accounts(&mut self) -> impl Iterator<Item = (&'static Terms, &mut u32)> {
         TERMS.iter().zip(&mut self.left)
     }
@@ -205,7 +212,7 @@ impl Budget {
 
 /// Whether a reset with this code says that the peer has broken a rule. (That it sends something of a stream that was reset here
 /// breaks none, and is answered so when that stream has been forgotten.)
-fn breaks(code: Reason) -> bool {
+pub(in super::super) fn breaks(code: Reason) -> bool {
     [
         Reason::PROTOCOL_ERROR,
         Reason::FLOW_CONTROL_ERROR,

@@ -10,14 +10,17 @@ mod frame;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
 use ::h2::Reason;
 
+pub(super) use budget::breaks;
 use budget::{Account, Budget};
 pub(crate) use budget::{MOST_BROKEN, MOST_USELESS};
 use frame::{Frame, Kind, Passed, Walker};
+
+use super::{REMEMBERED, SMALL, SMALL_FRAMES};
 
 /// RFC 9113, section 6.5.2: what is announced to peers, and the least that they must accept.
 pub(super) const FRAME_SIZE: u32 = 16_384;
@@ -208,6 +211,11 @@ pub struct Meter {
     is_leaving: bool,
     resets: [u32; 2],
     frames: usize,
+    /// Frames of content without any, and without the end.
+    empty: u32,
+    /// What small frames are short of, on streams that were reset.
+    ignored: usize,
+    reset_streams: BTreeSet<u32>,
     /// The block of fields that has begun, or the last one.
     block_length: u32,
     /// The last ones that were long.
@@ -220,6 +228,9 @@ pub(super) struct Block {
     pub(super) stream: u32,
     pub(super) length: u32,
 }
+
+/// h2's `MAX_RECV_EMPTY_DATA_FRAMES`, of a connection's whole life.
+const MOST_EMPTY: u32 = 100;
 
 /// Bytes of a block from which it is remembered, and how many are.
 const LONG_BLOCK: u32 = 16 * 1024;
@@ -245,6 +256,9 @@ impl Meter {
             is_leaving: false,
             resets: [0; 2],
             frames: 0,
+            empty: 0,
+            ignored: 0,
+            reset_streams: BTreeSet::new(),
             block_length: 0,
             long_blocks: VecDeque::new(),
         }
@@ -261,6 +275,7 @@ impl Meter {
                     self.budget.charge(&frame, is_head, now).map_err(Violation::flood)?;
                     self.budget.received(&frame);
                     self.measure_block(&frame);
+                    self.wears(&frame);
                     self.is_head = matches!(frame.kind, Kind::Headers | Kind::Continuation);
                     self.is_leaving |= frame.kind == Kind::GoAway;
                     if frame.kind == Kind::Headers {
@@ -286,6 +301,12 @@ impl Meter {
             let Passed::Frame(frame) = passed else { continue };
             self.budget.sent(&frame);
             follow_block(&mut self.block_to, &frame);
+            if frame.kind == Kind::ResetStream {
+                self.reset_streams.insert(frame.stream);
+                if self.reset_streams.len() > REMEMBERED {
+                    self.reset_streams.pop_first();
+                }
+            }
             let reason = Reason::from(frame.first_number());
             for (counted, count) in Rejected::ALL.into_iter().zip(&mut self.resets) {
                 if frame.kind == Kind::ResetStream && reason == counted.reason() {
@@ -295,13 +316,39 @@ impl Meter {
         }
     }
 
+    /// So many streams that were reset are not the peer's fault.
+    pub(super) fn forgive(&mut self, streams: u32) {
+        self.budget.forgive(streams);
+    }
+
+    /// How much of what h2 takes in a connection's life has been used, of that of which most has been.
+    pub(super) fn wear(&self) -> f32 {
+        (self.empty as f32 / MOST_EMPTY as f32).max(self.ignored as f32 / SMALL_FRAMES as f32)
+    }
+
+    fn wears(&mut self, frame: &Frame) {
+        if frame.kind != Kind::Data || frame.is_end_of_stream() {
+            return;
+        }
+        if frame.content() == 0 {
+            self.empty = self.empty.saturating_add(1);
+        }
+        if frame.length < SMALL && self.reset_streams.contains(&frame.stream) {
+            self.ignored = self.ignored.saturating_add(SMALL as usize);
+        }
+    }
+
     fn measure_block(&mut self, frame: &Frame) {
         if !matches!(frame.kind, Kind::Headers | Kind::Continuation) {
             return;
         }
         let before = if frame.kind == Kind::Headers { 0 } else { self.block_length };
         self.block_length = frame.length.saturating_add(before);
-        if frame.is_end_of_headers() && self.block_length >= LONG_BLOCK {
+        if !frame.is_end_of_headers() {
+            return;
+        }
+        self.long_blocks.retain(|block| block.stream != frame.stream);
+        if self.block_length >= LONG_BLOCK {
             self.long_blocks.truncate(LONG_BLOCKS - 1);
             self.long_blocks.push_front(Block { stream: frame.stream, length: self.block_length });
         }

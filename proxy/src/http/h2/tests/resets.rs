@@ -370,6 +370,15 @@ async fn trailers_that_are_too_long_are_not_cut() {
         let last = client.wait_for(|frame| is_last(frame).then(|| frame.clone())).await;
         assert_eq!((last.stream, last.kind == RST_STREAM), (stream, size > 65_536), "{size}");
     }
+    // A head that was long says nothing of them.
+    client.send(get(7)).await.unwrap();
+    let asked = server.next_of(HEADERS).await.stream;
+    let head = [OK, &block(&[("a", &"~".repeat(20_000))])].concat();
+    let (first, rest) = head.split_at(16_384);
+    let head = [headers(asked, 0, first), frame(CONTINUATION, END_HEADERS, asked, rest)].concat();
+    let trailers = headers(asked, END_STREAM | END_HEADERS, block(&[("grpc-status", "0")]));
+    server.send([head, frame(DATA, 0, asked, b"all"), trailers].concat()).await.unwrap();
+    client.wait_for(|frame| (frame.kind == HEADERS && frame.is_end()).then_some(())).await;
     let told = [
         "remora_http_refused_messages_total{direction=\"inbound\"",
         "side=\"server\"",

@@ -286,3 +286,17 @@ async fn many_streams_of_clients_do_not_all_go_over_one_connection() {
     asked(&mut second).await;
     assert_eq!(client.dials(), 2);
 }
+
+#[tokio::test]
+async fn who_has_waited_for_the_dial_of_another_in_vain_tries_what_else_there_is() {
+    let (gone, live) = (listen().await, listen().await);
+    let mut one = Client::of(&gone).await;
+    let (mut other, _lab, _dials) = Lab::among(&[SHARED], &[&gone, &live]).await;
+    drop(gone);
+    one.gets(1).await;
+    other.send(get(1)).await.unwrap();
+    let mut server = accept(&live).await;
+    answers(&mut server).await;
+    assert_eq!(other.next_of(HEADERS).await.status(), Some(200));
+    assert_eq!(one.raw.next_of(HEADERS).await.status(), Some(503));
+}
