@@ -261,8 +261,16 @@ fn opaque_ports_of_the_pod_are_not_looked_at() {
     let listener = INBOUND.listener();
     let to = listener.local_addr().unwrap();
     let ports = to.port().to_string();
-    let proxy =
-        Proxy::start(&["--opaque-ports", &ports, "--detection-timeout", "1h", "--http-request-id", "keep"]);
+    let proxy = Proxy::start(&[
+        "--opaque-ports",
+        &ports,
+        "--detection-timeout",
+        "1h",
+        "--http-request-id",
+        "keep",
+        // So that the server's end is that of the client.
+        "--http-pool-size=0",
+    ]);
     // The same port of another pod is another matter.
     for way in [INBOUND, OUTBOUND] {
         let mut client = proxy.connect(way, to);
