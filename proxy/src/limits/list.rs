@@ -212,7 +212,7 @@ fn http2(basis: &Basis<'_>) -> Vec<Row> {
         most(http2_connection_window, "http2_connection_window", "--http2-connection-window")
             .seen_in(&["remora_relay_buffered_bytes"]),
         most(http2_max_head, "http2_head", "--http2-max-head")
-            .seen_in(&["remora_http_refused_messages_total{reason=\"malformed\"}"]),
+            .seen_in(&["remora_http_refused_messages_total{reason=\"head_too_long\"}"]),
         count(http2_max_fields, "fields", "http2_fields", By("--http2-max-fields"))
             .seen_in(&["remora_http_refused_messages_total{reason=\"too_many_fields\"}"]),
         time(http2_ping_interval, "http2_ping_interval", By("--http2-ping-interval"))
