@@ -102,9 +102,10 @@ fn an_interim_head_that_breaks_off_is_followed_by_nothing() {
     let mut got = Vec::new();
     let ended = client.read_to_end(&mut got);
     let got = String::from_utf8_lossy(&got);
-    // The last one may have been whole, and the proxy's own answer is in its place then.
-    let (whole, cut) = got.rsplit_once("\r\n\r\n").expect("one that is whole");
-    assert!(whole.split("\r\n\r\n").all(|head| head.starts_with("HTTP/1.1 ")));
+    // The last one may have been whole, and the proxy's own answer is in its place then; the first one may be the last.
+    let (whole, cut) = got.rsplit_once("\r\n\r\n").unwrap_or(("", &got));
+    let mut heads = whole.split("\r\n\r\n").filter(|head| !head.is_empty());
+    assert!(heads.all(|head| head.starts_with("HTTP/1.1 ")));
     assert!(!cut[1.min(cut.len())..].contains("HTTP"), "{}", &cut[cut.len().saturating_sub(200)..]);
     assert_eq!(ended.is_err(), !whole.contains("503"), "a reset, if the answer is not whole");
 }
