@@ -262,7 +262,7 @@ impl Session {
 
     /// What is sent on goes over connections that have accounts of their own.
     pub(crate) fn uses_links(&self) {
-        self.accounts().for_each(|account| account.0.connection.is_linked());
+        self.accounts().for_each(|account| account.0.connection.uses_links());
     }
 
     /// What is spoken has become known.

@@ -228,7 +228,7 @@ impl Connection {
     }
 
     /// Its upstream sockets are given up alone from now on, as [links](super::Connections::link).
-    pub(in crate::telemetry) fn is_linked(&self) {
+    pub(in crate::telemetry) fn uses_links(&self) {
         self.progress.fetch_or(LINKED, Ordering::Relaxed);
     }
 

@@ -32,19 +32,18 @@ pub struct Connections(Arc<Table>);
 struct Table {
     last: AtomicU64,
     /// One for each worker, by age.
-    parts: Box<[Part]>,
+    parts: Box<[Part<Connection>]>,
     /// The same of upstream sockets that are no connection's alone.
-    links: Box<[LinkPart]>,
+    links: Box<[Part<Link>]>,
 }
 
-type Part = Mutex<BTreeMap<u64, Arc<Connection>>>;
-type LinkPart = Mutex<BTreeMap<u64, Arc<Link>>>;
+type Part<T> = Mutex<BTreeMap<u64, Arc<T>>>;
 
 impl Connections {
     /// For so many workers.
     pub fn new(workers: usize) -> Self {
         let parts = (0..workers.max(1)).map(|_| Part::default()).collect();
-        let links = (0..workers.max(1)).map(|_| Mutex::default()).collect();
+        let links = (0..workers.max(1)).map(|_| Part::default()).collect();
         Self(Arc::new(Table { last: AtomicU64::new(0), parts, links }))
     }
 
@@ -113,12 +112,10 @@ impl Connections {
     /// Gives up the sockets of those that have a peer that has been silent for as long as `silent` says; of which direction each.
     pub fn give_up_links(&self, silent: impl Fn(Pair) -> Option<Duration>) -> Vec<Direction> {
         let mut given_up = Vec::new();
-        for links in &self.0.links {
-            for link in lock(links).values() {
-                let silence = silent(link.server).map(|lasts| Silence { side: Side::Server, lasts });
-                if silence.is_some_and(|silence| link.end.give_up(silence)) {
-                    given_up.push(link.direction);
-                }
+        for link in self.0.links.iter().flat_map(|links| strides(links, 0)) {
+            let silence = silent(link.server).map(|lasts| Silence { side: Side::Server, lasts });
+            if silence.is_some_and(|silence| link.end.give_up(silence)) {
+                given_up.push(link.direction);
             }
         }
         given_up
@@ -152,22 +149,23 @@ fn own_part(parts: usize) -> usize {
     OWN.with(|own| own % parts)
 }
 
-fn strides(part: &Part, after: u64) -> impl Iterator<Item = Arc<Connection>> {
+fn strides<T>(part: &Part<T>, after: u64) -> impl Iterator<Item = Arc<T>> {
     let mut last = Some(after);
     std::iter::from_fn(move || {
         let stride: Vec<_> = lock(part)
             .range((Bound::Excluded(last?), Bound::Unbounded))
             .take(STRIDE)
-            .map(|(_, connection)| Arc::clone(connection))
+            .map(|(id, entry)| (*id, Arc::clone(entry)))
             .collect();
-        last = stride.last().map(|connection| connection.id());
+        last = stride.last().map(|(id, _)| *id);
         last.map(|_| stride)
     })
     .flatten()
+    .map(|(_, entry)| entry)
 }
 
 /// A panic aborts the process, so a part is never left half changed.
-fn lock<T>(part: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(part: &Part<T>) -> MutexGuard<'_, BTreeMap<u64, Arc<T>>> {
     part.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

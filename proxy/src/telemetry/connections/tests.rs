@@ -121,7 +121,7 @@ async fn whoever_carries_it_hears_that_it_was_given_up() {
 async fn an_upstream_socket_that_is_no_connections_alone_is_given_up_alone() {
     let table = Connections::new(1);
     let entry = enter(&table, Direction::Outbound);
-    entry.is_linked();
+    entry.uses_links();
     let servers = [50000, 50001, 50002].map(|port| Pair { local: address(port), remote: address(80) });
     let mut linked = servers.map(|server| table.link(Direction::Inbound, server));
     // Which was connected last does not matter.
