@@ -75,9 +75,7 @@ impl Load {
         let now = u64::try_from(self.age(now).as_nanos()).unwrap_or(u64::MAX);
         self.seen.store(now, Ordering::Relaxed);
     }
-}
 
-impl Load {
     /// A failure, however fast it comes, is no reason to come again: nothing is forgotten for it.
     fn failed(&self, now: Instant) {
         self.responded(Duration::from_secs_f64(f64::from_bits(self.latency.load(Ordering::Relaxed))), now);

@@ -60,11 +60,8 @@ impl Budget {
     fn with(settings: Settings, group: Option<Group>) -> Self {
         let configured = settings.memory_limit.map(NonZeroU64::get);
         let limit = [configured, group.as_ref().map(Group::limit)].into_iter().flatten().min();
-        let mut budget = Self { limit, group, is_short: Arc::default(), shares: Arc::default() };
-        if let Some(shared) = budget.shared() {
-            budget.shares = Arc::new(Shares::of(shared));
-        }
-        budget
+        let shares = limit.map(shared).map_or_else(Shares::default, Shares::of);
+        Self { limit, group, is_short: Arc::default(), shares: Arc::new(shares) }
     }
 
     /// Bytes, if there is a limit.
@@ -99,7 +96,7 @@ impl Budget {
 
     /// Bytes of which shares are given.
     pub fn shared(&self) -> Option<u64> {
-        self.limit.map(|limit| limit / 2)
+        self.limit.map(shared)
     }
 
     /// So much for something that may take it at any time while it is there; none where all that there is for such is given away.
@@ -137,6 +134,10 @@ impl Budget {
             }
         }
     }
+}
+
+fn shared(limit: u64) -> u64 {
+    limit / 2
 }
 
 /// Nine tenths begin the shortage, and four fifths end it, so that it does not come and go with every connection.

@@ -25,7 +25,6 @@ pub(super) struct Links {
 struct State {
     /// Those that took requests when it was looked last, the oldest first.
     known: HashMap<SocketAddr, Vec<Arc<Server>>>,
-    count: usize,
     /// Those that are being made, and who waits.
     dialing: HashMap<SocketAddr, Vec<oneshot::Sender<Dialed>>>,
 }
@@ -82,14 +81,13 @@ impl Links {
     /// One more. Where there are too many, the oldest one that nobody needs is ended; it is known until it has.
     pub(super) fn add(&self, server: &Arc<Server>) {
         let mut state = self.state();
-        if state.count >= MOST_SERVERS {
-            let unused = state.known.values().flatten();
-            let unused = unused.filter(|server| server.is_unused() && server.takes_requests());
+        let all = || state.known.values().flatten();
+        if all().count() >= MOST_SERVERS {
+            let unused = all().filter(|server| server.is_unused() && server.takes_requests());
             if let Some(oldest) = unused.min_by_key(|server| server.began) {
                 oldest.retire();
             }
         }
-        state.count += 1;
         state.known.entry(server.address).or_default().push(Arc::clone(server));
     }
 
@@ -97,13 +95,10 @@ impl Links {
     pub(super) fn remove(&self, server: &Arc<Server>) {
         let mut state = self.state();
         let Some(known) = state.known.get_mut(&server.address) else { return };
-        let before = known.len();
         known.retain(|other| !Arc::ptr_eq(other, server));
-        let removed = before - known.len();
         if known.is_empty() {
             state.known.remove(&server.address);
         }
-        state.count -= removed;
     }
 
     /// None of them is needed any more.

@@ -166,7 +166,7 @@ impl Metered {
         self.seen.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let looked = self.meter.received(bytes, Instant::now());
         self.seen.is_leaving.store(self.meter.is_leaving(), Ordering::Relaxed);
-        self.seen.is_worn.store(self.meter.wear() >= 0.5, Ordering::Relaxed);
+        self.seen.is_worn.store(self.meter.is_worn(), Ordering::Relaxed);
         let blocks = self.meter.long_blocks();
         if std::mem::replace(&mut self.has_long_blocks, !blocks.is_empty()) || !blocks.is_empty() {
             self.seen.long_blocks.lock().unwrap_or_else(PoisonError::into_inner).clone_from(blocks);

@@ -232,11 +232,10 @@ impl<'a> Servers<'a> {
         driven.extend(std::mem::take(&mut self.state().greeted));
         while let Poll::Ready(Some(ended)) = driven.poll_next_unpin(cx) {
             self.own.remove(&ended);
+            let is_it = |first: &First| Arc::ptr_eq(&first.seat.server, &ended);
+            // Its endpoint has no load by it any more.
+            self.state().first.take_if(|first| first.as_ref().is_ok_and(is_it));
         }
-        let mut state = self.state();
-        let has_left = |first: &First| !first.seat.server.takes_requests();
-        // Its endpoint has no load by it any more.
-        drop(state.first.take_if(|first| first.as_ref().is_ok_and(has_left)));
     }
 
     /// Ready when all of its own have ended.
@@ -281,14 +280,12 @@ async fn drive(mut driven: Driven, links: Links, mut retiring: Shutdown) {
     let mut is_retiring = false;
     let ended = std::future::poll_fn(|cx| {
         is_retiring = is_retiring || retires.as_mut().poll(cx).is_ready();
+        if is_retiring && driven.server.is_unused() {
+            driven.server.retire();
+        }
         driven.server.face.ledger.wakes(cx);
         driven.settle();
-        let ended = Pin::new(&mut driven).poll(cx);
-        if ended.is_pending() && is_retiring && driven.server.is_unused() && driven.server.takes_requests() {
-            driven.server.retire();
-            return Pin::new(&mut driven).poll(cx);
-        }
-        ended
+        Pin::new(&mut driven).poll(cx)
     });
     let ended = ended.await;
     links.remove(&ended);

@@ -321,9 +321,9 @@ impl Meter {
         self.budget.forgive(streams);
     }
 
-    /// How much of what h2 takes in a connection's life has been used, of that of which most has been.
-    pub(super) fn wear(&self) -> f32 {
-        (self.empty as f32 / MOST_EMPTY as f32).max(self.ignored as f32 / SMALL_FRAMES as f32)
+    /// Whether half of what h2 takes of some frames in a connection's life has come.
+    pub(super) fn is_worn(&self) -> bool {
+        self.empty >= MOST_EMPTY / 2 || self.ignored >= SMALL_FRAMES / 2
     }
 
     fn wears(&mut self, frame: &Frame) {
