@@ -90,10 +90,10 @@ mod tests {
                 let at = *choose(&indices, |index| f64::from(loads[*index]), &mut random).unwrap();
                 loads[at] += 1;
             }
-            // One random choice would leave a spread of some tens; with two, one of 10,000 such runs has one of 9, by an endpoint
-            // that chance has not named for long.
-            let spread = loads.iter().max().unwrap() - loads.iter().min().unwrap();
-            prop_assert!(spread <= 16, "{loads:?}");
+            // One random choice would leave a spread of some tens. Nobody gets much more than all others; who has fewer has not been
+            // named for long, which chance makes 9 in one of 10,000 runs.
+            let (least, most) = (loads.iter().min().unwrap(), loads.iter().max().unwrap());
+            prop_assert!(*most <= 50 + 3 && most - least <= 16, "{loads:?}");
         }
     }
 }

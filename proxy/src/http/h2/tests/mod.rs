@@ -209,9 +209,14 @@ async fn listen() -> TcpListener {
 
 /// The next connection to a server, which was greeted.
 async fn accept(listener: &TcpListener) -> Raw {
+    accept_with(&[], listener).await
+}
+
+/// The same, with these settings of the server.
+async fn accept_with(values: &[(u16, u32)], listener: &TcpListener) -> Raw {
     let (stream, _) = timeout(PATIENCE, listener.accept()).await.expect("a connection").unwrap();
     let mut server = Raw::new(stream);
-    server.welcome(&[]).await;
+    server.welcome(values).await;
     server
 }
 

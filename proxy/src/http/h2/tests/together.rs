@@ -8,7 +8,7 @@ use tokio::task::yield_now;
 
 use super::peers::soon;
 use super::raw::*;
-use super::{Arc, Ended, Lab, SHARED, accept, listen};
+use super::{Arc, Ended, Lab, SHARED, accept, accept_with, listen};
 
 /// `:status 200`.
 const OK: &[u8] = &[0x88];
@@ -154,9 +154,7 @@ async fn a_server_that_takes_no_more_streams_is_connected_once_more() {
     let listener = listen().await;
     let (mut first, mut second) = (Client::of(&listener).await, Client::of(&listener).await);
     first.gets(1).await;
-    let (stream, _) = listener.accept().await.unwrap();
-    let mut full = Raw::new(stream);
-    full.welcome(&[(3, 1)]).await;
+    let mut full = accept_with(&[(3, 1)], &listener).await;
     let taken = asked(&mut full).await;
     second.gets(1).await;
     let mut server = accept(&listener).await;
@@ -175,10 +173,8 @@ async fn content_that_a_server_does_not_read_holds_up_no_other_client() {
     let listener = listen().await;
     let (mut stuck, mut other) = (Client::of(&listener).await, Client::of(&listener).await);
     stuck.raw.send(post(1)).await.unwrap();
-    let (stream, _) = listener.accept().await.unwrap();
-    let mut server = Raw::new(stream);
     // It takes no content at all.
-    server.welcome(&[(4, 0)]).await;
+    let mut server = accept_with(&[(4, 0)], &listener).await;
     asked(&mut server).await;
     stuck.raw.send(frame(DATA, 0, 1, b"all")).await.unwrap();
     let mut next = 1;
@@ -259,9 +255,7 @@ async fn that_a_server_takes_extended_connect_is_told_to_who_asks_it() {
     let listener = listen().await;
     let mut client = Client::of(&listener).await;
     client.gets(1).await;
-    let (stream, _) = listener.accept().await.unwrap();
-    let mut server = Raw::new(stream);
-    server.welcome(&[(8, 1)]).await;
+    let mut server = accept_with(&[(8, 1)], &listener).await;
     answers(&mut server).await;
     let is_offer = |frame: &Frame| frame.kind == SETTINGS && frame.payload == [0, 8, 0, 0, 0, 1];
     client.raw.wait_for(|frame| is_offer(frame).then_some(())).await;
@@ -273,9 +267,7 @@ async fn many_streams_of_clients_do_not_all_go_over_one_connection() {
     let listener = listen().await;
     let mut client = Client::of(&listener).await;
     client.gets(1).await;
-    let (stream, _) = listener.accept().await.unwrap();
-    let mut first = Raw::new(stream);
-    first.welcome(&[(3, 1_000)]).await;
+    let mut first = accept_with(&[(3, 1_000)], &listener).await;
     answers(&mut first).await;
     client.is_answered(1).await;
     client.raw.send((1..=101).flat_map(|number| get(2 * number + 1)).collect::<Vec<_>>()).await.unwrap();
