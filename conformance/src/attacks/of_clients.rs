@@ -1,11 +1,7 @@
 //! What clients attack by.
 
-use super::{Attack, LATEST, remembered};
+use super::{Attack, LATEST, nothing, remembered};
 use crate::frames::*;
-
-fn nothing() -> Vec<u8> {
-    vec![]
-}
 
 /// The number of a client's stream.
 fn odd(round: u32) -> u32 {
@@ -13,16 +9,7 @@ fn odd(round: u32) -> u32 {
 }
 
 /// Of a client; its first stream is open.
-pub(super) const ALL: &[Attack] = &[
-    Attack { source: "CVE-2019-9512", name: "PING", first: nothing, round: |_| ping(&[0; 8]), frames: 1 },
-    Attack {
-        source: "9113 10.5",
-        name: "answers",
-        first: nothing,
-        round: |_| frame(PING, ACK, 0, [0; 8]),
-        frames: 1,
-    },
-    Attack { source: "CVE-2019-9515", name: "SETTINGS", first: nothing, round: |_| settings(&[]), frames: 1 },
+pub(super) const OTHERS: &[Attack] = &[
     Attack {
         source: "9113 10.5",
         name: "full SETTINGS",
@@ -74,27 +61,6 @@ pub(super) const ALL: &[Attack] = &[
     },
     Attack {
         source: "9113 10.5",
-        name: "windows",
-        first: nothing,
-        round: |_| window_update(0, 1),
-        frames: 1,
-    },
-    Attack {
-        source: "9113 10.5",
-        name: "windows of a stream",
-        first: nothing,
-        round: |_| window_update(1, 1),
-        frames: 1,
-    },
-    Attack {
-        source: "CVE-2025-8671",
-        name: "windows of nothing",
-        first: nothing,
-        round: |_| window_update(1, 0),
-        frames: 1,
-    },
-    Attack {
-        source: "9113 10.5",
         name: "PRIORITY",
         first: nothing,
         round: |round| frame(PRIORITY, 0, odd(round), [0; 5]),
@@ -108,13 +74,6 @@ pub(super) const ALL: &[Attack] = &[
         frames: 1,
     },
     Attack { source: "9113 10.5", name: "GOAWAY", first: nothing, round: |_| goaway(0, NO_ERROR), frames: 1 },
-    Attack {
-        source: "9113 10.5",
-        name: "unknown frames",
-        first: nothing,
-        round: |_| frame(0xfa, 0, 0, []),
-        frames: 1,
-    },
     Attack {
         source: "9113 10.5",
         name: "malformed requests",

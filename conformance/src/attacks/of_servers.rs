@@ -1,27 +1,14 @@
 //! What servers attack by.
 
-use super::{Attack, LATEST, remembered};
+use super::{Attack, LATEST, nothing, remembered};
 use crate::frames::*;
-
-fn nothing() -> Vec<u8> {
-    vec![]
-}
 
 /// `:status 200`, and `:status 103` without an index.
 const OK: &[u8] = &[0x88];
 const HINTS: &[u8] = &[0x08, 0x03, b'1', b'0', b'3'];
 
 /// Of a server that has been asked once, whose stream is 1.
-pub(super) const ALL: &[Attack] = &[
-    Attack { source: "CVE-2019-9512", name: "PING", first: nothing, round: |_| ping(&[0; 8]), frames: 1 },
-    Attack {
-        source: "9113 10.5",
-        name: "answers",
-        first: nothing,
-        round: |_| frame(PING, ACK, 0, [0; 8]),
-        frames: 1,
-    },
-    Attack { source: "CVE-2019-9515", name: "SETTINGS", first: nothing, round: |_| settings(&[]), frames: 1 },
+pub(super) const OTHERS: &[Attack] = &[
     Attack {
         source: "CVE-2023-44487",
         name: "resets",
@@ -52,33 +39,12 @@ pub(super) const ALL: &[Attack] = &[
     },
     Attack {
         source: "9113 10.5",
-        name: "windows",
-        first: nothing,
-        round: |_| window_update(0, 1),
-        frames: 1,
-    },
-    Attack {
-        source: "9113 10.5",
-        name: "windows of a stream",
-        first: nothing,
-        round: |_| window_update(1, 1),
-        frames: 1,
-    },
-    Attack {
-        source: "9113 10.5",
         name: "PRIORITY",
         first: nothing,
         round: |_| frame(PRIORITY, 0, 1, [0; 5]),
         frames: 1,
     },
     Attack { source: "9113 10.5", name: "GOAWAY", first: nothing, round: |_| goaway(1, NO_ERROR), frames: 1 },
-    Attack {
-        source: "9113 10.5",
-        name: "unknown frames",
-        first: nothing,
-        round: |_| frame(0xfa, 0, 0, []),
-        frames: 1,
-    },
     Attack {
         source: "9113 10.5",
         name: "interim responses",
@@ -91,13 +57,6 @@ pub(super) const ALL: &[Attack] = &[
         name: "content of a stream that was broken off",
         first: || [headers(1, END_HEADERS, OK), window_update(1, 0)].concat(),
         round: |_| frame(DATA, 0, 1, []),
-        frames: 1,
-    },
-    Attack {
-        source: "CVE-2025-8671",
-        name: "windows of nothing",
-        first: nothing,
-        round: |_| window_update(1, 0),
         frames: 1,
     },
     Attack {

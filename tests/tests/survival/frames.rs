@@ -1,19 +1,10 @@
-//! Frames of HTTP/2 (RFC 9113), made by hand, as no library would send them.
+//! What attackers say by frames of HTTP/2, which are made by hand as the conformance crate's are.
 
-pub(crate) const DATA: u8 = 0;
-pub(crate) const HEADERS: u8 = 1;
-pub(crate) const PRIORITY: u8 = 2;
-pub(crate) const RST_STREAM: u8 = 3;
-pub(crate) const SETTINGS: u8 = 4;
-pub(crate) const PING: u8 = 6;
-pub(crate) const GOAWAY: u8 = 7;
-pub(crate) const WINDOW_UPDATE: u8 = 8;
-pub(crate) const CONTINUATION: u8 = 9;
-
-pub(crate) const END_STREAM: u8 = 1;
-pub(crate) const END_HEADERS: u8 = 4;
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) use conformance::frames::{
+    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PRIORITY, frame, ping, reset, settings,
+    window_update,
+};
+use conformance::frames::{NO_ERROR, PREFACE, goaway};
 
 /// RFC 7541: GET or POST, http, /, and an authority that is not remembered.
 pub(crate) const GET: &[u8] = b"\x82\x86\x84\x01\x03web";
@@ -31,14 +22,9 @@ pub(crate) fn long_field(name: &str) -> Vec<u8> {
 /// The latest field that is remembered (RFC 7541, section 2.3.3).
 pub(crate) const LATEST: u8 = 0x80 + 62;
 
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let [_, length @ ..] = u32::try_from(payload.len()).expect("a short payload").to_be_bytes();
-    [&length[..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
 /// What everybody says first.
 pub(crate) fn greeting() -> Vec<u8> {
-    frame(SETTINGS, 0, 0, &[])
+    settings(&[])
 }
 
 /// What a client says first, and then.
@@ -48,7 +34,7 @@ pub(crate) fn opening(says: &[u8]) -> Vec<u8> {
 
 /// The same, and that it says nothing more: the connection ends with its streams.
 pub(crate) fn leaving(says: &[u8]) -> Vec<u8> {
-    [&opening(says)[..], &frame(GOAWAY, 0, 0, &[0; 8])].concat()
+    [&opening(says)[..], &goaway(0, NO_ERROR)].concat()
 }
 
 /// A frame that has come.

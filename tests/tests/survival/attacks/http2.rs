@@ -67,10 +67,9 @@ fn one_by_one() -> Attack {
     const LENGTH: usize = 13;
     let asked =
         |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, b"\x82\x86\x84\x01\x0cweb.examples");
-    let reset = |stream| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
     let streams = (0..MANY as u32).map(|number| 2 * number + 1);
-    let all: Vec<u8> = streams.flat_map(|stream| [asked(stream), reset(stream)].concat()).collect();
-    let filling = frame(0xfa, 0, 0, &[0; 10]);
+    let all: Vec<u8> = streams.flat_map(|stream| [asked(stream), reset(stream, CANCEL)].concat()).collect();
+    let filling = frame(0xfa, 0, 0, [0; 10]);
     assert_eq!((opening(&filling).len() % LENGTH, all.len() % LENGTH), (0, 0));
     let attack = client("resets one by one", [filling, all].concat(), "\"response_flags\":\"DC\"");
     Attack { client: attack.client.in_pieces(LENGTH), ..attack }
@@ -78,8 +77,8 @@ fn one_by_one() -> Attack {
 
 #[test]
 fn clients_pay_for_what_they_cost() {
-    let reset = |stream| [get(stream), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat();
-    let resets: Vec<u8> = (0..MANY as u32).flat_map(|number| reset(2 * number + 1)).collect();
+    let broken_off = |stream| [get(stream), reset(stream, CANCEL)].concat();
+    let resets: Vec<u8> = (0..MANY as u32).flat_map(|number| broken_off(2 * number + 1)).collect();
     let full = [&[0, 1, b'x', 0x7f, 0x81, 0x7c], &[b'v'; 16_000][..]].concat();
     let attacks = [
         client("resets", resets, "reset_flood"),
@@ -87,12 +86,12 @@ fn clients_pay_for_what_they_cost() {
         client("CONTINUATION without fields", endless(GET, b"", MANY), "continuation_flood"),
         client("full CONTINUATION", endless(GET, &full, 20), TOO_MUCH),
         client("a bomb of cookies", bomb(GET), TOO_MUCH),
-        flood("PING", &frame(PING, 0, 0, &[0; 8]), "ping_flood"),
+        flood("PING", &ping(&[0; 8]), "ping_flood"),
         flood("SETTINGS", &greeting(), "settings_flood"),
         flood("empty DATA", &frame(DATA, 0, 1, b""), "empty_data_flood"),
-        flood("windows", &frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]), "window_update_flood"),
-        flood("windows of nothing", &frame(WINDOW_UPDATE, 0, 1, &[0; 4]), "window_update_flood"),
-        flood("PRIORITY", &frame(PRIORITY, 0, 1, &[0; 5]), "priority_flood"),
+        flood("windows", &window_update(0, 1), "window_update_flood"),
+        flood("windows of nothing", &window_update(1, 0), "window_update_flood"),
+        flood("PRIORITY", &frame(PRIORITY, 0, 1, [0; 5]), "priority_flood"),
         Attack {
             most: MOST_OF_SHORT,
             ..client(
@@ -120,18 +119,14 @@ fn servers_pay_for_what_they_cost() {
     let begun = |more: Vec<u8>| [frame(HEADERS, END_HEADERS, 1, OK), more].concat();
     let flood = |frames: &[u8]| frames.repeat(MANY);
     let attacks = [
-        server(
-            "resets",
-            flood(&frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])),
-            "upstream_reset_before_response_started{remote_reset}",
-        ),
+        server("resets", flood(&reset(1, CANCEL)), "upstream_reset_before_response_started{remote_reset}"),
         server("CONTINUATION without fields", endless(OK, b"", MANY), BAD_SERVER),
         server("a bomb of cookies", bomb(OK), BAD_SERVER),
-        server("PING", flood(&frame(PING, 0, 0, &[0; 8])), BAD_SERVER),
+        server("PING", flood(&ping(&[0; 8])), BAD_SERVER),
         server("SETTINGS", flood(&greeting()), BAD_SERVER),
         server("empty DATA", begun(flood(&frame(DATA, 0, 1, b""))), BAD_SERVER),
-        server("windows", flood(&frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])), BAD_SERVER),
-        server("windows of nothing", flood(&frame(WINDOW_UPDATE, 0, 1, &[0; 4])), BAD_SERVER),
+        server("windows", flood(&window_update(0, 1)), BAD_SERVER),
+        server("windows of nothing", flood(&window_update(1, 0)), BAD_SERVER),
         server("interim responses", flood(&frame(HEADERS, END_HEADERS, 1, HINTS)), BAD_SERVER),
         Attack {
             most: MOST_OF_SHORT,
