@@ -165,6 +165,11 @@ fn ended_by(error: &::h2::Error, seen: &Seen, side: Side, [gone, violated]: [&'s
     End { flags, details: Some(format!("{}: {what}", side.name()).into()), failure: None }
 }
 
+/// Whether h2 has ended a connection since its peer breaks the rules: it is what refuses then, and tells no reason.
+fn is_refused_by_h2(error: &::h2::Error, seen: &Seen) -> bool {
+    error.is_library() && seen.violation().is_none()
+}
+
 impl Settings {
     fn most(&self) -> Most {
         let head = usize::try_from(self.http2_max_head).unwrap_or(usize::MAX);

@@ -22,7 +22,7 @@ use super::slots::{Slots, Ticket};
 use super::stuck::{Stuck, Waits};
 use super::timers::Lasting;
 use super::window::Window;
-use super::{Means, UNTOLD_STREAMS};
+use super::{Means, Refusal, UNTOLD_STREAMS, is_refused_by_h2};
 use crate::balance::Held;
 use crate::net::leg::Leg;
 use crate::telemetry::Link;
@@ -251,6 +251,11 @@ impl Future for Driven {
         }
         let Self { server, connection, tally, most_idle, idle, farewell, alive, account, .. } = driven;
         let ended = Pin::new(&mut *connection).poll(cx);
+        if let Poll::Ready(Err(error)) = &ended
+            && is_refused_by_h2(error, &server.face.seen)
+        {
+            account.refused_message(Refusal::Malformed.code());
+        }
         if ended.is_ready() || server.face.seen.is_leaving() || server.face.seen.is_worn() {
             server.retire();
         }

@@ -29,7 +29,7 @@ use super::servers::{Reach, Servers};
 use super::shared::Shared;
 use super::timers::{Due, Timers};
 use super::window::Window;
-use super::{Means, ended_by};
+use super::{Means, Refusal, ended_by, is_refused_by_h2};
 use crate::http::h1::LINGER;
 use crate::net::leg::Leg;
 use crate::telemetry::connections::Side;
@@ -84,7 +84,7 @@ impl<'a> Connection<'a> {
             }
         };
         let (downstream, ()) = tokio::join!(greet_client, greet_server);
-        let downstream = downstream.map_err(|error| client_broken(&error, &seen))?;
+        let downstream = downstream.map_err(|error| client_broken(&error, &seen, session))?;
         let most_quiet = http.settings.http_stream_idle_timeout;
         let waiting_room = means.relay.waiting_room();
         let waiting = waiting_room.counted();
@@ -216,7 +216,7 @@ impl<'a> Connection<'a> {
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(client_broken(&error, &self.shared.client.seen));
+                    return Poll::Ready(client_broken(&error, &self.shared.client.seen, self.session));
                 }
                 Poll::Ready(None) => return Poll::Ready(End::COMPLETE),
                 Poll::Pending => break,
@@ -278,6 +278,9 @@ async fn linger(seen: &Seen) {
     leg.finish();
 }
 
-fn client_broken(error: &::h2::Error, seen: &Seen) -> End {
+fn client_broken(error: &::h2::Error, seen: &Seen, session: &Session) -> End {
+    if is_refused_by_h2(error, seen) {
+        session.refused_message(Side::Client, Refusal::Malformed.code());
+    }
     ended_by(error, seen, Side::Client, ["DC", "DPE"])
 }

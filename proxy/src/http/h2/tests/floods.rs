@@ -34,6 +34,29 @@ async fn floods_of_who_does_not_read_end() {
     }
 }
 
+/// What h2 sees by itself is told as what the meter sees is.
+#[tokio::test]
+async fn what_the_library_ends_is_counted() {
+    let bomb = |stream| frame(CONTINUATION, 0, stream, block(&[("x", &"y".repeat(16_000))])).repeat(40);
+    let told = |lab: &super::Ended, side: &str| {
+        let parts =
+            ["remora_http_refused_messages_total{direction=\"inbound\"", side, "reason=\"malformed\"} 1"];
+        Lab::metric(&lab.shown, &parts).len()
+    };
+    let (mut client, _server, mut lab) = Lab::greeted(&[]).await;
+    let _ = client.send([headers(1, END_STREAM, get_with(&[])), bomb(1)].concat()).await;
+    assert_eq!(soon(&mut lab.end).await.unwrap().flags, "DPE");
+    assert_eq!(told(&lab, "side=\"client\""), 1);
+    let (mut client, mut server, lab) = Lab::greeted(&[]).await;
+    client.send(get(1)).await.unwrap();
+    let stream = server.next_of(HEADERS).await.stream;
+    let _ = server.send([headers(stream, 0, OK), bomb(stream)].concat()).await;
+    client.next_of(HEADERS).await;
+    drop(client);
+    while server.next().await.is_some() {}
+    assert_eq!(told(&lab, "side=\"server\""), 1);
+}
+
 /// However much of a turn has been used up when it is seen what the peer has sent: tokio lets a task read and write so often, and
 /// then no more before its next turn.
 #[tokio::test]
