@@ -140,7 +140,8 @@ fn wait_returns_when_the_proxy_is_ready() {
         BufReader::new(&stream).read_line(&mut line).unwrap();
         assert_eq!(line, format!("GET {} HTTP/1.1\r\n", api::control::READY_PATH));
         assert!(waiting.try_wait().unwrap().is_none(), "it still waits");
-        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").unwrap();
+        // In one piece: who has read the status leaves.
+        stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).unwrap();
     }
     assert!(waiting.wait().unwrap().success());
 }
