@@ -40,27 +40,31 @@ enum Unasked {
 
 impl Asking<'_> {
     /// Asks, and carries the stream to its end.
-    pub(super) async fn run(mut self) -> Option<Notable> {
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let is_last = attempts == MOST_ATTEMPTS;
-            let (seat, requests) = match self.seated().await {
-                Ok(seated) => seated,
-                Err(Unasked::Broken(Broken::NotAccepted)) if !is_last => continue,
-                Err(unasked) => return self.fail(unasked),
-            };
-            // One that has just broken, since one that has is not asked.
-            let Ok((sent, copy)) = self.send(&seat.server, requests, is_last) else {
-                return self.fail(Unasked::Broken(Broken::NotAccepted));
-            };
-            let Self { front, content, servers, .. } = self;
-            match Stream::new(front, seat, (copy, content), sent).run().await {
-                Then::Over(notable) => return notable,
-                Then::Again(again) => {
-                    let (front, request, content) = *again;
-                    servers.retried();
-                    self = Self { front, request, content, servers };
+    #[expect(clippy::manual_async_fn, reason = "an async fn would have room for itself twice")]
+    pub(super) fn run(mut self) -> impl Future<Output = Option<Notable>> + Send {
+        async move {
+            let mut attempts = 0;
+            loop {
+                attempts += 1;
+                let is_last = attempts == MOST_ATTEMPTS;
+                let (seat, requests) = match self.seated().await {
+                    Ok(seated) => seated,
+                    Err(Unasked::Broken(Broken::NotAccepted)) if !is_last => continue,
+                    Err(unasked) => return self.fail(unasked),
+                };
+                // One that has just broken, since one that has is not asked.
+                let Ok((sent, copy)) = self.send(&seat.server, requests, is_last) else {
+                    return self.fail(Unasked::Broken(Broken::NotAccepted));
+                };
+                let Self { front, content, servers, .. } = self;
+                let mut stream = Stream::new(front, seat, (copy, content), sent);
+                match stream.run().await {
+                    Then::Over(notable) => return notable,
+                    Then::Again(request) => {
+                        let (front, content) = stream.into_rest();
+                        servers.retried();
+                        self = Self { front, request: *request, content, servers };
+                    }
                 }
             }
         }

@@ -99,7 +99,7 @@ const MOST_WINDOW: i64 = 64 * 1024 * 1024;
 /// Windows change in steps of so many bytes.
 const STEP: usize = 16 * 1024;
 
-/// What a connection may take with one to a server while both carry content: some 53 KiB when nothing is carried, and buffers that have
+/// What a connection may take with one to a server while both carry content: some 51 KiB when nothing is carried, and buffers that have
 /// grown.
 pub(crate) const MEMORY: u64 = 128 * 1024;
 
@@ -151,8 +151,12 @@ pub(crate) async fn carry(
     let Some(_share) = means.relay.share(MEMORY) else {
         return session.lacks_memory();
     };
-    match Connection::open(Ends { client, first, upstream }, session, means).await {
-        Ok(connection) => connection.run().await,
+    // Apart, since the greetings are long over while the connection is there.
+    match Box::pin(Connection::open(Ends { client, first, upstream }, session, means)).await {
+        Ok(mut connection) => {
+            let ended = connection.run().await;
+            connection.leave(ended).end().await
+        }
         Err(end) => end,
     }
 }

@@ -19,6 +19,7 @@ use runtime::shutdown::Shutdown;
 use super::links::{Dial, Links, There};
 use super::server::{Driven, Seat, Server};
 use super::{MOST_ATTEMPTS, Means};
+use crate::net::leg::Leg;
 use crate::telemetry::exchange::Exchange;
 use crate::telemetry::session::{End, Session};
 use crate::upstream::{self, Found, Kept, Reached, Upstream};
@@ -100,7 +101,7 @@ impl<'a> Servers<'a> {
             Ok(reached) => {
                 let (address, is_self_call) = (reached.address, reached.is_self_call);
                 let (leg, held) = reached.into_leg();
-                let greeted = Driven::greet(leg, address, self.means, self.session).await;
+                let greeted = self.greet(leg, address).await;
                 let seat = greeted.map(|driven| self.add(driven, is_self_call));
                 seat.map(|seat| First { seat: Seat::with(seat, held), is_self_call })
             }
@@ -122,7 +123,7 @@ impl<'a> Servers<'a> {
                 Ok(seat)
             }
             None => {
-                let greeted = Driven::greet(leg, address, self.means, self.session).await;
+                let greeted = self.greet(leg, address).await;
                 greeted.map(|driven| self.add(driven, false))
             }
         };
@@ -176,7 +177,7 @@ impl<'a> Servers<'a> {
                     }
                 },
                 Found::New(leg) => {
-                    let greeted = Driven::greet(leg, reached.address, self.means, self.session).await;
+                    let greeted = self.greet(leg, reached.address).await;
                     let seat = greeted.map(|driven| self.add(driven, reached.is_self_call));
                     dial.is_over(&seat.as_ref().map(|_| true).map_err(End::clone));
                     seat?
@@ -206,13 +207,22 @@ impl<'a> Servers<'a> {
         Some(Kept { connection: There::Seat(seat), local })
     }
 
+    /// Greets a server. Apart from what it is a part of, which would have room for it as long as it is there.
+    async fn greet(&self, leg: Leg, address: SocketAddr) -> Result<Driven, End> {
+        Box::pin(Driven::greet(leg, address, self.means, self.session)).await
+    }
+
     /// A connection is there: for all clients, unless it leads back to this pod, where it is a part of this client's account.
     fn add(&self, driven: Driven, is_self_call: bool) -> Seat {
         let seat = driven.server.seat();
         match &self.shared {
             Some(links) if !is_self_call => {
                 links.add(&driven.server);
-                tokio::spawn(drive(driven.for_many(), links.clone(), self.means.http.retiring.clone()));
+                tokio::spawn(drive(
+                    Box::new(driven.for_many()),
+                    links.clone(),
+                    self.means.http.retiring.clone(),
+                ));
             }
             Some(_) | None => {
                 self.own.add(&driven.server);
@@ -275,7 +285,7 @@ impl<'a> Servers<'a> {
 }
 
 /// Drives a connection that clients share. When the proxy goes away, it ends as soon as nobody needs it.
-async fn drive(mut driven: Driven, links: Links, mut retiring: Shutdown) {
+async fn drive(mut driven: Box<Driven>, links: Links, mut retiring: Shutdown) {
     let mut retires = pin!(retiring.requested());
     let mut is_retiring = false;
     let ended = std::future::poll_fn(|cx| {
@@ -285,7 +295,7 @@ async fn drive(mut driven: Driven, links: Links, mut retiring: Shutdown) {
         }
         driven.server.face.ledger.wakes(cx);
         driven.settle();
-        Pin::new(&mut driven).poll(cx)
+        Pin::new(&mut *driven).poll(cx)
     });
     let ended = ended.await;
     links.remove(&ended);

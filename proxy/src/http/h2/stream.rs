@@ -50,8 +50,9 @@ pub(super) struct Stream {
 pub(super) enum Then {
     /// It is over.
     Over(Option<Notable>),
-    /// The server has not seen the request, or it does not matter if it has: another attempt may be made with what was there.
-    Again(Box<(Front, Request<()>, RecvStream)>),
+    /// The server has not seen this request, or it does not matter if it has: another attempt may be made, with what is
+    /// [left](Stream::into_rest).
+    Again(Box<Request<()>>),
 }
 
 impl Stream {
@@ -69,19 +70,26 @@ impl Stream {
     }
 
     /// Carries it to its end.
-    pub(super) async fn run(mut self) -> Then {
+    pub(super) async fn run(&mut self) -> Then {
         match poll_fn(|cx| self.poll_head(cx)).await {
             Ok(response) => Then::Over(self.respond(response).await),
-            Err(broken) if self.may_be_sent_again(&broken) => self.again(broken),
-            Err(broken) => Then::Over(self.fail(&broken)),
+            Err(broken) => match self.again(&broken) {
+                Some(request) => Then::Again(Box::new(request)),
+                None => Then::Over(self.fail(&broken)),
+            },
         }
     }
 
-    /// RFC 9113, section 8.7: what the server has not accepted, whatever it is. RFC 9110, section 9.2.2: what may be repeated, if
+    /// What is left besides the request.
+    pub(super) fn into_rest(self) -> (Front, RecvStream) {
+        (self.front, self.upload.into_source())
+    }
+
+    /// The request, if it may be sent again. RFC 9113, section 8.7: what the server has not accepted, whatever it is. RFC 9110, section 9.2.2: what may be repeated, if
     /// the connection ended that had been in use, as it may when nobody wanted anything. Of neither must anything have come back.
-    fn may_be_sent_again(&self, broken: &Broken) -> bool {
-        let Some(request) = self.request.as_ref().filter(|_| self.interim == 0) else { return false };
-        match broken {
+    fn again(&mut self, broken: &Broken) -> Option<Request<()>> {
+        let request = self.request.take().filter(|_| self.interim == 0)?;
+        let may_be_sent = match broken {
             Broken::NotAccepted | Broken::Reset(Reason::REFUSED_STREAM) => !self.upload.has_begun(),
             Broken::Gone => {
                 request.method().is_idempotent() && !self.has_content && self.seat.server.has_answered()
@@ -89,17 +97,11 @@ impl Stream {
             Broken::Client(_) | Broken::Reset(_) | Broken::Violated | Broken::Refused(..) | Broken::Idle => {
                 false
             }
-        }
+        };
+        may_be_sent.then_some(request)
     }
 
-    fn again(mut self, broken: Broken) -> Then {
-        match self.request.take() {
-            Some(request) => Then::Again(Box::new((self.front, request, self.upload.into_source()))),
-            None => Then::Over(self.fail(&broken)),
-        }
-    }
-
-    fn fail(mut self, broken: &Broken) -> Option<Notable> {
+    fn fail(&mut self, broken: &Broken) -> Option<Notable> {
         let end = broken.end(false);
         if broken.is_the_servers()
             && let Some(held) = &self.seat.held
@@ -121,7 +123,7 @@ impl Stream {
             Broken::Gone => self.front.answer(StatusCode::SERVICE_UNAVAILABLE, &end),
             Broken::Idle => self.front.answer(StatusCode::GATEWAY_TIMEOUT, &end),
         }
-        self.front.account.exchange.close(end);
+        self.front.account.exchange.presume(end);
         broken.notable()
     }
 
@@ -184,12 +186,12 @@ impl Stream {
     }
 
     /// Passes the response on, and what is left of the request.
-    async fn respond(mut self, response: Response<RecvStream>) -> Option<Notable> {
+    async fn respond(&mut self, response: Response<RecvStream>) -> Option<Notable> {
         if let Err(broken) = self.judge(&response) {
             let end = broken.end(false);
             self.break_server(&broken);
             self.front.answer(StatusCode::BAD_GATEWAY, &end);
-            self.front.account.exchange.close(end);
+            self.front.account.exchange.presume(end);
             return broken.notable();
         }
         self.seat.server.answered();
@@ -208,7 +210,7 @@ impl Stream {
         let Ok(sink) = self.front.respond.send_response(Response::from_parts(head, ()), is_end) else {
             let broken = Broken::Client(None);
             self.break_server(&broken);
-            self.front.account.exchange.close(broken.end(true));
+            self.front.account.exchange.presume(broken.end(true));
             return None;
         };
         let face = Arc::clone(&self.seat.server.face);
@@ -236,12 +238,12 @@ impl Stream {
         self.poll_quiet(cx, download.passed() + 1)
     }
 
-    fn finish(mut self, ended: Result<(), Broken>, mut download: Content, is_call: bool) -> Option<Notable> {
+    fn finish(&mut self, ended: Result<(), Broken>, mut download: Content, is_call: bool) -> Option<Notable> {
         let broken = match ended {
             Ok(()) => {
                 // RFC 9113, section 8.1: a response is not discarded because no more of the request is wanted. A reset
                 // would discard what h2 has not sent; by itself h2 says NO_ERROR after that, to who has not ended a request.
-                self.front.account.exchange.close(End::COMPLETE);
+                self.front.account.exchange.presume(End::COMPLETE);
                 return None;
             }
             Err(broken) => broken,
@@ -266,7 +268,7 @@ impl Stream {
                 self.front.shared.client.reset(Reason::PROTOCOL_ERROR, |reason| download.reset(reason));
             }
         }
-        self.front.account.exchange.close(end);
+        self.front.account.exchange.presume(end);
         broken.notable()
     }
 

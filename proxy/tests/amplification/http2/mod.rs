@@ -125,7 +125,7 @@ fn case(name: &'static str, client: Part, server: Part) -> Case {
 
 /// What there is of a connection, whatever is sent on it, and of each of its streams.
 const CONNECTION: usize = 256 * 1024;
-const STREAM: usize = 8 * 1024;
+const STREAM: usize = 6 * 1024;
 
 /// What a field has besides its bytes, or the place of its bytes in a table.
 const FIELD: usize = 32;

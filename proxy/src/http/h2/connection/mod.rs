@@ -70,9 +70,21 @@ pub(super) struct Connection<'a> {
     has_asked: bool,
 }
 
+/// What is left of a connection when the client's has been closed.
+pub(super) struct Leaving<'a> {
+    ended: End,
+    servers: Arc<Servers<'a>>,
+    driven: FuturesUnordered<Driven>,
+    shared: Arc<Shared>,
+}
+
 impl<'a> Connection<'a> {
-    /// Greets the peers.
-    pub(super) async fn open(ends: Ends<'a>, session: &'a Session, means: Means<'a>) -> Result<Self, End> {
+    /// Greets the peers. Boxed, since whoever waits for something within a future has room for all that it moves about.
+    pub(super) async fn open(
+        ends: Ends<'a>,
+        session: &'a Session,
+        means: Means<'a>,
+    ) -> Result<Box<Self>, End> {
         let Ends { client, first, upstream } = ends;
         let http = means.http;
         let (client, seen) = Metered::new(client, Peer::Client, Instant::now());
@@ -88,7 +100,7 @@ impl<'a> Connection<'a> {
         let most_quiet = http.settings.http_stream_idle_timeout;
         let waiting_room = means.relay.waiting_room();
         let waiting = waiting_room.counted();
-        Ok(Self {
+        Ok(Box::new(Self {
             means,
             session,
             downstream,
@@ -105,25 +117,24 @@ impl<'a> Connection<'a> {
             is_closing: false,
             came_late: http.retiring.is_requested(),
             has_asked: false,
-        })
+        }))
     }
 
     /// Carries streams until the client's connection has ended.
-    pub(super) async fn run(mut self) -> End {
-        let ended = poll_fn(|cx| self.poll(cx)).await;
-        let Self { session, servers, mut driven, downstream, streams, shared, .. } = self;
+    pub(super) async fn run(&mut self) -> End {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// Closes the client's connection, which has ended so.
+    pub(super) fn leave(self: Box<Self>, ended: End) -> Leaving<'a> {
+        let Self { session, servers, mut driven, downstream, streams, shared, .. } = *self;
         // Streams that do not see it themselves end as the connection does.
         session.presume(ended.clone());
         drop((downstream, streams));
         // What was on its way to the client is owed to the servers, whose connections would not end before.
         driven.iter_mut().for_each(Driven::settle);
         servers.retire();
-        let server_ends = poll_fn(|cx| servers.poll_all(&mut driven, cx));
-        tokio::join!(server_ends, linger(&shared.client.seen));
-        match servers.failure() {
-            Some(end) if ended == End::COMPLETE => end,
-            _ => ended,
-        }
+        Leaving { ended, servers, driven, shared }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -264,6 +275,18 @@ impl<'a> Connection<'a> {
             if self.offers_connect {
                 cx.waker().wake_by_ref();
             }
+        }
+    }
+}
+
+impl Leaving<'_> {
+    /// Ready when all have ended; tells how the client's connection did.
+    pub(super) async fn end(mut self) -> End {
+        let server_ends = poll_fn(|cx| self.servers.poll_all(&mut self.driven, cx));
+        tokio::join!(server_ends, linger(&self.shared.client.seen));
+        match self.servers.failure() {
+            Some(end) if self.ended == End::COMPLETE => end,
+            _ => self.ended,
         }
     }
 }
