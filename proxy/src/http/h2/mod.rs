@@ -21,6 +21,7 @@ mod head;
 mod links;
 pub mod meter;
 mod metered;
+mod parts;
 mod portion;
 mod quiet;
 mod refusal;

@@ -23,6 +23,7 @@ use super::broken::Notable;
 use super::face::Tally;
 use super::meter::Peer;
 use super::metered::{Metered, Seen};
+use super::parts::Parts;
 use super::portion::Portion;
 use super::server::Driven;
 use super::servers::{Reach, Servers};
@@ -36,6 +37,9 @@ use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::Timer;
 use crate::telemetry::session::{End, Session};
 use crate::upstream::Dialed;
+
+/// How often parts that wake each other are polled in one turn: some twice for a request and its response. Then others have theirs.
+const ROUNDS: usize = 4;
 
 type ToClient = server::Connection<Metered, Portion>;
 
@@ -57,6 +61,8 @@ pub(super) struct Connection<'a> {
     driven: FuturesUnordered<Driven>,
     streams: FuturesUnordered<Pin<Box<dyn Future<Output = Option<Notable>> + Send + 'a>>>,
     shared: Arc<Shared>,
+    /// The client's connection, those to servers, and the streams.
+    parts: Arc<Parts>,
     timers: Timers,
     alive: Alive,
     window: Window,
@@ -109,6 +115,7 @@ impl<'a> Connection<'a> {
             streams: FuturesUnordered::new(),
             alive: Alive::new(Arc::clone(&seen), &http.settings.h2),
             shared: Arc::new(Shared::new(seen, waiting, most_quiet)),
+            parts: Arc::new(Parts::new()),
             timers: Timers::new(http),
             window: Window::new(http.settings.h2.http2_connection_window, waiting_room),
             tally: Tally::new(),
@@ -138,28 +145,48 @@ impl<'a> Connection<'a> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let parts = Arc::clone(&self.parts);
+        parts.begin_turn(cx);
+        let mut ended = Poll::Pending;
+        for _ in 0..ROUNDS {
+            ended = self.poll_parts(&parts);
+            self.settle(cx);
+            if ended.is_ready() || !parts.are_woken() {
+                break;
+            }
+        }
+        self.offer_connect();
+        // Last, since it depends on what is there now.
+        self.poll_timers(cx);
+        if ended.is_pending() && self.is_silent(&mut parts.client.context()) {
+            let details = Some("client: no answer to a ping".into());
+            ended = Poll::Ready(End { flags: "DC", details, failure: None });
+        }
+        parts.end_turn();
+        ended
+    }
+
+    /// Once each that has something to do.
+    fn poll_parts(&mut self, parts: &Parts) -> Poll<End> {
         // First, so that no request goes to a server that has left.
-        self.servers.poll(&mut self.driven, cx);
-        let ended = self.poll_client(cx);
+        if parts.servers.take() {
+            self.servers.poll(&mut self.driven, &mut parts.servers.context());
+        }
+        let mut ended = Poll::Pending;
+        if parts.client.take() {
+            ended = self.poll_client(&mut parts.client.context());
+        }
         if ended.is_ready() {
             // Streams see it themselves, and tell the servers.
             self.shared.client_is_gone();
+            parts.streams.wake();
         }
-        self.poll_streams(cx);
-        self.servers.poll(&mut self.driven, cx);
-        // What has come from the servers.
-        self.poll_streams(cx);
+        if parts.streams.take() {
+            self.poll_streams(&mut parts.streams.context());
+        }
         if self.servers.has_greeted() {
             // These have their first turn.
-            cx.waker().wake_by_ref();
-        }
-        self.settle(cx);
-        self.offer_connect(cx);
-        // Last, since it depends on what is there now.
-        self.poll_timers(cx);
-        if ended.is_pending() && self.is_silent(cx) {
-            let details = Some("client: no answer to a ping".into());
-            return Poll::Ready(End { flags: "DC", details, failure: None });
+            parts.servers.wake();
         }
         ended
     }
@@ -184,18 +211,18 @@ impl<'a> Connection<'a> {
         let Due { retires, closes, is_idle: has_idled, is_late } =
             self.timers.poll(cx, is_idle, is_within_head);
         if closes || (retires && (self.has_asked || !self.came_late)) {
-            self.drain(cx);
+            self.drain();
         }
         if closes && is_idle {
-            self.close(cx, Reason::NO_ERROR);
+            self.close(Reason::NO_ERROR);
         }
         if has_idled {
             self.session.timed_out(Timer::Idle);
-            self.close(cx, Reason::NO_ERROR);
+            self.close(Reason::NO_ERROR);
         }
         if is_late {
             self.session.timed_out(Timer::Head);
-            self.close(cx, Reason::ENHANCE_YOUR_CALM);
+            self.close(Reason::ENHANCE_YOUR_CALM);
         }
     }
 
@@ -234,7 +261,7 @@ impl<'a> Connection<'a> {
             }
         }
         if self.shared.client.seen.is_worn() {
-            self.drain(cx);
+            self.drain();
         }
         Poll::Pending
     }
@@ -250,30 +277,30 @@ impl<'a> Connection<'a> {
     }
 
     /// Asks the client to open no more streams.
-    fn drain(&mut self, cx: &mut Context<'_>) {
+    fn drain(&mut self) {
         if !mem::replace(&mut self.is_draining, true) {
             self.downstream.graceful_shutdown();
             // It says so when it is asked again.
-            cx.waker().wake_by_ref();
+            self.parts.client.wake();
         }
     }
 
     /// Ends the connection, also where the client does not leave.
-    fn close(&mut self, cx: &mut Context<'_>, reason: Reason) {
+    fn close(&mut self, reason: Reason) {
         if !mem::replace(&mut self.is_closing, true) {
             self.downstream.abrupt_shutdown(reason);
             // It says so when it is asked again.
-            cx.waker().wake_by_ref();
+            self.parts.client.wake();
         }
     }
 
     /// RFC 8441, section 3: what the server has said may be said to the client.
-    fn offer_connect(&mut self, cx: &mut Context<'_>) {
+    fn offer_connect(&mut self) {
         if !self.offers_connect && self.servers.offer_connect() {
             // Not before the client has acknowledged what it was told first.
             self.offers_connect = self.downstream.enable_connect_protocol().is_ok();
             if self.offers_connect {
-                cx.waker().wake_by_ref();
+                self.parts.client.wake();
             }
         }
     }

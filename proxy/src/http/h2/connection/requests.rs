@@ -59,6 +59,7 @@ impl Connection<'_> {
             servers: Arc::clone(&self.servers),
         };
         self.streams.push(Box::pin(asking.run()));
+        self.parts.streams.wake();
     }
 
     fn refuse(&mut self, refusal: Refusal, mut respond: SendResponse<Portion>, account: Account) {
