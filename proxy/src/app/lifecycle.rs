@@ -12,6 +12,7 @@ use crate::direction::Direction;
 use crate::drain::{Doors, Drain, Exit, Load};
 use crate::http::pool::Pool;
 use crate::http::{self, Http};
+use crate::net::capacity::Room;
 use crate::telemetry::metrics::Metrics;
 use crate::trace::Tracer;
 
@@ -47,6 +48,7 @@ pub(super) struct Carries<'a> {
     pub(super) tracer: Tracer,
     /// Connections that are kept at most.
     pub(super) pooled: u32,
+    pub(super) room: Room,
     pub(super) metrics: &'a Metrics,
 }
 
@@ -77,11 +79,11 @@ impl Closing {
     pub(super) fn http(&self, direction: Direction, carries: Carries<'_>) -> Http {
         let Door { retiring, closing, .. } = self.door(direction);
         let (retiring, closing) = (retiring.clone(), closing.clone());
-        let Carries { settings, tracer, pooled, metrics } = carries;
+        let Carries { settings, tracer, pooled, room, metrics } = carries;
         let pooled = if direction == Direction::Outbound { pooled } else { 0 };
         let bounds = (pooled, settings.http_pool_idle_timeout);
         let pool = Pool::new(bounds, retiring.clone(), metrics.pooled());
-        Http { settings, tracer, retiring, closing, pool }
+        Http { settings, tracer, retiring, closing, pool, room }
     }
 
     fn door(&self, direction: Direction) -> &Door {

@@ -35,7 +35,7 @@ use crate::http::{Http, pool};
 use crate::inbound::{Inbound, Parts};
 use crate::limits::{self, Basis, Limit};
 use crate::net::accept::Gate;
-use crate::net::capacity::{Capacity, are_few};
+use crate::net::capacity::{self, Capacity, are_few};
 use crate::net::dead_peers;
 use crate::net::dial::Dialer;
 use crate::net::listen::{Listeners, addresses};
@@ -378,7 +378,9 @@ impl Wiring<'_> {
     fn http(&self, direction: Direction) -> Http {
         let settings = self.config.http;
         let pooled = pool::affordable(settings.http_pool_size, self.descriptors);
-        let carries = Carries { settings, tracer: self.tracer.clone(), pooled, metrics: &self.books.metrics };
+        let metrics = &self.books.metrics;
+        let room = capacity::Room::new(self.capacity, metrics.sockets());
+        let carries = Carries { settings, tracer: self.tracer.clone(), pooled, room, metrics };
         self.closing.http(direction, carries)
     }
 

@@ -14,6 +14,7 @@ use runtime::duration;
 use runtime::shutdown::Shutdown;
 use tokio::time::sleep;
 
+use crate::net::capacity::Room;
 use crate::telemetry::exchange::Timer;
 use crate::telemetry::session::Session;
 use pool::Pool;
@@ -90,6 +91,8 @@ pub struct Http {
     pub closing: Shutdown,
     /// Connections to servers that wait.
     pub(crate) pool: Pool,
+    /// For more than one connection to a server for each client.
+    pub(crate) room: Room,
 }
 
 /// How long a connection without a request is kept when its listener has closed: a request may be on the way, and would be

@@ -204,7 +204,7 @@ impl Gate {
         let (own, other) = self.telemetry.open();
         if original_dst.port() == api::ports::READINESS_CAPTURED {
             None
-        } else if !self.capacity.admits(direction, own, other) {
+        } else if !self.capacity.admits(direction, (own, other), self.telemetry.further()) {
             Some(Shortage::Connections(self.capacity.of(direction)))
         } else {
             self.budget.is_short().then_some(Shortage::Memory)
@@ -255,7 +255,7 @@ mod tests {
     use crate::budget::Budget;
     use crate::direction::Direction;
     use crate::net::original_dst::Scope;
-    use crate::telemetry::{Acceptance, metrics::Metrics};
+    use crate::telemetry::{Acceptance, metrics::Metrics, sockets::Whose};
 
     /// Every connection wanted to go to 192.0.2.1:80.
     struct Elsewhere;
@@ -288,6 +288,10 @@ mod tests {
     }
 
     fn acceptor() -> (Acceptor, SocketAddr) {
+        acceptor_with(20_000, Metrics::default())
+    }
+
+    fn acceptor_with(descriptors: u64, metrics: Metrics) -> (Acceptor, SocketAddr) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         // As every listener of ours: what it accepts is reset on close.
         crate::net::leg::configure(&listener).unwrap();
@@ -296,9 +300,9 @@ mod tests {
         let gate = Gate {
             rules: Rules { direction, listeners: Vec::new(), private: Vec::new() },
             network: Arc::new(Elsewhere),
-            capacity: Capacity::new(&Default::default(), 20_000, None),
+            capacity: Capacity::new(&Default::default(), descriptors, None),
             budget: Budget::new(Default::default()),
-            telemetry: Acceptance::new(direction, Metrics::default()),
+            telemetry: Acceptance::new(direction, metrics),
         };
         (Acceptor::new(listener, gate).unwrap(), address)
     }
@@ -329,6 +333,27 @@ mod tests {
         let later = std::net::TcpStream::connect(address).unwrap();
         assert_eq!(acceptor.next().await.pair.remote, later.local_addr().unwrap());
         assert!(acceptor.spare.is_some());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn further_sockets_to_servers_take_the_place_of_clients() {
+        use std::io::Read;
+        let metrics = Metrics::default();
+        // Half of the eight are for two connections.
+        let (mut acceptor, address) = acceptor_with(8, metrics.clone());
+        let sockets = metrics.sockets();
+        let mut counted: Vec<_> = (0..3).map(|_| sockets.further().one(Whose::Own)).collect();
+        let mut refused = std::net::TcpStream::connect(address).unwrap();
+        refused.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        let next = std::thread::spawn(move || {
+            let ended = refused.read(&mut [0]).unwrap_err().kind();
+            counted.pop();
+            (ended, std::net::TcpStream::connect(address).unwrap(), counted)
+        });
+        let accepted = acceptor.next().await;
+        let (ended, next, _counted) = next.join().unwrap();
+        assert_eq!(ended, io::ErrorKind::ConnectionReset);
+        assert_eq!(accepted.pair.remote, next.local_addr().unwrap());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! How many connections are carried at once: as many as descriptors and memory allow, less what everything else needs.
 //!
 //! It only decides; who has how many is counted by `telemetry`. Invariant: a connection that is let in has descriptors for
-//! both of its legs, so that a flood costs new clients a reset, and nobody else anything.
+//! both of its legs, so that a flood costs new clients a reset, and nobody else anything. Where HTTP/2 has more connections to
+//! servers than clients, these are counted as well, and no more of them are made than there is [room](Room) for.
 
 use std::num::NonZeroU32;
 
 use crate::direction::Direction;
+use crate::telemetry::sockets::{Further, Sockets, Whose};
 
 /// Descriptors that are not for connections: listeners, runtimes, administration and its callers, the log, and what is
 /// accepted by all workers before the count shows it.
@@ -64,9 +66,37 @@ impl Capacity {
         }
     }
 
-    /// Whether one more is carried where `own` of its direction and `other` of the other one are.
-    pub(super) fn admits(&self, direction: Direction, own: u64, other: u64) -> bool {
-        own < self.of(direction) && own + other < self.both
+    /// Whether one more is carried where `own` of its direction and `other` of the other one are, and `further` sockets.
+    pub(super) fn admits(&self, direction: Direction, (own, other): (u64, u64), further: u64) -> bool {
+        own < self.of(direction) && self.carries(own + other + 1, further)
+    }
+
+    fn carries(&self, connections: u64, further: u64) -> bool {
+        connections * DESCRIPTORS_EACH + further <= self.both * DESCRIPTORS_EACH
+    }
+}
+
+/// The room for connections to servers beyond one for each client; clones are the same.
+#[derive(Clone)]
+pub(crate) struct Room {
+    capacity: Capacity,
+    sockets: Sockets,
+}
+
+impl Room {
+    /// What `capacity` leaves.
+    pub(crate) fn new(capacity: Capacity, sockets: Sockets) -> Self {
+        Self { capacity, sockets }
+    }
+
+    /// Whether one more may be made.
+    pub(crate) fn has_one(&self, whose: Whose) -> bool {
+        self.capacity.carries(self.sockets.connections(), self.sockets.further().with_one(whose))
+    }
+
+    /// Who counts them.
+    pub(crate) fn further(&self) -> &Further {
+        self.sockets.further()
     }
 }
 
@@ -113,10 +143,18 @@ mod tests {
     #[test]
     fn nobody_gets_in_beyond_the_limit_of_the_direction_or_of_both() {
         let capacity = Capacity::new(&Settings::default(), 20_512, None);
-        for (own, other, admitted) in
-            [(0, 0, true), (7_499, 0, true), (7_500, 0, false), (7_499, 2_500, true), (7_499, 2_501, false)]
-        {
-            assert_eq!(capacity.admits(Direction::Inbound, own, other), admitted, "{own} and {other}");
+        for (own, other, further, admitted) in [
+            (0, 0, 0, true),
+            (7_499, 0, 0, true),
+            (7_500, 0, 0, false),
+            (7_499, 2_500, 0, true),
+            (7_499, 2_501, 0, false),
+            (7_499, 2_500, 1, false),
+            (0, 0, 19_998, true),
+            (0, 0, 19_999, false),
+        ] {
+            let admits = capacity.admits(Direction::Inbound, (own, other), further);
+            assert_eq!(admits, admitted, "{own}, {other} and {further}");
         }
     }
 }

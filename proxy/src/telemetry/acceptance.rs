@@ -10,6 +10,7 @@ use std::time::Instant;
 use runtime::metrics::types::gauge::Gauge;
 
 use super::metrics::Metrics;
+use super::sockets::Further;
 use super::throttle::Throttle;
 use crate::direction::Direction;
 
@@ -20,6 +21,7 @@ pub struct Acceptance {
     metrics: Metrics,
     /// Of this direction, and of the other.
     open: (Gauge, Gauge),
+    further: Further,
     throttles: Arc<Mutex<HashMap<&'static str, Throttle>>>,
 }
 
@@ -27,13 +29,19 @@ impl Acceptance {
     /// Counts into `metrics`.
     pub fn new(direction: Direction, metrics: Metrics) -> Self {
         let open = (metrics.open_gauge(direction), metrics.open_gauge(direction.other()));
-        Self { direction, metrics, open, throttles: Arc::default() }
+        let further = metrics.sockets().further().clone();
+        Self { direction, metrics, open, further, throttles: Arc::default() }
     }
 
     /// How many connections are being carried: of this direction, and of the other.
     pub(crate) fn open(&self) -> (u64, u64) {
         let count = |gauge: &Gauge| u64::try_from(gauge.get()).unwrap_or(0);
         (count(&self.open.0), count(&self.open.1))
+    }
+
+    /// How many sockets there are beyond the two of each.
+    pub(crate) fn further(&self) -> u64 {
+        self.further.count()
     }
 
     /// A connection from `peer` was refused.

@@ -4,6 +4,7 @@ use runtime::metrics::registry::Registry;
 use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
 use super::connections::Side;
+use super::sockets::Further;
 use crate::direction::Direction;
 
 /// The time limits of connections that speak HTTP.
@@ -55,6 +56,7 @@ pub(super) struct Http {
     timeouts: Counters,
     pooled: Pooled,
     links: Family<Labels, Gauge>,
+    further: Further,
 }
 
 /// What is told of the connections to servers that wait for a request of whoever comes; clones tell the same.
@@ -142,6 +144,10 @@ impl Http {
 
     pub(super) fn pooled(&self) -> Pooled {
         self.pooled.clone()
+    }
+
+    pub(super) fn further(&self) -> Further {
+        self.further.clone()
     }
 
     pub(super) fn refused_message(&self, direction: Direction, side: Side, reason: &'static str) {

@@ -15,6 +15,7 @@ use super::http::{Http, Pooled};
 use super::process::ProcessCollector;
 use super::scrape::ScrapeResult;
 use super::series::Edges;
+use super::sockets::Sockets;
 use crate::direction::Direction;
 
 type StaticLabels = Vec<(&'static str, &'static str)>;
@@ -234,6 +235,11 @@ impl Metrics {
     /// What is told of kept connections to servers.
     pub(crate) fn pooled(&self) -> Pooled {
         self.http.pooled()
+    }
+
+    /// The sockets that traffic has.
+    pub(crate) fn sockets(&self) -> Sockets {
+        Sockets::new(Direction::BOTH.map(|direction| self.open_gauge(direction)), self.http.further())
     }
 
     pub(super) fn detections(&self, direction: Direction) -> Detections {

@@ -22,6 +22,7 @@ mod request;
 mod scrape;
 mod series;
 pub mod session;
+pub(crate) mod sockets;
 mod throttle;
 pub mod workload;
 

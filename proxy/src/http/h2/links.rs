@@ -1,6 +1,8 @@
 //! Connections to servers, by address: those of one client's connection, or those that all clients of a worker share.
 //!
-//! Invariant: who wants a connection that is being made waits for that one, whoever makes it, and hears when it is given up.
+//! Invariant: who wants a connection that is being made waits for that one, whoever makes it, and hears when it is given up. None
+//! is made for which there is no descriptor: who could have another one is content with those that there are, and where there is none
+//! to that server, one that nobody needs makes room.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,15 +12,16 @@ use tokio::sync::oneshot;
 
 use super::server::{Seat, Server};
 use super::{MOST_EACH, MOST_SERVERS};
+use crate::net::capacity::Room;
 use crate::telemetry::session::End;
+use crate::telemetry::sockets::{Counted, Whose};
 use crate::upstream::Kept;
 
 /// Clones are the same ones.
 #[derive(Clone)]
 pub(super) struct Links {
     state: Arc<Mutex<State>>,
-    /// Streams of a connection to which more come only where there can be no other one.
-    enough: usize,
+    whose: Whose,
 }
 
 #[derive(Default)]
@@ -49,22 +52,22 @@ const ENOUGH: usize = 100;
 impl Links {
     /// None yet, of one client, which had all of its streams on one connection.
     pub(super) fn own() -> Self {
-        Self { state: Arc::default(), enough: usize::MAX }
+        Self { state: Arc::default(), whose: Whose::Own }
     }
 
     /// None yet, of many clients.
     pub(super) fn shared() -> Self {
-        Self { state: Arc::default(), enough: ENOUGH }
+        Self { state: Arc::default(), whose: Whose::Shared }
     }
 
     /// A place on a connection to `address`; on one that has no room only where there can be no other one.
-    pub(super) fn seat(&self, address: SocketAddr) -> Option<Seat> {
+    pub(super) fn seat(&self, address: SocketAddr, may_add: bool) -> Option<Seat> {
         let state = self.state();
         let there =
             || state.known.get(&address).into_iter().flatten().filter(|server| server.takes_requests());
-        let fits = |server: &&Arc<Server>| server.load() < self.enough && server.has_room();
+        let fits = |server: &&Arc<Server>| server.load() < self.enough() && server.has_room();
         let server = there().find(fits).or_else(|| {
-            let is_all = there().count() >= MOST_EACH;
+            let is_all = !may_add || there().count() >= MOST_EACH;
             there().min_by_key(|server| server.load()).filter(|_| is_all)
         })?;
         Some(server.seat())
@@ -83,12 +86,17 @@ impl Links {
         let mut state = self.state();
         let all = || state.known.values().flatten();
         if all().count() >= MOST_SERVERS {
-            let unused = all().filter(|server| server.is_unused() && server.takes_requests());
-            if let Some(oldest) = unused.min_by_key(|server| server.began) {
-                oldest.retire();
-            }
+            state.retire_one();
         }
         state.known.entry(server.address).or_default().push(Arc::clone(server));
+    }
+
+    /// Streams of a connection to which more come only where there can be no other one.
+    fn enough(&self) -> usize {
+        match self.whose {
+            Whose::Own => usize::MAX,
+            Whose::Shared => ENOUGH,
+        }
     }
 
     /// One that has ended.
@@ -111,25 +119,46 @@ impl Links {
     }
 }
 
+impl State {
+    /// There is none, and none is being made.
+    fn is_empty(&self) -> bool {
+        self.known.is_empty() && self.dialing.is_empty()
+    }
+
+    /// Ends the oldest one that nobody needs; false if there is none.
+    fn retire_one(&self) -> bool {
+        let all = self.known.values().flatten();
+        let unused = all.filter(|server| server.is_unused() && server.takes_requests());
+        let oldest = unused.min_by_key(|server| server.began);
+        oldest.inspect(|server| server.retire()).is_some()
+    }
+}
+
 /// What one request has done about a connection, while it has not reached a server.
-pub(super) struct Dial {
+pub(super) struct Dial<'a> {
     links: Links,
+    room: &'a Room,
+    /// The account of the connection that is made, unless it is its client's first.
+    pub(super) socket: Option<Counted>,
     /// What it dials, for all who want that.
     address: Option<SocketAddr>,
     /// What it has looked for.
     wanted: Vec<SocketAddr>,
 }
 
-impl Dial {
+impl<'a> Dial<'a> {
     /// Nothing yet.
-    pub(super) fn new(links: Links) -> Self {
-        Self { links, address: None, wanted: vec![] }
+    pub(super) fn new(links: Links, room: &'a Room) -> Self {
+        Self { links, room, socket: None, address: None, wanted: vec![] }
     }
 
     /// What there is for `address`; if nothing is, it is being dialed from now on, and what was dialed before was so in vain.
     pub(super) fn look(&mut self, address: SocketAddr) -> Option<Kept<There>> {
         self.is_over(&Ok(false));
-        if let Some(seat) = self.links.seat(address) {
+        let whose = self.links.whose;
+        let is_first = whose == Whose::Own && self.links.state().is_empty();
+        let may_add = is_first || self.room.has_one(whose);
+        if let Some(seat) = self.links.seat(address, may_add) {
             let local = seat.server.local;
             return Some(Kept { connection: There::Seat(seat), local });
         }
@@ -140,7 +169,14 @@ impl Dial {
             waiting.push(sender);
             return Some(Kept { connection: There::Soon(made), local: NO_SOCKET });
         }
+        if !may_add && !state.retire_one() {
+            let (sender, given_up) = oneshot::channel();
+            // It is there until the next line.
+            let _ = sender.send(Err(no_descriptor()));
+            return Some(Kept { connection: There::Soon(given_up), local: NO_SOCKET });
+        }
         state.dialing.insert(address, vec![]);
+        self.socket = (!is_first).then(|| self.room.further().one(whose));
         self.address = Some(address);
         None
     }
@@ -159,14 +195,21 @@ impl Dial {
     }
 
     fn leave(&mut self) -> Vec<oneshot::Sender<Dialed>> {
+        self.socket = None;
         let address = self.address.take();
         address.and_then(|address| self.links.state().dialing.remove(&address)).unwrap_or_default()
     }
 }
 
-impl Drop for Dial {
+impl Drop for Dial<'_> {
     fn drop(&mut self) {
         // Who waits sees that nobody dials any more.
         drop(self.leave());
     }
+}
+
+/// Envoy's `UO`: what the proxy has itself is used up.
+fn no_descriptor() -> End {
+    let failure = "no descriptor is left for a further connection; raise the limit of the container";
+    End { flags: "UO", details: None, failure: Some(failure.to_owned()) }
 }

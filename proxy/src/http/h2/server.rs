@@ -29,6 +29,7 @@ use crate::telemetry::Link;
 use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::Timer;
 use crate::telemetry::session::{End, Session};
+use crate::telemetry::sockets::Counted;
 
 /// How long a server has to hear that it is needed no more, where it does not read.
 pub(super) const FAREWELL: Duration = Duration::from_secs(5);
@@ -172,6 +173,8 @@ pub(super) struct Driven {
     window: Window,
     full: Lasting,
     account: Link,
+    /// Its socket, where that is not its client's second one.
+    _socket: Option<Counted>,
 }
 
 impl Driven {
@@ -216,7 +219,13 @@ impl Driven {
             window,
             full: Lasting::default(),
             account,
+            _socket: None,
         })
+    }
+
+    /// Its socket is in this account.
+    pub(super) fn counted(self, socket: Option<Counted>) -> Self {
+        Self { _socket: socket, ..self }
     }
 
     /// For clients that share it.

@@ -22,6 +22,7 @@ use super::{MOST_ATTEMPTS, Means};
 use crate::net::leg::Leg;
 use crate::telemetry::exchange::Exchange;
 use crate::telemetry::session::{End, Session};
+use crate::telemetry::sockets::{Counted, Whose};
 use crate::upstream::{self, Found, Kept, Reached, Upstream};
 
 thread_local! {
@@ -38,6 +39,8 @@ pub(super) struct Servers<'a> {
     own: Links,
     /// Those of all clients, where they share them.
     shared: Option<Links>,
+    /// Such a client needs no socket but its own.
+    _sharer: Option<Counted>,
     state: Mutex<State>,
 }
 
@@ -88,8 +91,9 @@ impl<'a> Servers<'a> {
     /// None yet.
     pub(super) fn new(session: &'a Session, means: Means<'a>, upstream: &'a dyn Reach) -> Self {
         let shared = means.http.pool.is_used().then(|| SHARED.with(Links::clone));
+        let sharer = shared.as_ref().map(|_| means.http.room.further().sharer());
         let own = Links::own();
-        Self { session, means, upstream, own, shared, state: Mutex::default() }
+        Self { session, means, upstream, own, shared, _sharer: sharer, state: Mutex::default() }
     }
 
     /// The first one, which was reached before there was a request, or why it was not.
@@ -116,7 +120,7 @@ impl<'a> Servers<'a> {
     async fn begin_shared(&self, reached: upstream::Dialed) {
         let address = reached.address;
         let (leg, _) = reached.into_leg();
-        let seat = match self.shared.as_ref().and_then(|links| links.seat(address)) {
+        let seat = match self.shared.as_ref().and_then(|links| links.seat(address, true)) {
             Some(seat) => {
                 leg.finish();
                 self.session.connected(seat.server.local, address);
@@ -124,7 +128,8 @@ impl<'a> Servers<'a> {
             }
             None => {
                 let greeted = self.greet(leg, address).await;
-                greeted.map(|driven| self.add(driven, false))
+                let socket = self.means.http.room.further().one(Whose::Shared);
+                greeted.map(|driven| self.add(driven.counted(Some(socket)), false))
             }
         };
         let mut state = self.state();
@@ -149,7 +154,8 @@ impl<'a> Servers<'a> {
         // Others have tried these.
         let mut in_vain = Vec::new();
         loop {
-            let mut dial = Dial::new(self.shared.as_ref().unwrap_or(&self.own).clone());
+            let links = self.shared.as_ref().unwrap_or(&self.own);
+            let mut dial = Dial::new(links.clone(), &self.means.http.room);
             let mut look = |address| self.own_seat(address).or_else(|| dial.look(address));
             let reached = self.upstream.reach(self.session, &in_vain, &mut look).await;
             let reached = match reached {
@@ -178,7 +184,8 @@ impl<'a> Servers<'a> {
                 },
                 Found::New(leg) => {
                     let greeted = self.greet(leg, reached.address).await;
-                    let seat = greeted.map(|driven| self.add(driven, reached.is_self_call));
+                    let seat = greeted
+                        .map(|driven| self.add(driven.counted(dial.socket.take()), reached.is_self_call));
                     dial.is_over(&seat.as_ref().map(|_| true).map_err(End::clone));
                     seat?
                 }
@@ -189,7 +196,7 @@ impl<'a> Servers<'a> {
     }
 
     /// A place on a connection that has no room, where no more could be made because of `end`.
-    fn in_spite(&self, dial: &Dial, exchange: &Exchange, end: End) -> Result<Seat, End> {
+    fn in_spite(&self, dial: &Dial<'_>, exchange: &Exchange, end: End) -> Result<Seat, End> {
         let Some(seat) = dial.in_spite() else {
             self.session.unconnected();
             exchange.routed(false);
@@ -202,7 +209,7 @@ impl<'a> Servers<'a> {
 
     /// A place on a connection of this client alone, where there is one and others are shared.
     fn own_seat(&self, address: SocketAddr) -> Option<Kept<There>> {
-        let seat = self.shared.as_ref().and_then(|_| self.own.seat(address))?;
+        let seat = self.shared.as_ref().and_then(|_| self.own.seat(address, true))?;
         let local = seat.server.local;
         Some(Kept { connection: There::Seat(seat), local })
     }

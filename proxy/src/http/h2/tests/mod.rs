@@ -30,6 +30,7 @@ use crate::detect::Hint;
 use crate::direction::Direction;
 use crate::http::pool::Pool;
 use crate::http::{self, GRACE, Http};
+use crate::net::capacity::{Capacity, Room};
 use crate::net::leg::Leg;
 use crate::net::relay::{self, Relay};
 use crate::telemetry::Relaying;
@@ -49,6 +50,8 @@ struct Command {
     http: http::Settings,
     #[command(flatten)]
     relay: relay::Settings,
+    #[arg(long, default_value_t = 20_000)]
+    descriptors: u64,
 }
 
 /// Names that are made would be in the way, where heads are compared; and each client has its own servers, as inbound.
@@ -152,23 +155,24 @@ impl Lab {
         let settings = access_log::Settings { access_log: Format::Off, access_log_queue: 1 };
         let (access_log, _flush) = AccessLog::start(&settings, metrics.clone(), std::io::sink()).unwrap();
         let relaying = Relaying::new(&metrics);
-        let pooled = metrics.pooled();
+        let (pooled, sockets) = (metrics.pooled(), metrics.sockets());
         let books = Books { metrics, access_log, connections: Connections::new(1), ended: Arc::default() };
         let workload = Arc::new(Workload::of_this_pod(|_| None));
         let settings = crate::telemetry::session::Settings { max_edges: 2 };
         let reporter = Arc::new(Reporter::new(settings, Direction::Inbound, workload, books));
 
         let apart: &[&str] = if arguments.contains(&SHARED) { &[] } else { &[APART] };
-        let Command { http, relay } = Command::parse_from([&AS_SENT, arguments, apart].concat());
+        let Command { http, relay, descriptors } = Command::parse_from([&AS_SENT, arguments, apart].concat());
         let (client, below) = pair().await;
         let addresses = Pair { local: below.local_addr().unwrap(), remote: below.peer_addr().unwrap() };
         let below = Leg::of(below).unwrap();
         let relay = Relay::new(&relay, Budget::new(budget::Settings::default()), relaying.clone());
         let ((drain, retiring), (open, closing)) = (shutdown::channel(), shutdown::channel());
         let pool = Pool::new((http.http_pool_size, GRACE), retiring.clone(), pooled);
+        let room = Room::new(Capacity::new(&Default::default(), descriptors, None), sockets);
         let end = tokio::spawn(async move {
             let _open = open;
-            let http = Http { settings: http, tracer: Tracer::default(), retiring, closing, pool };
+            let http = Http { settings: http, tracer: Tracer::default(), retiring, closing, pool, room };
             let session = reporter.open(addresses, addresses.local);
             session.sent_to(Cluster::Passthrough, &Edge::past_services(None));
             let means = Means { relay: &relay, http: &http };

@@ -292,3 +292,57 @@ async fn who_has_waited_for_the_dial_of_another_in_vain_tries_what_else_there_is
     assert_eq!(other.next_of(HEADERS).await.status(), Some(200));
     assert_eq!(one.raw.next_of(HEADERS).await.status(), Some(503));
 }
+
+/// As many descriptors as one client with its server has.
+const FOR_ONE: &str = "--descriptors=4";
+
+#[tokio::test]
+async fn without_a_descriptor_for_another_connection_streams_wait_for_the_one_that_is_there() {
+    for whose in [&[FOR_ONE, SHARED][..], &[FOR_ONE]] {
+        let listener = listen().await;
+        let (mut client, _lab, dials) = Lab::among(whose, &[&listener]).await;
+        client.send([get(1), get(3)].concat()).await.unwrap();
+        let mut server = accept_with(&[(3, 1)], &listener).await;
+        // The first has been there before the server could say how many it takes.
+        let mut waiting = vec![asked(&mut server).await];
+        client.send(get(5)).await.unwrap();
+        for _ in 0..3 {
+            if waiting.is_empty() {
+                waiting.push(asked(&mut server).await);
+            }
+            let stream = waiting.remove(0);
+            server.send(headers(stream, END_STREAM | END_HEADERS, OK)).await.unwrap();
+            assert_eq!(client.next_of(HEADERS).await.status(), Some(200), "{whose:?}");
+        }
+        assert_eq!(dials.load(Ordering::Relaxed), 1, "{whose:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_descriptor_a_request_goes_to_a_server_that_is_connected() {
+    let (one, other) = (listen().await, listen().await);
+    let (mut client, _lab, dials) = Lab::among(&[SHARED, FOR_ONE], &[&one, &other]).await;
+    client.send(get(1)).await.unwrap();
+    let mut server = accept(&one).await;
+    let held = asked(&mut server).await;
+    client.send(get(3)).await.unwrap();
+    answers(&mut server).await;
+    assert_eq!((client.next_of(HEADERS).await.stream, dials.load(Ordering::Relaxed)), (3, 1));
+    server.send(headers(held, END_STREAM | END_HEADERS, OK)).await.unwrap();
+    assert_eq!(client.next_of(HEADERS).await.stream, 1);
+}
+
+#[tokio::test]
+async fn without_a_descriptor_a_connection_that_nobody_needs_makes_room_for_one_that_is() {
+    let (one, other) = (listen().await, listen().await);
+    let (mut client, _lab, _dials) = Lab::among(&[SHARED, FOR_ONE], &[&one, &other]).await;
+    client.send(get(1)).await.unwrap();
+    let mut server = accept(&one).await;
+    answers(&mut server).await;
+    assert_eq!(client.next_of(HEADERS).await.stream, 1);
+    client.send(get(3)).await.unwrap();
+    let mut next = accept(&other).await;
+    answers(&mut next).await;
+    assert_eq!(client.next_of(HEADERS).await.stream, 3);
+    server.next_of(GOAWAY).await;
+}
