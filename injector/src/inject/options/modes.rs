@@ -64,6 +64,7 @@ pub(in super::super) enum LogFormat {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in super::super) enum AccessLog {
     Json,
+    Text,
     Off,
 }
 
@@ -158,6 +159,7 @@ impl AccessLog {
     pub(in super::super) fn as_str(self) -> &'static str {
         match self {
             Self::Json => "json",
+            Self::Text => "text",
             Self::Off => "off",
         }
     }

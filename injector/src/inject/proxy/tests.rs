@@ -73,6 +73,15 @@ fn the_proxy_is_told_what_annotations_say() {
     assert!(args.as_array().unwrap().contains(&json!("--virtual-interfaces=net1")), "{args}");
 }
 
+/// The formats are the proxy's.
+#[test]
+fn linkerds_formats_of_the_access_log_are_json_and_text() {
+    for (annotation, format) in [("json", "json"), ("apache", "text"), ("off", "off"), ("", "off")] {
+        let (_, proxy) = containers(&json!({"config.linkerd.io/access-log": annotation}), &json!({}));
+        assert_eq!(value(&proxy, api::env::ACCESS_LOG), Some(format), "{annotation}");
+    }
+}
+
 #[test]
 fn istios_fields_of_tracing_are_those_of_zipkin() {
     let config = "tracing: {sampling: 10.0, zipkin: {address: 'zipkin.ops:9411'}}";

@@ -44,7 +44,7 @@ pub(super) const KEYS: &[Key] = &[
         also: &[],
         class: Class::Workload,
         form: "one of json, apache, off",
-        effect: "whether connections are logged; json by default, and apache is json too",
+        effect: "how requests and connections are logged; json by default, and apache is text in Istio's format",
         set: access_log,
     },
     Key {
@@ -220,8 +220,8 @@ fn access_log(draft: &mut Draft<'_>, text: &str) -> Parsed<()> {
     let log = match text {
         "json" => AccessLog::Json,
         "apache" => {
-            draft.note("the access log is JSON with Istio's keys all the same");
-            AccessLog::Json
+            draft.note("the access log is text in Istio's format, and not in Apache's");
+            AccessLog::Text
         }
         "off" | "" => AccessLog::Off,
         _ => return malformed("not a format"),

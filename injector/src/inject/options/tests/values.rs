@@ -138,7 +138,7 @@ fn log_levels_of_both_families_make_a_filter() {
     assert_eq!(options(&[]).log.filter(), None);
     assert!(warning(&[("sidecar.istio.io/componentLogLevel", "misc:error")]).contains("\"misc\""));
     assert!(warning(&[("config.linkerd.io/proxy-log-level", "warn,hickory=error")]).contains("\"hickory\""));
-    assert!(warning(&[("config.linkerd.io/access-log", "apache")]).contains("JSON"));
+    assert!(warning(&[("config.linkerd.io/access-log", "apache")]).contains("not in Apache's"));
 }
 
 /// The names are targets of the proxy's log.
