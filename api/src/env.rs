@@ -88,6 +88,12 @@ pub const TRACE_PROTOCOL: &str = "REMORA_TRACE_PROTOCOL";
 /// How many of the traces that begin at the proxy are recorded, in percent.
 pub const TRACE_SAMPLING: &str = "REMORA_TRACE_SAMPLING";
 
+/// Bytes of spans that may wait for the collector.
+pub const TRACE_QUEUE: &str = "REMORA_TRACE_QUEUE";
+
+/// The least and the most that [`TRACE_QUEUE`] may say.
+pub const TRACE_QUEUE_BYTES: std::ops::RangeInclusive<i64> = 16 * 1024..=256 * 1024 * 1024;
+
 /// The port of [`PORTS`] on which the proxy answers whether it is ready.
 pub const READINESS_PORT: &str = "REMORA_PORT_READINESS";
 

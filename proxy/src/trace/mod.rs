@@ -54,8 +54,8 @@ pub struct Settings {
     pub trace_sampling: Share,
 
     /// Memory of spans that wait for the collector; what does not fit is dropped and counted
-    #[arg(long, env = "REMORA_TRACE_QUEUE", default_value_t = 1024 * 1024, value_name = "BYTES",
-          value_parser = clap::value_parser!(u32).range(16 * 1024..=256 * 1024 * 1024))]
+    #[arg(long, env = api::env::TRACE_QUEUE, default_value_t = 1024 * 1024, value_name = "BYTES",
+          value_parser = clap::value_parser!(u32).range(api::env::TRACE_QUEUE_BYTES))]
     pub trace_queue: u32,
 }
 

@@ -16,6 +16,7 @@ pub(in super::super) const COLLECTOR: &str = "http://HOST, http://HOST:PORT, or 
 pub(in super::super) const AUTHORITY: &str = "HOST:PORT, or HOST";
 pub(in super::super) const PROTOCOL: &str = "one of otlp-http, otlp-grpc, zipkin";
 pub(in super::super) const PERCENTAGE: &str = "a number from 0 to 100, such as 1 or 0.5";
+pub(in super::super) const QUEUE: &str = "a Kubernetes quantity of bytes from 16Ki to 256Mi, such as 4Mi";
 pub(in super::super) const LEVEL: &str = "one of trace, debug, info, warning, error, critical, off";
 pub(in super::super) const COMPONENTS: &str = "a list of component:level, such as inbound:debug,net:trace";
 pub(in super::super) const FILTER: &str = "a level, or a list such as warn,proxy=info";

@@ -50,6 +50,11 @@ impl Quantity {
         self.nanos
     }
 
+    /// In whole units, if that is what it is in.
+    pub(super) fn whole(&self) -> Option<u128> {
+        self.nanos.is_multiple_of(NANOS).then_some(self.nanos / NANOS)
+    }
+
     pub(in super::super) fn exceeds(&self, limit: &Self) -> bool {
         self.nanos > limit.nanos
     }

@@ -1,8 +1,8 @@
-//! Where the proxy's spans go, and how many of them.
+//! Where the proxy's spans go, how many of them, and how many may wait.
 
 use std::fmt;
 
-use super::{Parsed, Setting, malformed, quoted};
+use super::{Parsed, Quantity, Setting, malformed, quoted};
 
 /// What the proxy is told of tracing. Without a collector there is none.
 #[derive(Clone, Debug, Default)]
@@ -10,6 +10,7 @@ pub(in super::super) struct Spans {
     pub(in super::super) collector: Setting<Option<Collector>>,
     pub(super) protocol: Setting<Option<Protocol>>,
     pub(in super::super) sampling: Setting<Option<Share>>,
+    pub(in super::super) queue: Setting<Option<Queue>>,
 }
 
 /// A collector's URL.
@@ -27,6 +28,10 @@ pub(in super::super) struct Protocol(&'static str);
 /// Of the traces that begin at the proxy, in percent.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(in super::super) struct Share(String);
+
+/// Bytes of spans that wait.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(in super::super) struct Queue(i64);
 
 const PROTOCOLS: [&str; 3] = ["otlp-http", "otlp-grpc", ZIPKIN];
 const ZIPKIN: &str = "zipkin";
@@ -107,6 +112,22 @@ impl Share {
             Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(Self(percent.to_string())),
             Ok(_) | Err(_) => malformed(format!("{} is not a percentage", quoted(text))),
         }
+    }
+}
+
+impl Queue {
+    pub(super) fn parse(text: &str) -> Parsed<Self> {
+        let bytes = Quantity::parse(text)?.whole().and_then(|bytes| i64::try_from(bytes).ok());
+        match bytes.filter(|bytes| api::env::TRACE_QUEUE_BYTES.contains(bytes)) {
+            Some(bytes) => Ok(Self(bytes)),
+            None => malformed("not so many bytes"),
+        }
+    }
+}
+
+impl fmt::Display for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -108,6 +108,7 @@ impl Values {
             self.add("protocol of the collector", &spans.protocol, spoken);
         }
         self.optional("traces recorded, in percent", &spans.sampling, "1");
+        self.optional("bytes of spans that wait", &spans.queue, "1048576");
     }
 
     fn container(&mut self, options: &Options, facts: &Facts<'_>) {

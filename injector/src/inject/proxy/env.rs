@@ -73,6 +73,7 @@ fn asked_for(options: &Options) -> impl Iterator<Item = EnvVar> {
         (env::TRACE_COLLECTOR, spans.collector.as_ref().map(ToString::to_string)),
         (env::TRACE_PROTOCOL, spans.protocol().map(|protocol| protocol.to_string())),
         (env::TRACE_SAMPLING, spans.sampling.as_ref().map(ToString::to_string)),
+        (env::TRACE_QUEUE, spans.queue.as_ref().map(ToString::to_string)),
     ]
     .into_iter()
     .filter_map(|(name, text)| text.map(|text| value(name, &text)))

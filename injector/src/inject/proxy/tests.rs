@@ -50,6 +50,7 @@ fn the_proxy_is_told_what_annotations_say() {
         "remora.dev/trace-collector": "http://otel.ops:4317",
         "remora.dev/trace-protocol": "otlp-grpc",
         "remora.dev/trace-sampling": "0.50",
+        "remora.dev/trace-queue": "4Mi",
         "proxy.istio.io/config": "concurrency: 3\nterminationDrainDuration: 90s",
     });
     let (init, proxy) = containers(&annotations, &json!({"terminationGracePeriodSeconds": 120}));
@@ -65,6 +66,7 @@ fn the_proxy_is_told_what_annotations_say() {
         (api::env::TRACE_COLLECTOR, "http://otel.ops:4317"),
         (api::env::TRACE_PROTOCOL, "otlp-grpc"),
         (api::env::TRACE_SAMPLING, "0.5"),
+        (api::env::TRACE_QUEUE, "4194304"),
     ] {
         assert_eq!(value(&proxy, name), Some(text), "{name}");
     }

@@ -6,7 +6,7 @@ use super::super::draft::{Class, Key};
 use super::super::forms;
 use super::super::modes::ProbeMode;
 use super::super::shared::{dns_capture, sampling};
-use super::super::spans::{Collector, Protocol};
+use super::super::spans::{Collector, Protocol, Queue};
 use super::super::{CidrSelection, Cidrs, Ids};
 
 pub(super) const KEYS: &[Key] = &[
@@ -74,6 +74,14 @@ pub(super) const KEYS: &[Key] = &[
         form: forms::PERCENTAGE,
         effect: "how many percent of the traces that begin at the proxy are recorded; 1 by default",
         set: sampling,
+    },
+    Key {
+        name: "remora.dev/trace-queue",
+        also: &[],
+        class: Class::Workload,
+        form: forms::QUEUE,
+        effect: "memory of spans that wait for that collector; 1Mi by default",
+        set: |draft, text| draft.give(|o| &mut o.spans.queue, Queue::parse(text)?),
     },
     Key {
         name: keys::DNS_CAPTURE,

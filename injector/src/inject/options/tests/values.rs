@@ -97,6 +97,19 @@ fn a_version_takes_the_place_of_tag_and_digest() {
 }
 
 #[test]
+fn as_many_bytes_of_spans_may_wait_as_the_proxy_takes() {
+    const KEY: &str = "remora.dev/trace-queue";
+    for (text, bytes) in [("16Ki", "16384"), ("16384", "16384"), ("1.5Mi", "1572864"), ("256Mi", "268435456")]
+    {
+        let queue = options(&[(KEY, text)]).spans.queue.as_ref().map(ToString::to_string);
+        assert_eq!(queue.as_deref(), Some(bytes), "{text}");
+    }
+    for bad in ["", "16383", "257Mi", "20000500m", "-1", "1MiB", "1E"] {
+        assert!(Said { pod: &[(KEY, bad)], ..Said::default() }.read().0.is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn further_variables_are_layered_by_name() {
     const KEY: &str = "config.linkerd.io/proxy-additional-env";
     let said = Said {
