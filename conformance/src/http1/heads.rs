@@ -57,7 +57,7 @@ fn controls() -> Vec<Message> {
 }
 
 /// Request lines, before a good Host.
-const LINES: [(Rule, &str); 45] = [
+const LINES: [(Rule, &str); 46] = [
     (REQUEST_LINE, "GET  / HTTP/1.1\r\n"),
     (VERSION, "GET /  HTTP/1.1\r\n"),
     (REQUEST_LINE, " GET / HTTP/1.1\r\n"),
@@ -86,6 +86,7 @@ const LINES: [(Rule, &str); 45] = [
     (REQUEST_LINE, "GET: / HTTP/1.1\r\n"),
     (REQUEST_LINE, "G\u{e4}T / HTTP/1.1\r\n"),
     (LINE_END, "GET / HTTP/1.1\n"),
+    (LINE_END, "GET / HTTP/1.1\r"),
     (LINE_END, "GET / HTTP/1.1\r\r\n"),
     (LINE_END, "\nGET / HTTP/1.1\r\n"),
     (EMPTY_LINE, "\r\n\r\nGET / HTTP/1.1\r\n"),

@@ -61,26 +61,32 @@ const NO_SWITCHES: [&str; 3] = [
     "HTTP/1.1 101 Ok\r\nConnection: upgrade\r\n\r\n",
 ];
 
-const FIELDS: [(Rule, &str); 15] = [
+const FIELDS: [(Rule, &str); 21] = [
     (LENGTH_TWICE, "Content-Length: 5\r\nTransfer-Encoding: chunked"),
     (LENGTH_TWICE, "Transfer-Encoding: chunked\r\nContent-Length: 5"),
+    (CONTENT_LENGTH_REPEATED, "Content-Length: 0\r\nContent-Length: 5"),
     (CONTENT_LENGTH_REPEATED, "Content-Length: 5\r\nContent-Length: 5"),
     (CONTENT_LENGTH, "Content-Length: 5, 5"),
     (CONTENT_LENGTH, "Content-Length: +5"),
     (CONTENT_LENGTH, "Content-Length: 0x5"),
+    (CONTENT_LENGTH, "Content-Length: 18446744073709551621"),
+    (TRANSFER_ENCODING, "Transfer-Encoding: identity"),
     (TRANSFER_ENCODING, "Transfer-Encoding: gzip, chunked"),
     (TRANSFER_ENCODING, "Transfer-Encoding: chunked\t"),
     (TRANSFER_ENCODING_REPEATED, "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
+    (TRANSFER_ENCODING_REPEATED, "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity"),
     (FIELD_NAME, "Content-Length : 5"),
     (FRAMING_LOOKALIKE, "Content_Length: 5"),
     (OBS_FOLD, "A: b\r\n c"),
+    (OBS_FOLD, "Content-Length:\r\n 5"),
     (LINE_END, "A: b\nc: d"),
+    (FIELD_VALUE, "A: b\rContent-Length: 5"),
     (FIELD_VALUE, "A: b\0"),
     (CONNECTION_NAMES, "Connection: content-length\r\nContent-Length: 5"),
 ];
 
 /// Whole heads.
-const HEADS: [(Rule, &str); 18] = [
+const HEADS: [(Rule, &str); 20] = [
     (EMPTY_LINE, "\r\nHTTP/1.1 200 OK\r\n\r\n"),
     (LINE_END, "\nHTTP/1.1 200 OK\r\n\r\n"),
     (LINE_END, "HTTP/1.1 200 OK\n\n"),
@@ -88,11 +94,13 @@ const HEADS: [(Rule, &str); 18] = [
     (VERSION, "HTTP/2 200 OK\r\n\r\n"),
     (VERSION, "HTTP/1.2 200 OK\r\n\r\n"),
     (VERSION, "ICY 200 OK\r\n\r\n"),
+    (VERSION, "hello\r\n\r\n"),
     (STATUS_LINE, "HTTP/1.1 20 OK\r\n\r\n"),
     (STATUS_LINE, "HTTP/1.1 2000 OK\r\n\r\n"),
     (STATUS_LINE, "HTTP/1.1 +20 OK\r\n\r\n"),
     (STATUS_LINE, "HTTP/1.1 099 OK\r\n\r\n"),
     (STATUS_LINE, "HTTP/1.1 abc OK\r\n\r\n"),
+    (STATUS_LINE, "HTTP/1.1 OK\r\n\r\n"),
     (VERSION, "HTTP/1.1\r\n\r\n"),
     (STATUS_LINE, "HTTP/1.1  200 OK\r\n\r\n"),
     (STATUS_LINE, "HTTP/1.1 200 O\0K\r\n\r\n"),
