@@ -193,7 +193,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: "config.linkerd.io/debug-image-pull-policy", effect: DEBUG, ..NONE },
     Key { name: "config.linkerd.io/enable-debug-sidecar", effect: DEBUG, ..NONE },
     Key { name: "config.linkerd.io/enable-gateway", effect: "there is no gateway", ..NONE },
-    Key { name: "config.linkerd.io/enable-external-profiles", effect: DISCOVERY, ..NONE },
+    Key { name: "config.linkerd.io/enable-external-profiles", effect: "there are no profiles", ..NONE },
     Key {
         name: "config.linkerd.io/proxy-metrics-hostname-labels",
         effect: "metrics have no host names",
@@ -210,8 +210,8 @@ pub(super) const KEYS: &[Key] = &[
 
 const WORKERS: &str =
     "the proxy has as many threads as its CPU limit, or concurrency of proxy.istio.io/config";
-const DISCOVERY: &str = "the proxy discovers nothing";
-const DETECTION: &str = "the proxy detects no protocols";
+const DISCOVERY: &str = "the proxy keeps all that it discovers";
+const DETECTION: &str = "detection waits for an incomplete first record or head alone, and that limit stays";
 const FIXED_PORTS: &str = "the proxy's ports are fixed";
 const DEBUG: &str = "use kubectl debug, which needs nothing from the pod";
 const INIT: &str = "the configuration's images.initRedirect names that image";
