@@ -1,16 +1,21 @@
-//! The application behind all proxies: one thread that serves every listener of every pod.
+//! The application behind all proxies: one thread that serves every listener of every pod, and of the endpoints that pods call.
 //!
 //! It does as little as an application can, so that the proxy is what is slow.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use tests::netns::Netns;
 
 use crate::events::Events;
 use crate::protocol::{Answering, Protocol};
 
+/// Where it speaks HTTP/1.1, behind a proxy.
+pub(crate) const HTTP1_PORT: u16 = 8082;
+/// And HTTP/2.
+pub(crate) const HTTP2_PORT: u16 = 8083;
 /// What is read at once.
 const CHUNK: usize = 256 * 1024;
 
@@ -30,6 +35,17 @@ impl Service {
         Self::Exchange(Protocol::Http2),
         Self::Sink,
     ];
+
+    /// Its port: one that is captured, or one that is left alone.
+    pub(crate) fn port(self, left_alone: bool) -> u16 {
+        let captured = match self {
+            Self::Exchange(Protocol::Opaque) => 8080,
+            Self::Sink => 8081,
+            Self::Exchange(Protocol::Http1) => HTTP1_PORT,
+            Self::Exchange(Protocol::Http2) => HTTP2_PORT,
+        };
+        if left_alone { captured + 1000 } else { captured }
+    }
 }
 
 enum Socket {
@@ -42,6 +58,19 @@ enum Socket {
 struct Server {
     stream: TcpStream,
     answering: Answering,
+}
+
+/// Listeners in a namespace, on captured ports and on those that are left alone.
+pub(crate) fn listeners(netns: &Netns) -> Result<Vec<(TcpListener, Service)>> {
+    let mut listeners = Vec::new();
+    for service in Service::ALL {
+        for left_alone in [false, true] {
+            let address = (Ipv4Addr::UNSPECIFIED, service.port(left_alone));
+            let listener = netns.run(|| TcpListener::bind(address))?;
+            listeners.push((listener.with_context(|| format!("listening on {address:?}"))?, service));
+        }
+    }
+    Ok(listeners)
 }
 
 /// Serves until the process ends.

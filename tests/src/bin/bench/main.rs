@@ -1,11 +1,12 @@
 //! What carrying traffic costs with our proxy, and with the proxies of others in the same place: pods' namespaces with the rules of
 //! `init-redirect`, the proxy on one processor, load and application on another. Everybody is measured in turn, round by round,
-//! beside the direct path, which is a port of the same pod that the rules leave alone.
+//! beside the direct path, which is a port that the rules of the same pod leave alone.
 //!
 //! It judges nothing: it is no test. What a busy machine's figures are good for are the ratios within a round, and their spread.
 
 mod backend;
 mod client;
+mod endpoints;
 mod events;
 mod figures;
 mod http2;

@@ -1,7 +1,7 @@
 //! A pod: a namespace with the rules of `init-redirect`, an application behind them, and one of the proxies as its sidecar.
 
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::Command;
@@ -16,12 +16,7 @@ use tests::{binaries, leftovers};
 use crate::backend::Service;
 use crate::machine;
 use crate::programs::{CONFIGURATION, Program};
-use crate::protocol::Protocol;
 
-/// Where the application of a pod speaks HTTP/1.1, behind its proxy.
-pub(crate) const HTTP1_PORT: u16 = 8082;
-/// And HTTP/2.
-pub(crate) const HTTP2_PORT: u16 = 8083;
 /// What is read of a log at once.
 const LOG_CHUNK: usize = 64 * 1024;
 
@@ -45,9 +40,12 @@ impl Pod {
             End { netns: &netns, interface: "eth0", addresses: &[(address.into(), 24)] },
         )?;
         netns.ip(&[&format!("route add default via {gateway}")])?;
-        let left_alone = Service::ALL.map(|service| port(service, true).to_string()).join(",");
+        let left_alone = Service::ALL.map(|service| service.port(true).to_string()).join(",");
         let mut rules = Command::new(binaries::init_redirect()?);
-        rules.args(["--exclude-inbound-ports", &left_alone]).env_clear();
+        for option in ["--exclude-inbound-ports", "--exclude-outbound-ports"] {
+            rules.args([option, &left_alone]);
+        }
+        rules.env_clear();
         let output = netns.output(&mut rules)?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
         let directory = leftovers::directory("bench")?;
@@ -67,22 +65,9 @@ impl Pod {
         &self.netns
     }
 
-    /// The application's listeners, on captured ports and on those that are left alone.
-    pub(crate) fn listeners(&self) -> Result<Vec<(TcpListener, Service)>> {
-        let mut listeners = Vec::new();
-        for service in Service::ALL {
-            for left_alone in [false, true] {
-                let address = (Ipv4Addr::UNSPECIFIED, port(service, left_alone));
-                let listener = self.netns.run(|| TcpListener::bind(address))?;
-                listeners.push((listener.with_context(|| format!("listening on {address:?}"))?, service));
-            }
-        }
-        Ok(listeners)
-    }
-
     /// Where a client finds the application: through the rules and the proxy, or past them.
     pub(crate) fn address(&self, service: Service, direct: bool) -> SocketAddr {
-        (self.address, port(service, direct)).into()
+        (self.address, service.port(direct)).into()
     }
 
     /// Starts its proxy, in place of the one that runs; comes back when the program is about to be executed.
@@ -134,15 +119,4 @@ impl Pod {
 fn read_to_end(mut log: std::io::PipeReader) {
     let mut buffer = vec![0; LOG_CHUNK];
     while matches!(log.read(&mut buffer), Ok(1..)) {}
-}
-
-/// The application's port for a service.
-fn port(service: Service, left_alone: bool) -> u16 {
-    let captured = match service {
-        Service::Exchange(Protocol::Opaque) => 8080,
-        Service::Sink => 8081,
-        Service::Exchange(Protocol::Http1) => HTTP1_PORT,
-        Service::Exchange(Protocol::Http2) => HTTP2_PORT,
-    };
-    if left_alone { captured + 1000 } else { captured }
 }

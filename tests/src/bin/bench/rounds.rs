@@ -9,7 +9,7 @@ use crate::pod::Pod;
 use crate::programs::{self, OURS, Program};
 use crate::table::{DIRECT, Table};
 use crate::way::Way;
-use crate::{Options, backend, machine};
+use crate::{Options, backend, endpoints, machine};
 
 /// What came of it.
 pub(crate) struct Outcome {
@@ -73,7 +73,7 @@ pub(crate) fn measure(options: &Options) -> Result<Outcome> {
     Ok(Outcome { table, about, missing })
 }
 
-/// All pods with their proxies, and a client.
+/// All pods with their proxies, and a client, whose namespace has the endpoints that pods call, too.
 struct Stage {
     pods: Vec<Pod>,
     client: Netns,
@@ -83,12 +83,13 @@ impl Stage {
     fn new(programs: Vec<Program>, congestion_control: Option<&str>) -> Result<Self> {
         let client = Netns::new("client")?;
         machine::control_congestion(&client, congestion_control)?;
-        let (mut pods, mut listeners) = (Vec::new(), Vec::new());
+        endpoints::add(&client)?;
+        let (mut pods, mut listeners) = (Vec::new(), backend::listeners(&client)?);
         for (number, program) in (0..).zip(programs) {
             let name = program.name;
             let pod = Pod::new(&client, number, program).context(name)?;
             machine::control_congestion(pod.netns(), congestion_control)?;
-            listeners.extend(pod.listeners().context(name)?);
+            listeners.extend(backend::listeners(pod.netns()).context(name)?);
             pods.push(pod);
         }
         backend::start(listeners)?;
@@ -113,10 +114,12 @@ impl Stage {
         let first = round % self.pods.len();
         let mut direct = Vec::new();
         if let Some(pod) = self.pods.get(first) {
-            direct = measure.direct(Way { client, pod, direct: true }, amount).context(DIRECT)?;
+            direct = measure
+                .direct(Way { client, pod, direction: measure.direction(), direct: true }, amount)
+                .context(DIRECT)?;
         }
         let failed = in_turn(&mut self.pods, first, |pod| {
-            if measure.protocol().is_some_and(|protocol| !pod.program.protocols.contains(&protocol)) {
+            if measure.protocol().is_some_and(|spoken| !pod.program.carries(measure.direction(), spoken)) {
                 return Ok(());
             }
             let readings = measure.proxied(client, pod, &direct, amount)?;

@@ -1,4 +1,5 @@
-//! The way of a client to an application: through a pod's proxy, or past it. Whatever is measured is measured on one.
+//! The way of a client to an application: through a pod's proxy, or past it, into the pod or out of it. Whatever is measured is
+//! measured on one.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -7,16 +8,28 @@ use anyhow::Result;
 use tests::netns::Netns;
 
 use crate::backend::Service;
+use crate::endpoints;
 use crate::pod::Pod;
 use crate::process;
+
+/// Where a way leads, as the pod sees it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Direction {
+    /// From the client to the pod's application.
+    Inbound,
+    /// From the pod to the endpoints of a Service, which are where the client is otherwise.
+    Outbound,
+}
 
 /// A way.
 #[derive(Clone, Copy)]
 pub(crate) struct Way<'a> {
-    /// Where the client is.
+    /// What is not in a pod.
     pub(crate) client: &'a Netns,
-    /// Where the application is.
+    /// Whose proxy it is.
     pub(crate) pod: &'a Pod,
+    /// Which of the two asks.
+    pub(crate) direction: Direction,
     /// Whether it leads past the proxy.
     pub(crate) direct: bool,
 }
@@ -33,12 +46,23 @@ pub(crate) struct Cost {
 impl Way<'_> {
     /// The application's address.
     pub(crate) fn to(&self, service: Service) -> SocketAddr {
-        self.pod.address(service, self.direct)
+        match self.direction {
+            Direction::Inbound => self.pod.address(service, self.direct),
+            Direction::Outbound => endpoints::address(service, self.direct),
+        }
     }
 
-    /// Does `work` as the client.
+    /// Where who asks is.
+    pub(crate) fn from(&self) -> &Netns {
+        match self.direction {
+            Direction::Inbound => self.client,
+            Direction::Outbound => self.pod.netns(),
+        }
+    }
+
+    /// Does `work` as who asks.
     pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        self.client.run(work)?
+        self.from().run(work)?
     }
 
     /// The same, and tells what it has taken.

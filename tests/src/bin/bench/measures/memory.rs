@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::pod::Pod;
 use crate::process;
 use crate::protocol::Protocol;
-use crate::way::Way;
+use crate::way::{Direction, Way};
 
 static IDLE: Row = Row::new("memory, idle", "MiB PSS", 1).wanted("<= 6");
 static FEW: Row = Row::new("memory, 1,000 idle connections", "MiB PSS", 1);
@@ -41,7 +41,7 @@ pub(super) fn measure(
         Protocol::Http2 => (&HTTP2_FEW, &HTTP2_MANY, &HTTP2_EACH),
     };
     super::restart(client, pod)?;
-    let way = Way { client, pod, direct: false };
+    let way = Way { client, pod, direction: Direction::Inbound, direct: false };
     let (few, many) = (amount.of(1_000), amount.of(9_000));
     let idle = settled(pod)?;
     let mut open = way.run(|| connect(way, protocol, few))?;

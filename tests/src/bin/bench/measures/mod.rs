@@ -6,6 +6,7 @@ mod connections;
 mod exchanges;
 mod latency;
 pub(crate) mod memory;
+mod outbound;
 mod overload;
 mod start;
 
@@ -15,7 +16,7 @@ use tests::netns::Netns;
 
 use crate::pod::Pod;
 use crate::protocol::Protocol;
-use crate::way::Way;
+use crate::way::{Direction, Way};
 
 /// A row of the table.
 #[derive(Debug, PartialEq)]
@@ -88,12 +89,16 @@ pub(crate) enum Measure {
     Http1Overload,
     /// Memory, without and with idle HTTP/1.1 connections
     Http1Memory,
+    /// HTTP/1.1 requests as fast as they go, of the pod to a Service with 8 endpoints
+    Http1Outbound,
     /// HTTP/2 requests as fast as they go, one at a time on each connection
     Http2Requests,
     /// HTTP/2 requests at a fixed rate
     Http2Latency,
     /// Memory, without and with idle HTTP/2 connections
     Http2Memory,
+    /// HTTP/2 requests as fast as they go, of the pod to a Service with 8 endpoints
+    Http2Outbound,
     /// Time from exec to the first answer
     Start,
     /// Size of the program
@@ -101,7 +106,7 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Bulk,
         Self::Connections,
         Self::Exchanges,
@@ -111,9 +116,11 @@ impl Measure {
         Self::Http1Latency,
         Self::Http1Overload,
         Self::Http1Memory,
+        Self::Http1Outbound,
         Self::Http2Requests,
         Self::Http2Latency,
         Self::Http2Memory,
+        Self::Http2Outbound,
         Self::Start,
         Self::Binary,
     ];
@@ -124,11 +131,24 @@ impl Measure {
             Self::Bulk | Self::Connections | Self::Exchanges | Self::Latency | Self::Memory => {
                 Some(Protocol::Opaque)
             }
-            Self::Http1Requests | Self::Http1Latency | Self::Http1Overload | Self::Http1Memory => {
-                Some(Protocol::Http1)
+            Self::Http1Requests
+            | Self::Http1Latency
+            | Self::Http1Overload
+            | Self::Http1Memory
+            | Self::Http1Outbound => Some(Protocol::Http1),
+            Self::Http2Requests | Self::Http2Latency | Self::Http2Memory | Self::Http2Outbound => {
+                Some(Protocol::Http2)
             }
-            Self::Http2Requests | Self::Http2Latency | Self::Http2Memory => Some(Protocol::Http2),
             Self::Start | Self::Binary => None,
+        }
+    }
+
+    /// Which way it is about.
+    pub(crate) fn direction(self) -> Direction {
+        if matches!(self, Self::Http1Outbound | Self::Http2Outbound) {
+            Direction::Outbound
+        } else {
+            Direction::Inbound
         }
     }
 
@@ -142,6 +162,8 @@ impl Measure {
             Self::Http1Requests => exchanges::measure(way, Protocol::Http1, amount),
             Self::Http1Latency => latency::measure(way, Protocol::Http1, amount),
             Self::Http1Overload => overload::measure(way, amount),
+            Self::Http1Outbound => outbound::measure(way, Protocol::Http1, amount),
+            Self::Http2Outbound => outbound::measure(way, Protocol::Http2, amount),
             Self::Http2Requests => exchanges::measure(way, Protocol::Http2, amount),
             Self::Http2Latency => latency::measure(way, Protocol::Http2, amount),
             Self::Memory | Self::Http1Memory | Self::Http2Memory | Self::Start | Self::Binary => {
@@ -171,9 +193,12 @@ impl Measure {
             | Self::Http1Requests
             | Self::Http1Latency
             | Self::Http1Overload
+            | Self::Http1Outbound
             | Self::Http2Requests
-            | Self::Http2Latency => {
-                let readings = self.direct(Way { client, pod, direct: false }, amount)?;
+            | Self::Http2Latency
+            | Self::Http2Outbound => {
+                let way = Way { client, pod, direction: self.direction(), direct: false };
+                let readings = self.direct(way, amount)?;
                 let added = latency::added(&readings, direct);
                 Ok(readings.into_iter().chain(added).collect())
             }

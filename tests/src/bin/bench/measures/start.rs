@@ -8,7 +8,7 @@ use tests::netns::Netns;
 use super::{Reading, Row};
 use crate::client::Client;
 use crate::pod::Pod;
-use crate::way::Way;
+use crate::way::{Direction, Way};
 
 static FIRST: Row = Row::new("exec to first answer", "ms", 1).wanted("<= 10");
 
@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(super) fn measure(client: &Netns, pod: &mut Pod) -> Result<Vec<Reading>> {
     pod.start()?;
     let begun = Instant::now();
-    let way = Way { client, pod, direct: false };
+    let way = Way { client, pod, direction: Direction::Inbound, direct: false };
     way.run(|| first_answer(way, begun))?;
     Ok(vec![FIRST.reading(begun.elapsed().as_secs_f64() * 1e3)])
 }

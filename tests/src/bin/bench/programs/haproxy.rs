@@ -1,11 +1,13 @@
-//! HAProxy of the Debian package `haproxy`: one thread, connections to where they were going; for TCP without a log, and for
-//! HTTP with its own.
+//! HAProxy of the Debian package `haproxy`: one thread, inbound connections to where they were going, outbound HTTP to the
+//! endpoints of one Service; for TCP without a log, and for HTTP with its own.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 
 use super::{CONFIGURATION, Program, file, libraries, version};
+use crate::backend::HTTP1_PORT;
+use crate::endpoints;
 use crate::measures::memory;
 use crate::protocol::Protocol;
 
@@ -16,17 +18,19 @@ const BINARY: &str = "/usr/sbin/haproxy";
 pub(super) fn program() -> Result<Program> {
     with_mode("tcp").map(|program| Program {
         setup: "one thread; TCP to where it was going; no log",
-        protocols: &[Protocol::Opaque],
+        inbound: &[Protocol::Opaque],
         ..program
     })
 }
 
-/// For HTTP. Connections to a server that are idle are of their client, since each may be going elsewhere.
+/// For HTTP. Inbound connections to a server that are idle are of their client, since each may be going elsewhere.
 pub(super) fn for_http() -> Result<Program> {
     with_mode("http\n    option httplog\n    log stdout format raw local0").map(|program| Program {
         name: "haproxy-http",
-        setup: "one thread; HTTP to where it was going; the access log of its HTTP format",
-        protocols: &[Protocol::Http1],
+        setup: "one thread; HTTP to where it was going, outbound to 8 endpoints, least connections; the \
+                access log of its HTTP format",
+        inbound: &[Protocol::Http1],
+        outbound: &[Protocol::Http1],
         ..program
     })
 }
@@ -39,7 +43,8 @@ fn with_mode(mode: &str) -> Result<Program> {
         name: "haproxy",
         version: version("haproxy", &binary, "-v")?,
         setup: "",
-        protocols: &[],
+        inbound: &[],
+        outbound: &[],
         binary,
         mounts,
         configuration: Some(configuration(mode)),
@@ -49,6 +54,10 @@ fn with_mode(mode: &str) -> Result<Program> {
 
 /// The application sees the address that it sees behind ours.
 fn configuration(mode: &str) -> String {
+    let endpoints: String = (1..)
+        .zip(endpoints::all())
+        .map(|(number, endpoint)| format!("    server {number} {endpoint}:{HTTP1_PORT}\n"))
+        .collect();
     format!(
         "global
     nbthread 1
@@ -60,14 +69,20 @@ defaults
     timeout client 1h
     timeout server 1h
 frontend inbound
-    bind 0.0.0.0:{port}
+    bind 0.0.0.0:{inbound}
     default_backend original
 backend original
     option transparent
     source 127.0.0.{source}
-",
+frontend outbound
+    bind 0.0.0.0:{outbound}
+    default_backend service
+backend service
+    balance leastconn
+{endpoints}",
         maximum = memory::MOST_CONNECTIONS,
-        port = api::ports::INBOUND,
+        inbound = api::ports::INBOUND,
+        outbound = api::ports::OUTBOUND,
         source = api::pod::INBOUND_SOURCES.start(),
     )
 }

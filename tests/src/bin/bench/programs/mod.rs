@@ -1,4 +1,4 @@
-//! The proxies that are compared: where each comes from, and how it is configured as a transparent proxy for a pod's inbound
+//! The proxies that are compared: where each comes from, and how it is configured as a transparent proxy for a pod's
 //! connections. One that is not there is an error which says how to get it.
 
 mod envoy;
@@ -14,9 +14,13 @@ use tests::exec::Mount;
 use tests::tool;
 
 use crate::protocol::Protocol;
+use crate::way::Direction;
 
 /// The name of our own.
 pub(crate) const OURS: &str = "remora";
+
+/// The directory of [`CONFIGURATION`].
+const CONFIGURATION_DIRECTORY: &str = "/etc/bench";
 
 /// Where a program finds its configuration. Envoy goes by the ending.
 pub(crate) const CONFIGURATION: &str = "/etc/bench/configuration.yaml";
@@ -30,8 +34,10 @@ pub(crate) struct Program {
     pub(crate) version: String,
     /// What it does here, for the reader of the table.
     pub(crate) setup: &'static str,
-    /// What it is measured with.
-    pub(crate) protocols: &'static [Protocol],
+    /// What it is measured with, towards its application.
+    pub(crate) inbound: &'static [Protocol],
+    /// And towards the endpoints of a Service.
+    pub(crate) outbound: &'static [Protocol],
     /// The file on the machine.
     pub(crate) binary: PathBuf,
     /// What its container has besides.
@@ -45,7 +51,15 @@ pub(crate) struct Program {
 impl Program {
     /// What is asked to see that it carries anything.
     pub(crate) fn first_protocol(&self) -> Protocol {
-        self.protocols.first().copied().expect("a program without a protocol would not be measured")
+        self.inbound.first().copied().expect("a program without a protocol would not be measured")
+    }
+
+    /// Whether it is measured with it.
+    pub(crate) fn carries(&self, direction: Direction, protocol: Protocol) -> bool {
+        match direction {
+            Direction::Inbound => self.inbound.contains(&protocol),
+            Direction::Outbound => self.outbound.contains(&protocol),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
-//! Our own: what cargo has built for release, with its defaults, the access log on.
+//! Our own: what cargo has built for release, with its defaults, the access log on, and a Service from a file.
 
 use anyhow::Result;
 use tests::binaries;
 
-use super::{OURS, Program, file, version};
+use super::{CONFIGURATION_DIRECTORY, OURS, Program, file, version};
+use crate::backend::{HTTP1_PORT, HTTP2_PORT};
+use crate::endpoints;
 use crate::measures::memory;
 use crate::protocol::Protocol;
 
@@ -11,15 +13,37 @@ pub(super) fn program(options: &str) -> Result<Program> {
     let binary = binaries::proxy()?;
     // By default a quarter of the descriptors is kept for outbound connections.
     let limit = format!("--max-inbound-connections={}", memory::MOST_CONNECTIONS);
-    let arguments = [api::pod::PROXY_BINARY, &limit].into_iter().chain(options.split_whitespace());
+    let discovery = format!("--discovery-directory={CONFIGURATION_DIRECTORY}");
+    let arguments =
+        [api::pod::PROXY_BINARY, &limit, &discovery].into_iter().chain(options.split_whitespace());
     Ok(Program {
         name: OURS,
         version: version("none", &binary, "--version")?,
-        setup: "as in a pod, with metrics, and the access log in JSON to a pipe that is read",
-        protocols: &[Protocol::Opaque, Protocol::Http1, Protocol::Http2],
+        setup: "as in a pod, with metrics, the access log in JSON to a pipe that is read, and a Service of 8 \
+                endpoints from a file",
+        inbound: &[Protocol::Opaque, Protocol::Http1, Protocol::Http2],
+        outbound: &[Protocol::Http1, Protocol::Http2],
         mounts: vec![file(&binary, api::pod::PROXY_BINARY)],
-        configuration: None,
+        configuration: Some(service()),
         arguments: arguments.map(str::to_owned).collect(),
         binary,
     })
+}
+
+/// The Service that pods call.
+fn service() -> String {
+    let endpoints: String = endpoints::all().map(|endpoint| format!("- addresses: [{endpoint}]\n")).collect();
+    format!(
+        "apiVersion: remora.dev/v1alpha1
+kind: Service
+name: bench
+namespace: bench
+addresses: [{address}]
+ports:
+- {{ port: {HTTP1_PORT}, name: http }}
+- {{ port: {HTTP2_PORT}, name: http2 }}
+endpoints:
+{endpoints}",
+        address = endpoints::SERVICE,
+    )
 }
