@@ -34,6 +34,8 @@ const MORE_WINDOW: u32 = 0x7fff_ffff - 65_535;
 #[derive(Default)]
 pub(crate) struct Asking {
     frames: Frames,
+    /// The preface was given out: nothing else is said before it.
+    has_begun: bool,
     /// The stream of the last request; 0 before the first.
     stream: u32,
     content: usize,
@@ -42,12 +44,7 @@ pub(crate) struct Asking {
 impl Asking {
     /// The next request.
     pub(crate) fn request(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        if self.stream == 0 {
-            bytes.extend(PREFACE);
-            append(&mut bytes, SETTINGS, 0, 0, &[]);
-            append(&mut bytes, WINDOW_UPDATE, 0, 0, &MORE_WINDOW.to_be_bytes());
-        }
+        let mut bytes = self.beginning();
         self.stream = if self.stream == 0 { 1 } else { self.stream + 2 };
         self.content = 0;
         append(&mut bytes, HEADERS, END_STREAM | END_HEADERS, self.stream, REQUEST);
@@ -57,7 +54,7 @@ impl Asking {
     /// Takes what has come: whether the response is whole with it, and what there is to be said.
     pub(crate) fn take(&mut self, came: &[u8]) -> Result<(bool, Vec<u8>)> {
         let (mut is_whole, mut replies) = (false, Vec::new());
-        let Self { frames, stream, content } = self;
+        let Self { frames, stream, content, .. } = self;
         frames.take(came, |frame| {
             frame.reply(&mut replies);
             match frame.kind {
@@ -75,7 +72,22 @@ impl Asking {
             }
             Ok(())
         })?;
+        // A server may speak first.
+        if !replies.is_empty() {
+            replies.splice(..0, self.beginning());
+        }
         Ok((is_whole, replies))
+    }
+
+    /// What is said before everything else, once.
+    fn beginning(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if !std::mem::replace(&mut self.has_begun, true) {
+            bytes.extend(PREFACE);
+            append(&mut bytes, SETTINGS, 0, 0, &[]);
+            append(&mut bytes, WINDOW_UPDATE, 0, 0, &MORE_WINDOW.to_be_bytes());
+        }
+        bytes
     }
 }
 
@@ -168,7 +180,7 @@ impl Frames {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answering, Asking};
+    use super::{Answering, Asking, PREFACE};
 
     #[test]
     fn the_two_ends_understand_each_other_whatever_the_parts() {
@@ -192,6 +204,16 @@ mod tests {
                 assert_eq!(answered, round, "in parts of {part}");
             }
         }
+    }
+
+    #[test]
+    fn the_preface_comes_first_and_once_when_the_server_has_spoken_first() {
+        let mut client = Asking::default();
+        let (_, mut said) = client.take(b"\0\0\0\x04\0\0\0\0\0").unwrap();
+        assert!(said.starts_with(PREFACE), "{said:?}");
+        said.extend(client.request());
+        let answer = Answering::default().take(&said).unwrap();
+        assert!(client.take(&answer).unwrap().0, "{said:?}");
     }
 
     #[test]
