@@ -36,6 +36,11 @@ pub fn peer() -> Result<PathBuf> {
     own("peer")
 }
 
+/// Two bare ends of the h2 library as a proxy, for `bench`.
+pub fn bare_h2() -> Result<PathBuf> {
+    own("bare-h2")
+}
+
 /// The demo.
 pub fn demo() -> Result<PathBuf> {
     product("demo")

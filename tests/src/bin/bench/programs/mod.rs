@@ -1,6 +1,7 @@
 //! The proxies that are compared: where each comes from, and how it is configured as a transparent proxy for a pod's
 //! connections. One that is not there is an error which says how to get it.
 
+mod bare_h2;
 mod envoy;
 mod haproxy;
 mod nginx;
@@ -72,6 +73,7 @@ pub(crate) fn all(options: &str) -> Result<(Vec<Program>, Vec<String>)> {
         ("haproxy", haproxy::program()),
         ("haproxy-http", haproxy::for_http()),
         ("nginx", nginx::program()),
+        ("bare-h2", bare_h2::program()),
     ];
     for (name, found) in others {
         match found {
