@@ -126,11 +126,8 @@ impl Upstream for ToApplication<'_> {
         _: &[SocketAddr],
         mut kept: impl FnMut(SocketAddr) -> Option<Kept<C>> + Send,
     ) -> Result<Reached<C>, End> {
-        let Inbound { parts, unknown, .. } = self.inbound;
-        let peer = parts.discovery.as_ref().and_then(|known| known.peer(session.client().remote.ip()));
-        let edge = peer.as_ref().map_or(unknown, |peer| &peer.edge);
-        session.sent_to(Cluster::Inbound(self.to.port()), edge);
-        drop(peer);
+        self.name(session);
+        let parts = &self.inbound.parts;
         let address = self.to.address();
         if let Some(reached) = Reached::by_kept(session, address, &mut kept) {
             return Ok(reached);
@@ -143,5 +140,21 @@ impl Upstream for ToApplication<'_> {
             }
             Err(error) => Err(ending::not_connected(&error)),
         }
+    }
+
+    fn goes_to(&self, session: &Session, address: SocketAddr, local: SocketAddr) -> Reached<()> {
+        self.name(session);
+        session.connected(local, address);
+        Reached::at(address, Found::Kept(()))
+    }
+}
+
+impl ToApplication<'_> {
+    /// Tells the account who is at both ends.
+    fn name(&self, session: &Session) {
+        let Inbound { parts, unknown, .. } = self.inbound;
+        let peer = parts.discovery.as_ref().and_then(|known| known.peer(session.client().remote.ip()));
+        let edge = peer.as_ref().map_or(unknown, |peer| &peer.edge);
+        session.sent_to(Cluster::Inbound(self.to.port()), edge);
     }
 }

@@ -121,7 +121,7 @@ impl Upstream for ToDestination<'_> {
         mut kept: impl FnMut(SocketAddr) -> Option<Kept<C>> + Send,
     ) -> Result<Reached<C>, End> {
         let Outbound { parts, passthrough, nowhere, .. } = self.outbound;
-        match self.known.as_deref().map_or(Target::Passthrough, Watch::now) {
+        match self.target() {
             Target::Service(service) => {
                 return self.reach_service((session, avoid), service, &mut kept).await;
             }
@@ -137,9 +137,27 @@ impl Upstream for ToDestination<'_> {
         }
         self.outbound.connect(session, self.to, &mut kept).await.map_err(|failed| failed.end)
     }
+
+    fn goes_to(&self, session: &Session, address: SocketAddr, local: SocketAddr) -> Reached<()> {
+        session.connected(local, address);
+        let mut reached = Reached::at(address, Found::Kept(()));
+        reached.is_self_call = self.outbound.own.contains(&address.ip());
+        // Whatever else it is, the account was told when it was chosen.
+        if let Target::Service(service) = self.target() {
+            let endpoint = service.endpoint(address);
+            session.sent_to(service.cluster(), endpoint.map_or(service.edge(), |endpoint| &endpoint.edge));
+            reached.held = endpoint.map(|endpoint| endpoint.load.hold());
+        }
+        reached
+    }
 }
 
 impl ToDestination<'_> {
+    /// What is known of the destination now.
+    fn target(&self) -> Target {
+        self.known.as_deref().map_or(Target::Passthrough, Watch::now)
+    }
+
     /// To one endpoint after the other, and to none twice. A change of the Service meanwhile counts at once.
     async fn reach_service<C: Send>(
         &self,

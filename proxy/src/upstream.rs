@@ -28,6 +28,10 @@ pub(crate) trait Upstream: Sync {
         avoid: &[SocketAddr],
         kept: impl FnMut(SocketAddr) -> Option<Kept<C>> + Send,
     ) -> impl Future<Output = Result<Reached<C>, End>> + Send;
+
+    /// What is asked goes to `address` after all, which was chosen before, by a connection of the socket `local` that is there: the
+    /// account is told so.
+    fn goes_to(&self, session: &Session, address: SocketAddr, local: SocketAddr) -> Reached<()>;
 }
 
 /// A connection to a server that is there already.

@@ -111,6 +111,11 @@ impl ServicePort {
         })
     }
 
+    /// The endpoint that has this address, if there still is one.
+    pub fn endpoint(&self, address: SocketAddr) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.address == address)
+    }
+
     /// What the access log calls it.
     pub fn cluster(&self) -> Cluster {
         Cluster::Outbound(self.port, Arc::clone(&self.name.host))

@@ -82,6 +82,11 @@ pub(crate) fn endpoint(address: SocketAddr) -> String {
     format!("addresses: [{}], ports: {{tcp: {}}}", address.ip(), address.port())
 }
 
+/// A workload of this name.
+pub(crate) fn workload(name: &str, address: IpAddr) -> String {
+    format!("{HEAD}kind: Workload\nname: {name}\nnamespace: shop\naddresses: [{address}]\nworkload: {name}\n")
+}
+
 /// Listeners at different loopback addresses.
 pub(crate) fn listeners(count: u8) -> Vec<TcpListener> {
     let listen = |last| TcpListener::bind((IpAddr::from([127, 0, 2, last]), 0)).unwrap();

@@ -74,6 +74,9 @@ pub(super) trait Reach: Sync {
         avoid: &'s [SocketAddr],
         look: &'s mut Look<'s>,
     ) -> Reaching<'s>;
+
+    /// See [`Upstream::goes_to`].
+    fn goes_to(&self, session: &Session, address: SocketAddr, local: SocketAddr) -> Reached<()>;
 }
 
 impl<U: Upstream> Reach for U {
@@ -84,6 +87,10 @@ impl<U: Upstream> Reach for U {
         look: &'s mut Look<'s>,
     ) -> Reaching<'s> {
         Box::pin(Upstream::reach(self, session, avoid, look))
+    }
+
+    fn goes_to(&self, session: &Session, address: SocketAddr, local: SocketAddr) -> Reached<()> {
+        Upstream::goes_to(self, session, address, local)
     }
 }
 
@@ -202,9 +209,14 @@ impl<'a> Servers<'a> {
             exchange.routed(false);
             return Err(end);
         };
-        self.session.connected(seat.server.local, seat.server.address);
-        exchange.routed(false);
-        Ok(seat)
+        Ok(self.goes_to(seat, exchange))
+    }
+
+    /// It is where the request goes, though the account may have been told of another endpoint since that was chosen.
+    fn goes_to(&self, seat: Seat, exchange: &Exchange) -> Seat {
+        let reached = self.upstream.goes_to(self.session, seat.server.address, seat.server.local);
+        exchange.routed(reached.is_self_call);
+        Seat::with(seat, reached.held)
     }
 
     /// A place on a connection of this client alone, where there is one and others are shared.

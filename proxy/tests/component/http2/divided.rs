@@ -1,18 +1,19 @@
 //! Requests of one HTTP/2 connection, divided among the endpoints of a Service.
 
 use std::collections::BTreeMap;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use h2::client::ResponseFuture;
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
 use h2::server::{self, SendResponse};
 use http::{Response, StatusCode};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use super::{client, get, runtime, soon};
-use crate::discovery::{Mesh, WEB, endpoint, endpoints, listeners, web};
+use crate::discovery::{Mesh, WEB, endpoint, endpoints, listeners, web, workload};
 use crate::support::THIS_POD;
 
 /// The Service, with a port of gRPC.
@@ -20,7 +21,7 @@ fn grpc(endpoints: &[String]) -> String {
     web(endpoints).replace("tcp", "grpc")
 }
 
-type Respond = SendResponse<bytes::Bytes>;
+type Respond = SendResponse<Bytes>;
 
 /// An endpoint that answers when it is told to.
 struct Endpoint {
@@ -33,6 +34,10 @@ struct Endpoint {
 
 impl Endpoint {
     fn new(listener: &TcpListener) -> Self {
+        Self::with(listener, server::Builder::new())
+    }
+
+    fn with(listener: &TcpListener, builder: server::Builder) -> Self {
         let listener = listener.try_clone().unwrap();
         listener.set_nonblocking(true).unwrap();
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
@@ -42,7 +47,7 @@ impl Endpoint {
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::Relaxed);
-                let _ = served.send(tokio::spawn(serve(stream, sender.clone())));
+                let _ = served.send(tokio::spawn(serve(stream, builder.clone(), sender.clone())));
             }
         });
         Self { asked, connections, accepting, serving }
@@ -77,8 +82,8 @@ impl Drop for Endpoint {
     }
 }
 
-async fn serve(stream: tokio::net::TcpStream, asked: UnboundedSender<Respond>) {
-    let mut connection = server::handshake(stream).await.unwrap();
+async fn serve(stream: tokio::net::TcpStream, builder: server::Builder, asked: UnboundedSender<Respond>) {
+    let mut connection = builder.handshake(stream).await.unwrap();
     while let Some(Ok((_, respond))) = connection.accept().await {
         let _ = asked.send(respond);
     }
@@ -196,7 +201,7 @@ fn only_what_comes_back_to_the_pod_has_two_accounts() {
     });
     assert!(asked.iter().all(|asked| *asked > 0), "{asked:?}");
     let lines = mesh.stop();
-    let told = |reporter: &str, host: std::net::SocketAddr| {
+    let told = |reporter: &str, host: SocketAddr| {
         let is = |line: &&serde_json::Value| {
             line["reporter"] == reporter && line["upstream_host"] == host.to_string()
         };
@@ -234,4 +239,86 @@ fn a_call_without_endpoints_is_answered_and_the_next_one_is_not_when_there_are_s
     let lines = mesh.stop();
     let flags: Vec<_> = lines.iter().map(|line| line["response_flags"].as_str().unwrap()).collect();
     assert_eq!(flags, ["UH", "-"]);
+}
+
+/// A Service of two workloads of these names.
+fn named(names: [&str; 2], addresses: &[SocketAddr]) -> String {
+    let named = || names.iter().zip(addresses);
+    let endpoint =
+        |(name, to): (&&str, &SocketAddr)| format!("workload: {name}, ports: {{tcp: {}}}", to.port());
+    let endpoints: Vec<_> = named().map(endpoint).collect();
+    let workloads = named().map(|(name, to)| workload(name, to.ip()));
+    std::iter::once(grpc(&endpoints)).chain(workloads).collect::<Vec<_>>().join("---\n")
+}
+
+/// Two endpoints that take a stream at a time on each connection have three, which wait, and take no more connections; the one
+/// that has one comes first.
+async fn filled(
+    listeners: Vec<TcpListener>,
+    requests: &mut SendRequest<Bytes>,
+) -> ([Endpoint; 2], Vec<ResponseFuture>) {
+    let mut builder = server::Builder::new();
+    builder.max_concurrent_streams(1);
+    let [mut first, mut second] = [0, 1].map(|index| Endpoint::with(&listeners[index], builder.clone()));
+    // Both have said how many streams they take, when they have answered.
+    while [&first, &second].iter().any(|endpoint| endpoint.connections.load(Ordering::Relaxed) == 0) {
+        let response = requests.send_request(get(), true).unwrap().0;
+        tokio::select! {
+            () = first.answer_one() => {}
+            () = second.answer_one() => {}
+        }
+        all_ok(vec![response]).await;
+    }
+    let mut responses = vec![];
+    for count in 1..=3 {
+        responses.push(requests.send_request(get(), true).unwrap().0);
+        soon(async {
+            while first.asked.len() + second.asked.len() < count {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+    for endpoint in [&mut first, &mut second] {
+        endpoint.accepting.abort();
+        let _ = (&mut endpoint.accepting).await;
+    }
+    let is_first = first.asked.len() == 1;
+    (if is_first { [first, second] } else { [second, first] }, responses)
+}
+
+#[test]
+fn who_waits_where_no_more_connections_can_be_made_is_told_of_the_endpoint_that_it_gets() {
+    let listeners = listeners(2);
+    let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+    let names = ["web-a", "web-b"];
+    let mesh = Mesh::start(&named(names, &addresses));
+    let caller = mesh.connect(WEB);
+    let metric = |parts: &[&str]| std::thread::scope(|scope| scope.spawn(|| mesh.proxy.metric(parts)).join());
+    runtime().block_on(async {
+        let mut requests = client(caller).await;
+        let ([mut less, mut more], mut responses) = filled(listeners, &mut requests).await;
+        responses.push(requests.send_request(get(), true).unwrap().0);
+        // The one with less load was tried first, and then the other one.
+        soon(async {
+            while metric(&["remora_connect_retries_total "]).unwrap() == 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        less.answer_one().await;
+        less.answer_one().await;
+        assert_eq!(more.answer_all(), 2);
+        all_ok(responses).await;
+    });
+    let told = names.map(|name| {
+        let workload = format!("destination_workload=\"{name}\"");
+        metric(&["istio_requests_total{", "reporter=\"source\"", &workload]).unwrap()
+    });
+    let lines = mesh.stop();
+    let logged = |index: usize| {
+        let host = addresses[index].to_string();
+        lines.iter().filter(|line| line["upstream_host"] == host).count() as u64
+    };
+    assert_eq!(told, [logged(0), logged(1)], "{lines:?}");
 }

@@ -99,6 +99,11 @@ impl Upstream for InTurn {
         }
         Err(End { flags: "UF,URX", details: None, failure })
     }
+
+    fn goes_to(&self, session: &Session, address: SocketAddr, local: SocketAddr) -> Reached<()> {
+        session.connected(local, address);
+        Reached::at(address, Found::Kept(()))
+    }
 }
 
 /// A proxy between two sockets.
