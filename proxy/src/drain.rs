@@ -63,6 +63,8 @@ pub struct Load {
     pub self_calls: u64,
     /// Listeners that were told to close and still hand over what had been waiting in them.
     pub closing: usize,
+    /// Connections to servers, which several connections may share and which outlive them for as long as it takes to say so.
+    pub links: u64,
 }
 
 impl Load {
@@ -71,6 +73,7 @@ impl Load {
         self.connections.saturating_sub(self.self_calls)
     }
 
+    /// Nobody is carried, and nobody will be.
     fn is_none(&self) -> bool {
         self.connections == 0 && self.closing == 0
     }
@@ -139,11 +142,16 @@ impl Drain {
         Doors { inbound: self.inbound_closes.is_none_or(|at| at > now), outbound: !closed_by_end }
     }
 
+    /// Whether nothing is left to carry, so that whatever is open should end.
+    pub fn has_carried_all(&self, now: Instant, load: Load) -> bool {
+        self.is_terminating() && !self.doors(now).inbound && load.is_none()
+    }
+
     /// Whether the process should end.
     pub fn exit(&self, now: Instant, load: Load) -> Option<Exit> {
         let ends = self.ends?;
         let cut = load.seen();
-        if !self.doors(now).inbound && load.is_none() {
+        if self.has_carried_all(now, load) && load.links == 0 {
             Some(Exit::Idle)
         } else if self.forced {
             Some(Exit::SecondSignal { cut })
@@ -168,8 +176,8 @@ mod tests {
     const OPEN: Doors = Doors { inbound: true, outbound: true };
     const INBOUND_CLOSED: Doors = Doors { inbound: false, outbound: true };
     const CLOSED: Doors = Doors { inbound: false, outbound: false };
-    const NONE: Load = Load { connections: 0, self_calls: 0, closing: 0 };
-    const BUSY: Load = Load { connections: 4, self_calls: 1, closing: 0 };
+    const NONE: Load = Load { connections: 0, self_calls: 0, closing: 0, links: 0 };
+    const BUSY: Load = Load { connections: 4, self_calls: 1, closing: 0, links: 0 };
 
     fn drain(sidecar_mode: SidecarMode) -> (Drain, Instant) {
         let settings = Settings {
@@ -206,11 +214,7 @@ mod tests {
         let (mut drain, start) = drain(SidecarMode::Native);
         drain.terminate(start);
         assert_eq!(drain.doors(start), CLOSED);
-        assert_eq!(
-            drain.exit(start, Load { connections: 0, self_calls: 0, closing: 1 }),
-            None,
-            "a backlog is carried first"
-        );
+        assert_eq!(drain.exit(start, Load { closing: 1, ..NONE }), None, "a backlog is carried first");
         assert_eq!(drain.exit(start, NONE), Some(Exit::Idle));
         assert_eq!(drain.exit(start + seconds(24), BUSY), None);
         assert_eq!(drain.wake(start), Some(start + seconds(25)));
@@ -227,6 +231,23 @@ mod tests {
         assert_eq!(drain.exit(start + seconds(20), BUSY), None);
         assert_eq!(drain.exit(start + seconds(20), NONE), Some(Exit::Idle));
         assert_eq!(drain.exit(start + seconds(25), BUSY), Some(Exit::Deadline { cut: 3 }));
+    }
+
+    #[test]
+    fn servers_are_left_when_nobody_is_carried_and_waited_for_until_the_deadline() {
+        const LEAVING: Load = Load { links: 2, ..NONE };
+        for (mode, delay) in [(SidecarMode::Native, 0), (SidecarMode::Legacy, 20)] {
+            let (mut drain, start) = drain(mode);
+            assert!(!drain.has_carried_all(start, LEAVING), "before a signal");
+            drain.terminate(start);
+            let closed = start + seconds(delay);
+            assert!(drain.has_carried_all(closed, LEAVING));
+            assert!(!drain.has_carried_all(closed, Load { connections: 1, ..LEAVING }));
+            assert!(delay == 0 || !drain.has_carried_all(start, LEAVING), "it still accepts");
+            assert_eq!(drain.exit(closed, LEAVING), None, "{mode:?}");
+            assert_eq!(drain.exit(closed, NONE), Some(Exit::Idle));
+            assert_eq!(drain.exit(start + seconds(25), LEAVING), Some(Exit::Deadline { cut: 0 }));
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub enum Event {
 pub(super) struct Closing {
     inbound: Door,
     outbound: Door,
-    /// Notified when a connection has ended or a listener has closed.
+    /// Notified when a connection, or one to a server, has ended or a listener has closed.
     ended: Arc<Notify>,
 }
 
@@ -124,8 +124,12 @@ impl Lifecycle {
         loop {
             let now = Instant::now();
             self.apply(self.drain.doors(now));
-            if let Some(exit) = self.drain.exit(now, self.load()) {
+            let load = self.load();
+            if let Some(exit) = self.drain.exit(now, load) {
                 return exit;
+            }
+            if self.drain.has_carried_all(now, load) {
+                self.apply(Doors { inbound: false, outbound: false });
             }
             let wake = self.drain.wake(now);
             tokio::select! {
@@ -162,6 +166,8 @@ impl Lifecycle {
             (Direction::Inbound, &self.closing.inbound, doors.inbound),
             (Direction::Outbound, &self.closing.outbound, doors.outbound),
         ] {
+            // It never opens again.
+            let open = open && !door.closing.is_requested();
             self.metrics.draining(direction, !open);
             let retires = !open || (direction == Direction::Inbound && self.drain.has_begun());
             if retires && !door.retiring.is_requested() {
@@ -178,11 +184,16 @@ impl Lifecycle {
     }
 
     fn load(&self) -> Load {
-        // Listeners first: one that closes meanwhile has opened the accounts of its backlog before.
+        // Listeners first: one that closes meanwhile has opened the accounts of its backlog before. Then who may connect to a
+        // server meanwhile.
         let closing = self.closing.closing();
-        let open: i64 = Direction::BOTH.into_iter().map(|direction| self.metrics.open(direction)).sum();
-        let count = |gauge| u64::try_from(gauge).unwrap_or(0);
-        Load { connections: count(open), self_calls: count(self.metrics.self_calls.get()), closing }
+        let sum = |open: &dyn Fn(Direction) -> i64| {
+            u64::try_from(Direction::BOTH.into_iter().map(open).sum::<i64>()).unwrap_or(0)
+        };
+        let connections = sum(&|direction| self.metrics.open(direction));
+        let links = sum(&|direction| self.metrics.links(direction));
+        let self_calls = u64::try_from(self.metrics.self_calls.get()).unwrap_or(0);
+        Load { connections, self_calls, closing, links }
     }
 }
 

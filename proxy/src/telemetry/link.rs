@@ -56,5 +56,9 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.open.dec();
+        // The end of all waits for it.
+        if let Some(reporter) = self.reporters.first() {
+            reporter.books.ended.notify_one();
+        }
     }
 }

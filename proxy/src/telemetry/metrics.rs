@@ -232,6 +232,11 @@ impl Metrics {
         self.open.get_or_create_owned(&vec![("direction", direction.name())])
     }
 
+    /// The number of connections of HTTP/2 to servers.
+    pub fn links(&self, direction: Direction) -> i64 {
+        self.http.links(direction).get()
+    }
+
     /// What is told of kept connections to servers.
     pub(crate) fn pooled(&self) -> Pooled {
         self.http.pooled()

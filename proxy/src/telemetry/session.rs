@@ -34,7 +34,7 @@ pub struct Books {
     pub access_log: AccessLog,
     /// Shows those that have not.
     pub connections: Connections,
-    /// Notified when one has ended.
+    /// Notified when one has ended, and when one to a server has.
     pub ended: Arc<Notify>,
 }
 

@@ -1,16 +1,19 @@
-//! The end of a proxy under load.
+//! The end of a proxy: under load, and with a server that hears of it late.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use conformance::frames::{self, Peer};
+use conformance::wire::{Connection, Stop};
 use h2::RecvStream;
 use h2::client::SendRequest;
 use h2::server::{self, SendResponse};
 use http::{HeaderMap, HeaderValue, Request, Response};
+use proxy::drain::Exit;
 
-use super::{asynchronous, client, get, runtime, soon};
-use crate::support::{INBOUND, Proxy, accept, scale};
+use super::{asynchronous, client, connect, get, runtime, soon};
+use crate::support::{INBOUND, OUTBOUND, PATIENCE, Proxy, accept, eventually, scale};
 
 /// Connections, and requests that each of them has open.
 const CLIENTS: usize = 8;
@@ -108,7 +111,7 @@ fn no_request_and_no_call_is_lost_when_the_proxy_ends_under_load() {
                 .into_iter()
                 .map(|stream| scope.spawn(move || runtime().block_on(ask_all(stream, is_grpc, total))))
                 .collect();
-            crate::support::eventually("load", || total.answered.load(Ordering::Relaxed) >= requests);
+            eventually("load", || total.answered.load(Ordering::Relaxed) >= requests);
             proxy.terminate();
             asking.into_iter().map(|client| client.join().expect("nothing lost")).sum()
         });
@@ -116,5 +119,73 @@ fn no_request_and_no_call_is_lost_when_the_proxy_ends_under_load() {
         // One client at the most may have been so busy.
         let late = total.late.load(Ordering::Relaxed);
         assert!(late <= OPEN, "{late} were told to have come too late");
+    }
+}
+
+/// Sends content until no more is taken, however often the proxy says that it has looked.
+async fn fill(client: &mut Peer<tokio::net::TcpStream>) {
+    const ROUNDS: usize = 20;
+    const PART: u32 = 16_384;
+    let (mut connection, mut stream, mut rounds) = (65_535, 1024 * 1024, 0);
+    while rounds < ROUNDS {
+        while PART <= connection.min(stream) {
+            client.send(frames::frame(frames::DATA, 0, 1, [0; PART as usize])).await.unwrap();
+            (connection, stream) = (connection - PART, stream - PART);
+        }
+        client.send(frames::ping(b"has read")).await.unwrap();
+        rounds += 1;
+        loop {
+            let frame = client.next().await.unwrap();
+            match frame.kind {
+                frames::PING => break,
+                frames::WINDOW_UPDATE => {
+                    let more = u32::from_be_bytes(frame.payload.try_into().unwrap());
+                    *(if frame.stream == 0 { &mut connection } else { &mut stream }) += more;
+                    rounds = 0;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_hears_the_last_words_although_the_last_client_has_gone() {
+    for mode in ["native", "legacy"] {
+        let proxy = Proxy::start(&[
+            "--drain-deadline=1h",
+            "--drain-delay=0s",
+            "--http-pool-idle-timeout=1h",
+            "--sidecar-mode",
+            mode,
+        ]);
+        let (caller, called, _listener) = connect(&proxy, OUTBOUND);
+        runtime().block_on(async {
+            let [mut client, mut server] =
+                [caller, called].map(|stream| Peer::new(Connection::new(asynchronous(stream), PATIENCE)));
+            client.greet(&[]).await.unwrap();
+            server.welcome(&[(4, 1 << 30)]).await.unwrap();
+            server.send(frames::window_update(0, 1 << 30)).await.unwrap();
+            client.send(frames::post(1)).await.unwrap();
+            // It does not read, and all buffers are full.
+            fill(&mut client).await;
+            drop(client);
+            let open = ["remora_open_connections{", "outbound"];
+            std::thread::scope(|scope| {
+                scope.spawn(|| eventually("the client has gone", || proxy.metric(&open) == 0));
+            });
+            std::thread::scope(|scope| drop(scope.spawn(|| proxy.terminate())));
+            let mut said = vec![];
+            let end = loop {
+                match server.next().await {
+                    Ok(frame) => said.push(frame.kind),
+                    Err(stop) => break stop,
+                }
+            };
+            let said: Vec<_> = said.into_iter().filter(|kind| *kind != frames::DATA).collect();
+            assert!(matches!(end, Stop::Ended), "{mode}: {end} after {said:?}");
+            assert!(said.ends_with(&[frames::RST_STREAM, frames::GOAWAY]), "{mode}: {said:?}");
+        });
+        assert_eq!(proxy.exit(), Exit::Idle);
     }
 }
