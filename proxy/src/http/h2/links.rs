@@ -1,16 +1,23 @@
 //! Connections to servers, by address: those of one client's connection, or those that all clients of a worker share.
 //!
-//! Invariant: who wants a connection that is being made waits for that one, whoever makes it, and hears when it is given up. None
-//! is made for which there is no descriptor: who could have another one is content with those that there are, and where there is none
-//! to that server, one that nobody needs makes room.
+//! Invariant: who wants a connection that is being made waits for that one, whoever makes it, and hears when it is given up. Where
+//! it takes long, he waits in the queue of one that there is, too, and takes what comes first. None is made for which there is no
+//! descriptor: who could have another one is content with those that there are, and where there is none to that server, one that
+//! nobody needs makes room.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::server::{Seat, Server};
+use super::slots::Closed;
 use super::{MOST_EACH, MOST_SERVERS};
 use crate::net::capacity::Room;
 use crate::telemetry::session::End;
@@ -71,6 +78,13 @@ impl Links {
             there().min_by_key(|server| server.load()).filter(|_| is_all)
         })?;
         Some(server.seat())
+    }
+
+    /// A place in the queue of the connection to `address` that has the fewest streams, of those that lack nothing but slots.
+    fn queue(&self, address: SocketAddr) -> Option<Seat> {
+        let state = self.state();
+        let there = state.known.get(&address)?.iter().filter(|server| server.has_queue());
+        Some(there.min_by_key(|server| server.load())?.seat())
     }
 
     /// A place on the connection to one of `addresses` that has the fewest streams, whether or not it has room.
@@ -134,70 +148,119 @@ impl State {
     }
 }
 
+/// The longest that a connection takes to be made where somebody accepts it, and the way is no long one.
+pub(super) const PATIENCE: Duration = Duration::from_millis(100);
+
 /// What one request has done about a connection, while it has not reached a server.
 pub(super) struct Dial<'a> {
     links: Links,
     room: &'a Room,
-    /// The account of the connection that is made, unless it is its client's first.
-    pub(super) socket: Option<Counted>,
+    /// Where it is looked first: those of this client alone, where others are shared.
+    own: Option<Links>,
+    state: Mutex<Looked>,
+}
+
+#[derive(Default)]
+struct Looked {
     /// What it dials, for all who want that.
-    address: Option<SocketAddr>,
+    dials: Option<SocketAddr>,
+    /// The account of the connection that is made, unless it is its client's first.
+    socket: Option<Counted>,
     /// What it has looked for.
     wanted: Vec<SocketAddr>,
+    /// The request does without it.
+    is_left: bool,
 }
 
 impl<'a> Dial<'a> {
     /// Nothing yet.
-    pub(super) fn new(links: Links, room: &'a Room) -> Self {
-        Self { links, room, socket: None, address: None, wanted: vec![] }
+    pub(super) fn new(links: Links, own: Option<Links>, room: &'a Room) -> Self {
+        Self { links, own, room, state: Mutex::default() }
     }
 
     /// What there is for `address`; if nothing is, it is being dialed from now on, and what was dialed before was so in vain.
-    pub(super) fn look(&mut self, address: SocketAddr) -> Option<Kept<There>> {
+    pub(super) fn look(&self, address: SocketAddr) -> Option<Kept<There>> {
         self.is_over(&Ok(false));
+        let soon = |made| Some(Kept { connection: There::Soon(made), local: NO_SOCKET });
         let whose = self.links.whose;
         let is_first = whose == Whose::Own && self.links.state().is_empty();
         let may_add = is_first || self.room.has_one(whose);
-        if let Some(seat) = self.links.seat(address, may_add) {
+        let own = self.own.as_ref().and_then(|own| own.seat(address, true));
+        if let Some(seat) = own.or_else(|| self.links.seat(address, may_add)) {
             let local = seat.server.local;
             return Some(Kept { connection: There::Seat(seat), local });
         }
-        self.wanted.push(address);
+        let (sender, made) = oneshot::channel();
+        let mut looked = self.looked();
+        if looked.is_left {
+            // Nobody wants another one.
+            return soon(made);
+        }
+        looked.wanted.push(address);
         let mut state = self.links.state();
         if let Some(waiting) = state.dialing.get_mut(&address) {
-            let (sender, made) = oneshot::channel();
             waiting.push(sender);
-            return Some(Kept { connection: There::Soon(made), local: NO_SOCKET });
+            return soon(made);
         }
         if !may_add && !state.retire_one() {
-            let (sender, given_up) = oneshot::channel();
             // It is there until the next line.
             let _ = sender.send(Err(no_descriptor()));
-            return Some(Kept { connection: There::Soon(given_up), local: NO_SOCKET });
+            return soon(made);
         }
         state.dialing.insert(address, vec![]);
-        self.socket = (!is_first).then(|| self.room.further().one(whose));
-        self.address = Some(address);
+        looked.socket = (!is_first).then(|| self.room.further().one(whose));
+        looked.dials = Some(address);
         None
+    }
+
+    /// What `made` gives for what was looked for last. Where that takes long, it may be a place elsewhere instead, whose turn it is;
+    /// `made` may still go on.
+    pub(super) async fn or_turn<T>(&self, made: &mut (impl Future<Output = T> + Unpin)) -> Result<T, Seat> {
+        let mut queued = Queued::default();
+        poll_fn(|cx| match Pin::new(&mut *made).poll(cx) {
+            Poll::Ready(made) => Poll::Ready(Ok(made)),
+            Poll::Pending => queued.poll(self, cx).map(Err),
+        })
+        .await
+    }
+
+    /// The account of the connection, which is there now.
+    pub(super) fn take_socket(&self) -> Option<Counted> {
+        self.looked().socket.take()
+    }
+
+    /// The request does without it, and others may wait for it.
+    pub(super) fn is_left(&self) {
+        self.looked().is_left = true;
     }
 
     /// A place where there is one to wait for, since no more connections can be made.
     pub(super) fn in_spite(&self) -> Option<Seat> {
-        self.links.any_seat(&self.wanted)
+        self.links.any_seat(&self.looked().wanted)
     }
 
     /// Tells those who wait.
-    pub(super) fn is_over(&mut self, dialed: &Dialed) {
+    pub(super) fn is_over(&self, dialed: &Dialed) {
         for waits in self.leave() {
             // Who has gone meanwhile need not be told.
             let _ = waits.send(dialed.clone());
         }
     }
 
-    fn leave(&mut self) -> Vec<oneshot::Sender<Dialed>> {
-        self.socket = None;
-        let address = self.address.take();
+    fn leave(&self) -> Vec<oneshot::Sender<Dialed>> {
+        let mut looked = self.looked();
+        looked.socket = None;
+        let address = looked.dials.take();
         address.and_then(|address| self.links.state().dialing.remove(&address)).unwrap_or_default()
+    }
+
+    fn queue(&self) -> Option<Seat> {
+        let wanted = self.looked().wanted.last().copied();
+        wanted.and_then(|address| self.links.queue(address))
+    }
+
+    fn looked(&self) -> MutexGuard<'_, Looked> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -212,4 +275,34 @@ impl Drop for Dial<'_> {
 fn no_descriptor() -> End {
     let failure = "no descriptor is left for a further connection; raise the limit of the container";
     End { flags: "UO", details: None, failure: Some(failure.to_owned()) }
+}
+
+/// A place in a queue, once the patience for something better is over.
+#[derive(Default)]
+struct Queued {
+    patience: Option<Pin<Box<Sleep>>>,
+    seat: Option<Seat>,
+}
+
+impl Queued {
+    /// Ready when it is its turn.
+    fn poll(&mut self, dial: &Dial<'_>, cx: &mut Context<'_>) -> Poll<Seat> {
+        loop {
+            if let Some(mut seat) = self.seat.take() {
+                match seat.ticket.poll(cx) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(seat),
+                    Poll::Ready(Err(Closed)) => {}
+                    Poll::Pending => {
+                        self.seat = Some(seat);
+                        return Poll::Pending;
+                    }
+                }
+            }
+            let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+            ready!(patience.as_mut().poll(cx));
+            // Where there is none, there may be one later.
+            patience.as_mut().reset(Instant::now() + PATIENCE);
+            self.seat = dial.queue();
+        }
+    }
 }

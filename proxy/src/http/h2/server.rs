@@ -100,7 +100,16 @@ impl Server {
     /// Whether another stream would go on at once, as far as is known: there is a slot for it, and no window is used up by
     /// streams that somebody does not read.
     pub(super) fn has_room(&self) -> bool {
-        self.slots.has_room() && !self.is_full.load(Ordering::Relaxed) && !self.stuck.is_so()
+        self.slots.has_room() && self.flows()
+    }
+
+    /// Whether another stream would go on when others have ended.
+    pub(super) fn has_queue(&self) -> bool {
+        self.takes_requests() && !self.slots.are_none() && self.flows()
+    }
+
+    fn flows(&self) -> bool {
+        !self.is_full.load(Ordering::Relaxed) && !self.stuck.is_so()
     }
 
     /// How many streams there are, and wait to be.

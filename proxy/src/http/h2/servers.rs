@@ -23,7 +23,7 @@ use crate::net::leg::Leg;
 use crate::telemetry::exchange::Exchange;
 use crate::telemetry::session::{End, Session};
 use crate::telemetry::sockets::{Counted, Whose};
-use crate::upstream::{self, Found, Kept, Reached, Upstream};
+use crate::upstream::{self, Found, Reached, Upstream};
 
 thread_local! {
     /// The worker's, where clients share them.
@@ -41,11 +41,15 @@ pub(super) struct Servers<'a> {
     shared: Option<Links>,
     /// Such a client needs no socket but its own.
     _sharer: Option<Counted>,
-    state: Mutex<State>,
+    state: Mutex<State<'a>>,
 }
 
 #[derive(Default)]
-struct State {
+struct State<'a> {
+    /// Connections that are being made, while the requests that have begun it are elsewhere; others may wait for them.
+    left: Vec<Left<'a>>,
+    /// There are some among them that are not driven yet.
+    has_left: bool,
     /// Own ones that are not driven yet.
     greeted: Vec<Driven>,
     /// What was reached before there was a request, until there is one.
@@ -60,20 +64,18 @@ struct First {
     is_self_call: bool,
 }
 
-/// Looks whether there is something for an address.
-type Look<'l> = dyn FnMut(SocketAddr) -> Option<Kept<There>> + Send + 'l;
-
 type Reaching<'s> = Pin<Box<dyn Future<Output = Result<Reached<There>, End>> + Send + 's>>;
+
+type Left<'s> = Pin<Box<dyn Future<Output = (Arc<Dial<'s>>, Result<Option<New>, End>)> + Send + 's>>;
+
+/// One that was made, and whether it leads back to this pod.
+type New = (Driven, bool);
 
 /// An upstream as all of this knows it, whichever it is, so that it is there once in the program.
 pub(super) trait Reach: Sync {
-    /// See [`Upstream::reach`].
-    fn reach<'s>(
-        &'s self,
-        session: &'s Session,
-        avoid: &'s [SocketAddr],
-        look: &'s mut Look<'s>,
-    ) -> Reaching<'s>;
+    /// See [`Upstream::reach`]; what there is `dial` knows.
+    fn reach<'s>(&'s self, session: &'s Session, avoid: Vec<SocketAddr>, dial: Arc<Dial<'s>>)
+    -> Reaching<'s>;
 
     /// See [`Upstream::goes_to`].
     fn goes_to(&self, session: &Session, address: SocketAddr, local: SocketAddr) -> Reached<()>;
@@ -83,10 +85,10 @@ impl<U: Upstream> Reach for U {
     fn reach<'s>(
         &'s self,
         session: &'s Session,
-        avoid: &'s [SocketAddr],
-        look: &'s mut Look<'s>,
+        avoid: Vec<SocketAddr>,
+        dial: Arc<Dial<'s>>,
     ) -> Reaching<'s> {
-        Box::pin(Upstream::reach(self, session, avoid, look))
+        Box::pin(async move { Upstream::reach(self, session, &avoid, |address| dial.look(address)).await })
     }
 
     fn goes_to(&self, session: &Session, address: SocketAddr, local: SocketAddr) -> Reached<()> {
@@ -161,25 +163,27 @@ impl<'a> Servers<'a> {
         // Others have tried these.
         let mut in_vain = Vec::new();
         loop {
-            let links = self.shared.as_ref().unwrap_or(&self.own);
-            let mut dial = Dial::new(links.clone(), &self.means.http.room);
-            let mut look = |address| self.own_seat(address).or_else(|| dial.look(address));
-            let reached = self.upstream.reach(self.session, &in_vain, &mut look).await;
-            let reached = match reached {
-                Ok(reached) => reached,
-                Err(end) => {
+            let dial = Arc::new(self.dial());
+            let mut reaching = self.upstream.reach(self.session, in_vain.clone(), Arc::clone(&dial));
+            let reached = match dial.or_turn(&mut reaching).await {
+                Ok(Ok(reached)) => reached,
+                Ok(Err(end)) => {
                     dial.is_over(&Err(end.clone()));
                     return self.in_spite(&dial, exchange, end);
+                }
+                Err(seat) => {
+                    self.leave(reaching, dial);
+                    return Ok(self.goes_to(seat, exchange));
                 }
             };
             exchange.routed(reached.is_self_call);
             let seat = match reached.found {
                 Found::Kept(There::Seat(seat)) => seat,
-                Found::Kept(There::Soon(dialed)) => match dialed.await {
+                Found::Kept(There::Soon(mut dialed)) => match dial.or_turn(&mut dialed).await {
                     // Who dialed may have left instead.
-                    Ok(Ok(true)) | Err(_) => continue,
+                    Ok(Ok(Ok(true)) | Err(_)) => continue,
                     // That one had no other to try, or has tried others; this one may have some.
-                    Ok(failed) => {
+                    Ok(Ok(failed)) => {
                         let is_new = !in_vain.contains(&reached.address);
                         if is_new && in_vain.len() < MOST_ATTEMPTS as usize {
                             in_vain.push(reached.address);
@@ -188,17 +192,64 @@ impl<'a> Servers<'a> {
                         let end = failed.err().unwrap_or_else(waited_in_vain);
                         return self.in_spite(&dial, exchange, end);
                     }
+                    Err(seat) => return Ok(self.goes_to(seat, exchange)),
                 },
                 Found::New(leg) => {
                     let greeted = self.greet(leg, reached.address).await;
                     let seat = greeted
-                        .map(|driven| self.add(driven.counted(dial.socket.take()), reached.is_self_call));
+                        .map(|driven| self.add(driven.counted(dial.take_socket()), reached.is_self_call));
                     dial.is_over(&seat.as_ref().map(|_| true).map_err(End::clone));
                     seat?
                 }
             };
             self.state().last = Arc::downgrade(&seat.server);
             return Ok(Seat::with(seat, reached.held));
+        }
+    }
+
+    fn dial(&self) -> Dial<'a> {
+        let (links, own) = match &self.shared {
+            Some(shared) => (shared, Some(self.own.clone())),
+            None => (&self.own, None),
+        };
+        Dial::new(links.clone(), own, &self.means.http.room)
+    }
+
+    /// The dial goes on without the request that has begun it.
+    fn leave(&self, reaching: Reaching<'a>, dial: Arc<Dial<'a>>) {
+        dial.is_left();
+        let (means, session) = (self.means, self.session);
+        let left = async move {
+            let made = async {
+                let Reached { found, address, is_self_call, .. } = reaching.await?;
+                let Found::New(leg) = found else { return Ok(None) };
+                let driven = Driven::greet(leg, address, means, session).await?;
+                Ok(Some((driven, is_self_call)))
+            };
+            (dial, made.await)
+        };
+        let mut state = self.state();
+        state.left.push(Box::pin(left));
+        state.has_left = true;
+    }
+
+    fn poll_left(&self, cx: &mut Context<'_>) {
+        let mut left = {
+            let mut state = self.state();
+            state.has_left = false;
+            std::mem::take(&mut state.left)
+        };
+        left.retain_mut(|left| {
+            let Poll::Ready((dial, made)) = left.as_mut().poll(cx) else { return true };
+            // Nobody has a place there yet.
+            let add =
+                |(driven, is_self_call): New| self.add(driven.counted(dial.take_socket()), is_self_call);
+            let made = made.map(|made| made.map(add));
+            dial.is_over(&made.map(|made| made.is_some()));
+            false
+        });
+        if !left.is_empty() {
+            self.state().left.append(&mut left);
         }
     }
 
@@ -216,14 +267,8 @@ impl<'a> Servers<'a> {
     fn goes_to(&self, seat: Seat, exchange: &Exchange) -> Seat {
         let reached = self.upstream.goes_to(self.session, seat.server.address, seat.server.local);
         exchange.routed(reached.is_self_call);
+        self.state().last = Arc::downgrade(&seat.server);
         Seat::with(seat, reached.held)
-    }
-
-    /// A place on a connection of this client alone, where there is one and others are shared.
-    fn own_seat(&self, address: SocketAddr) -> Option<Kept<There>> {
-        let seat = self.shared.as_ref().and_then(|_| self.own.seat(address, true))?;
-        let local = seat.server.local;
-        Some(Kept { connection: There::Seat(seat), local })
     }
 
     /// Greets a server. Apart from what it is a part of, which would have room for it as long as it is there.
@@ -258,6 +303,7 @@ impl<'a> Servers<'a> {
 
     /// Drives all of its own.
     pub(super) fn poll(&self, driven: &mut FuturesUnordered<Driven>, cx: &mut Context<'_>) {
+        self.poll_left(cx);
         driven.extend(std::mem::take(&mut self.state().greeted));
         while let Poll::Ready(Some(ended)) = driven.poll_next_unpin(cx) {
             self.own.remove(&ended);
@@ -285,7 +331,8 @@ impl<'a> Servers<'a> {
 
     /// Whether there are some that have not been driven.
     pub(super) fn has_greeted(&self) -> bool {
-        !self.state().greeted.is_empty()
+        let state = self.state();
+        state.has_left || !state.greeted.is_empty()
     }
 
     /// Whether the one that was asked last takes extended CONNECT.
@@ -295,10 +342,13 @@ impl<'a> Servers<'a> {
 
     /// None of its own is needed any more.
     pub(super) fn retire(&self) {
+        // The futures are dropped after the lock.
+        let left = std::mem::take(&mut self.state().left);
+        drop(left);
         self.own.retire();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -80,6 +80,11 @@ impl Slots {
         !state.is_closed && state.held < state.most
     }
 
+    /// Whether there are none at all, and no turn will come before that changes.
+    pub(super) fn are_none(&self) -> bool {
+        self.state().most == 0
+    }
+
     /// How many tickets there are.
     pub(super) fn held(&self) -> usize {
         self.state().held
@@ -113,11 +118,14 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    /// Ready when it is this one's turn.
+    /// Ready when it is this one's turn, and from then on.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         let mut state = self.slots.state();
         if state.is_closed {
             return Poll::Ready(Err(Closed));
+        }
+        if self.has_slot {
+            return Poll::Ready(Ok(()));
         }
         let is_next = state.waiting.keys().next().is_none_or(|first| self.number <= *first);
         if state.open < state.most && is_next {
@@ -173,6 +181,7 @@ mod tests {
         drop(first);
         assert_eq!(poll(&mut fourth), Poll::Pending);
         assert_eq!(poll(&mut third), Poll::Ready(Ok(())));
+        assert_eq!((poll(&mut third), slots.state().open), (Poll::Ready(Ok(())), 1), "asked again");
         slots.set_most(2);
         assert_eq!(poll(&mut fourth), Poll::Ready(Ok(())));
         drop((third, fourth));

@@ -2,6 +2,7 @@
 //! What RFC 9113 says of each frame is the conformance crate's.
 
 mod bounds;
+mod dials;
 mod floods;
 mod flow;
 mod long_lives;
@@ -21,6 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use clap::Parser;
 use runtime::shutdown::{self, Trigger};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -67,6 +69,8 @@ struct InTurn {
     addresses: Vec<SocketAddr>,
     turn: AtomicUsize,
     dials: Arc<AtomicUsize>,
+    /// How many dials go on, where not all do.
+    gate: Option<Arc<Semaphore>>,
 }
 
 impl Upstream for InTurn {
@@ -92,6 +96,9 @@ impl Upstream for InTurn {
                 return Ok(reached);
             }
             self.dials.fetch_add(1, Ordering::Relaxed);
+            if let Some(gate) = &self.gate {
+                gate.acquire().await.unwrap().forget();
+            }
             match TcpStream::connect(address).await {
                 Ok(stream) => return Ok(Reached::at(address, Found::New(Leg::of(stream).unwrap()))),
                 Err(error) => failure = Some(error.to_string()),
@@ -141,7 +148,11 @@ impl Lab {
     /// With servers of which none was reached yet.
     async fn among(arguments: &[&str], servers: &[&TcpListener]) -> (Raw, Ended, Arc<AtomicUsize>) {
         let addresses = servers.iter().map(|server| server.local_addr().unwrap()).collect();
-        let upstream = InTurn { addresses, ..InTurn::default() };
+        Self::through(arguments, InTurn { addresses, ..InTurn::default() }).await
+    }
+
+    /// The same by that way.
+    async fn through(arguments: &[&str], upstream: InTurn) -> (Raw, Ended, Arc<AtomicUsize>) {
         let dials = Arc::clone(&upstream.dials);
         let (client, lab) = Self::before(arguments, None, upstream).await;
         let mut client = Raw::new(client);

@@ -8,15 +8,15 @@ use tokio::task::yield_now;
 
 use super::peers::soon;
 use super::raw::*;
-use super::{Arc, Ended, Lab, SHARED, accept, accept_with, listen};
+use super::{Arc, Ended, InTurn, Lab, SHARED, accept, accept_with, listen};
 
 /// `:status 200`.
-const OK: &[u8] = &[0x88];
+pub(super) const OK: &[u8] = &[0x88];
 
 /// A client of those that share.
-struct Client {
-    raw: Raw,
-    lab: Ended,
+pub(super) struct Client {
+    pub(super) raw: Raw,
+    pub(super) lab: Ended,
     dials: Arc<AtomicUsize>,
 }
 
@@ -30,21 +30,27 @@ impl Client {
         Self { raw, lab, dials }
     }
 
-    fn dials(&self) -> usize {
+    /// Its requests go by that way.
+    pub(super) async fn through(upstream: InTurn) -> Self {
+        let (raw, lab, dials) = Lab::through(&[SHARED], upstream).await;
+        Self { raw, lab, dials }
+    }
+
+    pub(super) fn dials(&self) -> usize {
         self.dials.load(Ordering::Relaxed)
     }
 
-    async fn gets(&mut self, stream: u32) {
+    pub(super) async fn gets(&mut self, stream: u32) {
         self.raw.send(get(stream)).await.unwrap();
     }
 
-    async fn is_answered(&mut self, stream: u32) {
+    pub(super) async fn is_answered(&mut self, stream: u32) {
         let response = self.raw.next_of(HEADERS).await;
         assert_eq!((response.stream, response.status()), (stream, Some(200)));
     }
 }
 
-async fn asked(server: &mut Raw) -> u32 {
+pub(super) async fn asked(server: &mut Raw) -> u32 {
     server.next_of(HEADERS).await.stream
 }
 
