@@ -2,7 +2,7 @@
 //!
 //! It only decides; who has how many is counted by `telemetry`. Invariant: a connection that is let in has descriptors for
 //! both of its legs, so that a flood costs new clients a reset, and nobody else anything. Where HTTP/2 has more connections to
-//! servers than clients, these are counted as well, and no more of them are made than there is [room](Room) for.
+//! servers than clients, these are counted as well, and no more of them are made than there is `Room` for.
 
 use std::num::NonZeroU32;
 
