@@ -35,7 +35,7 @@ const RESTLESS: [&str; 9] = [
 fn one_cluster_at_a_time_and_nothing_is_left_of_it() -> Result<()> {
     // `build` first: what it installs and caches is meant to stay.
     succeed("build")?;
-    ensure!(engine_pids()?.is_empty(), "a cluster is up on this machine; remove it: tests/kind/cluster down");
+    ensure!(!run("status")?.0, "a cluster is up on this machine; remove it: tests/kind/cluster down");
     succeed("down")?; // what one left that nobody ended is not how this machine is
     let before = Machine::look()?;
 
