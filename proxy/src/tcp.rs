@@ -151,7 +151,7 @@ async fn establish<'a, U: Upstream>(
     session: &'a Session,
     means: Means<'a>,
 ) -> Result<Ends<'a, U>, Box<End>> {
-    let mut first = FirstSpeaker::new(session.original_dst(), upstream.hint());
+    let mut first = FirstSpeaker::new(session.direction(), session.original_dst(), upstream.hint());
     upstream.learn().await;
     first.expect(upstream.hint());
     let limit = means.detection.detection_timeout;

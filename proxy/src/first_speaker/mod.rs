@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::detect::{Detected, Hint, Memory, Protocol, Reason, Settings, detect, is_http2_greeting};
+use crate::direction::Direction;
 use crate::net::leg::Leg;
 use crate::net::peek::peek;
 use crate::net::relay::Broken;
@@ -30,6 +31,7 @@ const HEAD_START: Duration = Duration::from_millis(100);
 /// What has been heard of one connection.
 #[derive(Debug)]
 pub(crate) struct FirstSpeaker {
+    direction: Direction,
     destination: SocketAddr,
     hint: Option<Hint>,
     detected: Option<Detected>,
@@ -45,13 +47,21 @@ pub(crate) struct FirstSpeaker {
 
 impl FirstSpeaker {
     /// On a connection to `destination`, whose port is declared so.
-    pub(crate) fn new(destination: SocketAddr, hint: Option<Hint>) -> Self {
+    pub(crate) fn new(direction: Direction, destination: SocketAddr, hint: Option<Hint>) -> Self {
         let (detected, may_ask) = MEMORY.with_borrow_mut(|memory| match (hint, memory) {
             (None, Some(memory)) => (memory.recall(destination), memory.asks(destination)),
             (Some(_), _) | (_, None) => (None, false),
         });
-        let mut new =
-            Self { destination, hint: None, detected, seen: 0, since: None, is_hidden: false, may_ask };
+        let mut new = Self {
+            direction,
+            destination,
+            hint: None,
+            detected,
+            seen: 0,
+            since: None,
+            is_hidden: false,
+            may_ask,
+        };
         new.expect(hint);
         new
     }
@@ -109,6 +119,12 @@ impl FirstSpeaker {
         let client = if self.is_hidden { client.registered_anew().map_err(Broken::Client)? } else { client };
         if let Some(hint) = self.hint {
             return Ok((client, hint.settle(detected)));
+        }
+        // What one stranger says is no reason not to look at what the next one does: the server has to say it, or the pod itself.
+        let is_strangers = self.direction == Direction::Inbound
+            && matches!(detected.reason, Reason::Unrecognized | Reason::Incomplete);
+        if is_strangers {
+            return Ok((client, detected));
         }
         let most = usize::try_from(settings.detection_memory).unwrap_or(usize::MAX);
         MEMORY.with_borrow_mut(|memory| {

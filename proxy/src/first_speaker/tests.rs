@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Detected, FirstSpeaker, GREETED, Hint, Reason, Settings};
 use crate::detect::{Ports, Protocol};
+use crate::direction::Direction;
 use crate::net::leg::Leg;
 use crate::net::peek::LOOKS;
 use crate::net::relay::Broken;
@@ -43,7 +44,7 @@ fn destination() -> SocketAddr {
 }
 
 fn listening(hint: Option<Hint>) -> FirstSpeaker {
-    FirstSpeaker::new(destination(), hint)
+    FirstSpeaker::new(Direction::Outbound, destination(), hint)
 }
 
 fn reset(peer: TcpStream) {
@@ -67,7 +68,7 @@ async fn a_beginning_without_an_end_is_given_its_time_and_kept() {
         caller.write_all(half).await.unwrap();
         let began = Instant::now();
         // A destination of its own, since what was seen is remembered.
-        let listening = FirstSpeaker::new(caller.local_addr().unwrap(), None);
+        let listening = FirstSpeaker::new(Direction::Outbound, caller.local_addr().unwrap(), None);
         let (client, detected) = listening.either(client, &server, &AT_ONCE).await.unwrap();
         assert_eq!((detected, began.elapsed()), (Detected::opaque(Reason::Incomplete), LIMIT));
         assert_eq!(unread(&client).await, half);
@@ -91,7 +92,8 @@ async fn silence_has_no_deadline_and_neither_has_a_beginning_before_the_dial() {
     let mut listening = listening(None);
     assert!(timeout(HOUR, listening.client(&client, None)).await.is_err());
     let (silent, _silent_caller) = pair().await;
-    let either = FirstSpeaker::new(destination(), None).either(silent, &server, &AT_ONCE);
+    let either =
+        FirstSpeaker::new(Direction::Outbound, destination(), None).either(silent, &server, &AT_ONCE);
     assert!(timeout(HOUR, either).await.is_err());
     caller.write_all(b"GET /").await.unwrap();
     assert!(timeout(HOUR, listening.client(&client, None)).await.is_err());
@@ -168,7 +170,7 @@ async fn the_first_speaker_decides() {
         let ((client, mut caller), (server, mut callee)) = (pair().await, pair().await);
         caller.write_all(from_client).await.unwrap();
         callee.write_all(from_server).await.unwrap();
-        let listening = FirstSpeaker::new(caller.local_addr().unwrap(), None);
+        let listening = FirstSpeaker::new(Direction::Outbound, caller.local_addr().unwrap(), None);
         let (client, detected) = listening.either(client, &server, &AT_LENGTH).await.unwrap();
         assert_eq!((detected.protocol, detected.reason), expected);
         if !from_client.is_empty() {
@@ -259,7 +261,7 @@ async fn a_server_of_http2_may_greet_first() {
     const GREETING: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\x10\0\0";
     let ((client, mut caller), (server, mut callee)) = (pair().await, pair().await);
     callee.write_all(GREETING).await.unwrap();
-    let listening = FirstSpeaker::new(caller.local_addr().unwrap(), None);
+    let listening = FirstSpeaker::new(Direction::Outbound, caller.local_addr().unwrap(), None);
     let mut heard = pin!(listening.either(client, &server, &AT_LENGTH));
     assert!(timeout(LIMIT, heard.as_mut()).await.is_err());
     caller.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
@@ -270,7 +272,34 @@ async fn a_server_of_http2_may_greet_first() {
     callee.write_all(GREETING).await.unwrap();
     let (silent, silent_caller) = pair().await;
     let began = Instant::now();
-    let listening = FirstSpeaker::new(silent_caller.local_addr().unwrap(), None);
+    let listening = FirstSpeaker::new(Direction::Outbound, silent_caller.local_addr().unwrap(), None);
     let (_, detected) = listening.either(silent, &server, &AT_ONCE).await.unwrap();
     assert_eq!((detected, began.elapsed()), (Detected::opaque(Reason::ServerFirst), GREETED * LIMIT));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nonsense_of_a_stranger_is_not_remembered_of_the_server() {
+    for (port, (direction, remembers)) in
+        (1..).zip([(Direction::Inbound, false), (Direction::Outbound, true)])
+    {
+        let destination = SocketAddr::from(([192, 0, 2, 9], port));
+        // Nothing that is known, and nothing whole.
+        for nonsense in [&b"?\0"[..], b"GE"] {
+            let ((client, mut caller), (server, _callee)) = (pair().await, pair().await);
+            caller.write_all(nonsense).await.unwrap();
+            let listening = FirstSpeaker::new(direction, destination, None);
+            let (_, detected) = listening.either(client, &server, &AT_ONCE).await.unwrap();
+            assert_eq!(detected.protocol, Protocol::Opaque);
+            let next = FirstSpeaker::new(direction, destination, None);
+            assert_eq!(next.detected.is_some(), remembers, "{direction:?} {nonsense:?}");
+        }
+        let ((client, _caller), (server, mut callee)) = (pair().await, pair().await);
+        callee.write_all(b"220").await.unwrap();
+        FirstSpeaker::new(direction, SocketAddr::from(([192, 0, 2, 8], port)), None)
+            .either(client, &server, &AT_ONCE)
+            .await
+            .unwrap();
+        let next = FirstSpeaker::new(direction, SocketAddr::from(([192, 0, 2, 8], port)), None);
+        assert!(next.detected.is_some(), "the server has said it");
+    }
 }

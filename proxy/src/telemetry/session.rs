@@ -184,6 +184,11 @@ impl Session {
         self.0.connection.client
     }
 
+    /// Whose clients they are.
+    pub(crate) fn direction(&self) -> Direction {
+        self.0.connection.direction
+    }
+
     /// Where the client wanted to go.
     pub(crate) fn original_dst(&self) -> SocketAddr {
         self.0.connection.original_dst
