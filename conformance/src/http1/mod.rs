@@ -50,6 +50,24 @@ impl Message {
         let name = format!("{}: {}", rule.name, what.as_ref().escape_ascii());
         Self { rule, part, name, bytes: bytes.into() }
     }
+
+    /// Whether a peer of several protocols takes it for HTTP by its first line: a word, another one, and what begins like a
+    /// version. Others are for whoever is known to speak HTTP.
+    pub fn begins_as_http(&self) -> bool {
+        if self.part != Part::Line {
+            return true;
+        }
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+        let line = self.bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let words: Vec<_> = line.split(is_blank).filter(|word| !word.is_empty()).collect();
+        let [method, _, version] = words[..] else { return false };
+        line.starts_with(method)
+            && method.iter().all(is_token)
+            && version.starts_with(b"HTTP/")
+            && line.iter().all(|byte| is_blank(byte) || byte.is_ascii_graphic())
+    }
 }
 
 /// All requests.

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::answer::{self, Answer};
-use super::{GET, Message, Part, requests};
+use super::{GET, Message, requests};
 use crate::report::{Line, Report};
 use crate::run::{self, Pace, Unfit};
 use crate::wire::{Bytes, Connection, Stop};
@@ -54,8 +54,7 @@ async fn judge<S: Bytes>(
         Ok(stream) => Ok(Connection::new(stream, patience)),
         Err(error) => Err(format!("no connection: {error}")),
     };
-    // A first line that is none is nothing that a peer of several protocols would take for HTTP.
-    if message.part != Part::Line {
+    if message.begins_as_http() {
         is_refused(&mut connected().await?, message).await?;
     }
     let mut connection = connected().await?;

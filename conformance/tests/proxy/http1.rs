@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use conformance::http1::{self, Part, Rule};
+use conformance::http1::{self, Message, Rule};
 
 use crate::origin::Http1;
 use crate::support::{Direction, PACE, Proxy, assert_clean};
@@ -28,8 +28,8 @@ async fn refuse_requests(direction: Direction) {
     assert!(report.lines.len() >= 200, "{}", report.summary());
     assert_eq!(report.lines.len(), requests.len());
     // At the beginning of a connection, too, unless its first line is nothing that is known.
-    let times = |part| if part == Part::Line { 1 } else { 2 };
-    let expected = counts(requests.iter().map(|message| (message.rule, times(message.part))));
+    let times = |message: &Message| if message.begins_as_http() { 2 } else { 1 };
+    let expected = counts(requests.iter().map(|message| (message.rule, times(message))));
     assert_eq!(proxy.refused("client"), expected);
     let asked = std::mem::take(&mut *origin.asked.lock().unwrap());
     assert!(asked.len() == requests.len() && asked.iter().all(|target| target == "/"), "{asked:?}");

@@ -1,7 +1,7 @@
 //! The beginning of HTTP: the preface of HTTP/2, or the request line of HTTP/1.
 //!
-//! It reads no header and judges no request. The whole request line counts, since other protocols begin with a word and a
-//! space as well (`EHLO host`, `get key`).
+//! It reads no header and judges no request: one that is wrong, and that somebody could take for HTTP, is HTTP, or nobody would refuse
+//! it. The whole request line counts, since other protocols begin with a word and a space as well (`EHLO host`, `get key`).
 
 use super::Found;
 
@@ -11,8 +11,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Methods are words; the longest registered one has 17 letters.
 const LONGEST_METHOD: usize = 64;
 
-/// RFC 9112, section 2.3; the minor version is one digit.
-const VERSION: &[u8] = b"HTTP/1.";
+/// RFC 9112, section 2.3. Which versions there are is not asked here.
+const VERSION: &[u8] = b"HTTP/";
 
 /// Reads the beginning of a stream.
 pub(super) fn read(bytes: &[u8]) -> Found {
@@ -23,7 +23,7 @@ pub(super) fn read(bytes: &[u8]) -> Found {
     }
 }
 
-/// RFC 9112, section 3: `method SP request-target SP HTTP-version CRLF`.
+/// RFC 9112, section 3: `method SP request-target SP HTTP-version CRLF`, or what a lenient reader takes for it.
 fn request_line(bytes: &[u8]) -> Found {
     // Section 2.2: a server should ignore an empty line before it, and may take a lone LF for an end of line.
     let bytes = bytes.strip_prefix(b"\r\n").or_else(|| bytes.strip_prefix(b"\n")).unwrap_or(bytes);
@@ -36,7 +36,7 @@ fn request_line(bytes: &[u8]) -> Found {
     }
     match bytes.split_at(method) {
         (_, []) => Found::Begun,
-        ([_, ..], [b' ', rest @ ..]) => target(rest),
+        ([_, ..], [b' ' | b'\t', rest @ ..]) => target(unblank(rest)),
         _ => Found::Nothing,
     }
 }
@@ -46,26 +46,29 @@ fn target(bytes: &[u8]) -> Found {
     let target = bytes.iter().take_while(|byte| **byte > b' ' && **byte != 0x7f).count();
     match bytes.split_at(target) {
         (_, []) => Found::Begun,
-        ([_, ..], [b' ', rest @ ..]) => version(rest),
+        ([_, ..], [b' ' | b'\t', rest @ ..]) => version(unblank(rest)),
         _ => Found::Nothing,
     }
 }
 
 fn version(bytes: &[u8]) -> Found {
-    let minor = match begins(bytes, VERSION) {
-        Begins::Yes(minor) => minor,
+    let number = match begins(bytes, VERSION) {
+        Begins::Yes(number) => number,
         Begins::Perhaps => return Found::Begun,
         Begins::No => return Found::Nothing,
     };
-    match minor {
-        [] => Found::Begun,
-        [digit, end @ ..] if digit.is_ascii_digit() => match end {
-            [] | [b'\r'] => Found::Begun,
-            [b'\n', ..] | [b'\r', b'\n', ..] => Found::Http1,
-            _ => Found::Nothing,
-        },
+    let end = number.iter().position(|byte| *byte <= b' ' || *byte == 0x7f).unwrap_or(number.len());
+    match unblank(number.get(end..).unwrap_or_default()) {
+        [] | [b'\r'] => Found::Begun,
+        [b'\n', ..] | [b'\r', b'\n', ..] => Found::Http1,
         _ => Found::Nothing,
     }
+}
+
+/// Without the blanks at the beginning.
+fn unblank(bytes: &[u8]) -> &[u8] {
+    let blanks = bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    bytes.get(blanks..).unwrap_or_default()
 }
 
 /// Whether bytes begin with something: yes, and what follows; or as far as they go.

@@ -73,6 +73,25 @@ fn http(protocol: Protocol) -> Detected {
     Detected { protocol, reason: Reason::FirstBytes, hello: None }
 }
 
+const REQUEST_LINES: [&str; 15] = [
+    "GET / HTTP/1.1\r\n",
+    "GET / HTTP/1.0\n",
+    "\r\nPOST /a?b=c%20d HTTP/1.1\r\n",
+    "\nGET * HTTP/1.1\r\n",
+    "PRI / HTTP/1.1\r\n",
+    "PRI * HTTP/1.1\r\n",
+    "CONNECT example.com:443 HTTP/1.1\r\n",
+    "M-SEARCH * HTTP/1.1\r\n",
+    "get /\u{e9} HTTP/1.9\r\n",
+    // Nobody should take these, and some do.
+    "GET / HTTP/2.0\r\n",
+    "GET / HTTP/1.x\r\n",
+    "GET / HTTP/1.1 \r\n",
+    "GET  /\tHTTP/1.1\r\n",
+    "GET\t/ HTTP/\n",
+    "PRI * HTTP/2.0\r\nH",
+];
+
 /// A beginning of each kind, and what it is.
 fn beginnings() -> Vec<(Vec<u8>, Detected)> {
     let modern = rustls_hello("Web.Shop.example", &["h2", "http/1.1"]);
@@ -94,18 +113,7 @@ fn beginnings() -> Vec<(Vec<u8>, Detected)> {
         (hello([2, 0], None), opaque()),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), http(Protocol::Http2)),
     ]);
-    let request_lines = [
-        "GET / HTTP/1.1\r\n",
-        "GET / HTTP/1.0\n",
-        "\r\nPOST /a?b=c%20d HTTP/1.1\r\n",
-        "\nGET * HTTP/1.1\r\n",
-        "PRI / HTTP/1.1\r\n",
-        "PRI * HTTP/1.1\r\n",
-        "CONNECT example.com:443 HTTP/1.1\r\n",
-        "M-SEARCH * HTTP/1.1\r\n",
-        "get /\u{e9} HTTP/1.9\r\n",
-    ];
-    beginnings.extend(request_lines.map(|line| (line.into(), http(Protocol::Http1))));
+    beginnings.extend(REQUEST_LINES.map(|line| (line.into(), http(Protocol::Http1))));
     let others: [&[u8]; 20] = [
         b"EHLO mail.example\r\n",
         b"SSH-2.0-OpenSSH_9.2\r\n",
@@ -117,9 +125,9 @@ fn beginnings() -> Vec<(Vec<u8>, Detected)> {
         b"\x10\x0c\0\x04MQTT",
         b"GET /\r\n",
         b"GET  HTTP/1.1\r\n",
-        b"GET / HTTP/2.0\r\n",
-        b"GET / HTTP/1.x\r\n",
-        b"GET / HTTP/1.1 \r\n",
+        b"GET / a HTTP/1.1\r\n",
+        b"GET / HTTP/1.1 200\r\n",
+        b"GET / HTTPS/1.1\r\n",
         b"GET / HTTP/1.1\rX",
         b" GET / HTTP/1.1\r\n",
         b"\r\n\r\nGET / HTTP/1.1\r\n",
