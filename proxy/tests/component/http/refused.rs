@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Ends, GET, OK, expect, last_answer, proxy, rest, told};
-use crate::support::{Seen, Way, next};
+use crate::support::{Seen, Way, eventually, next};
 
 /// Requests, each with the reason of its refusal.
 const BAD: [(&str, &str); 8] = [
@@ -75,6 +75,29 @@ fn long_heads_are_refused_with_the_status_that_says_so() {
         let reason = format!("reason=\"{reason}\"");
         let parts = ["remora_http_refused_messages_total{", "inbound", "side=\"client\"", &reason];
         assert_eq!(proxy.metric(&parts), 1);
+    }
+}
+
+#[test]
+fn a_head_that_does_not_end_is_counted_by_what_the_log_calls_it() {
+    let proxy = proxy(&[]);
+    let mut ends = Ends::inbound(&proxy);
+    ends.asks("GET / HTTP/1.1\r\nHost: w");
+    ends.client.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(last_answer(&ends.client).0, 400);
+    let of_log = |line: &serde_json::Value| line["response_code_details"] == "http1.request_head_ended";
+    eventually("its line", || proxy.log.lines().iter().any(of_log));
+    let parts = ["remora_http_refused_messages_total{", "inbound", "reason=\"request_head_ended\""];
+    assert_eq!(proxy.metric(&parts), 1);
+}
+
+#[test]
+fn a_line_that_only_lenient_servers_take_is_refused_at_the_beginning_too() {
+    let proxy = proxy(&[]);
+    for line in ["GET / HTTP/2.0", "GET\t/\tHTTP/1.1"] {
+        let mut ends = Ends::inbound(&proxy);
+        ends.asks(format!("{line}\r\nHost: web\r\n\r\n"));
+        assert_eq!(last_answer(&ends.client).0, 400, "{line}");
     }
 }
 

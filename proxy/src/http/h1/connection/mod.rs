@@ -200,7 +200,8 @@ impl<'a, U: Upstream> Connection<'a, U> {
                 (408, "request_head_timeout", "the request's head did not come in time".to_owned(), None)
             }
             Why::Ended => {
-                (400, "request_head_ended", "the stream ended within the request's head".to_owned(), None)
+                self.session.refused_message(Side::Client, HEAD_ENDED);
+                (400, HEAD_ENDED, "the stream ended within the request's head".to_owned(), None)
             }
         };
         let exchange = exchange.unwrap_or_else(|| self.session.begin(&exchange::Request::default()));
@@ -216,6 +217,9 @@ impl<'a, U: Upstream> Connection<'a, U> {
         End::COMPLETE
     }
 }
+
+/// The code of what ended within a head.
+const HEAD_ENDED: &str = "request_head_ended";
 
 /// Envoy's `DPE`: downstream protocol error.
 const PROTOCOL_ERROR: &str = "DPE";
