@@ -1,4 +1,5 @@
-//! What hostile peers make the proxy hold: at no time more than four times what was sent to it, and 64 KiB.
+//! What hostile peers make the proxy hold: at no time more than four times what was sent to it, and 64 KiB; of HTTP/2 more, since the
+//! library has tables and records for each connection and stream ([`http2`] says how much).
 //!
 //! The proxy runs in this process, whose allocator counts; a binary of its own, since one that ran other tests beside would
 //! count those too. Peers are sockets without a thread ([`peers`]), and say what was made before they are measured, so that what

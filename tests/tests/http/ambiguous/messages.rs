@@ -34,8 +34,8 @@ const LAST: [(&str, &str); 3] = [
 pub(crate) fn all() -> Vec<Message> {
     let ambiguous = http1::requests().into_iter().map(|message| {
         let wrong = match message.part {
-            Part::Line => Wrong::Line,
-            Part::Head => Wrong::Head,
+            Part::Line if !message.begins_as_http() => Wrong::Line,
+            Part::Line | Part::Head => Wrong::Head,
             Part::Content => Wrong::Content,
         };
         (message.name, message.bytes, wrong)
