@@ -95,6 +95,10 @@ impl Chunked {
                 rest = rest.get(taken..).unwrap_or_default();
                 let left = left - taken as u64;
                 self.state = if left == 0 { State::DataCr } else { State::Data { left } };
+            } else if let State::Extension { quote, .. } = self.state
+                && let plain @ 1.. = self.plain_extension(quote, rest)
+            {
+                rest = rest.get(plain..).unwrap_or_default();
             } else if let (State::Size { digits: 0, .. }, Some(mut after)) =
                 (self.state, after_short_chunk(rest))
             {
@@ -149,16 +153,28 @@ impl Chunked {
         }
     }
 
+    /// How many bytes may follow in an extension that change nothing but the room for more. All of them at once, since extensions
+    /// may be nearly all of what a client sends.
+    fn plain_extension(&mut self, quote: Quote, bytes: &[u8]) -> usize {
+        let most = bytes.get(..usize::try_from(self.room).unwrap_or(usize::MAX)).unwrap_or(bytes);
+        let plain = match quote {
+            Quote::Outside => most.iter().take_while(|byte| is_unquoted(**byte)).count(),
+            Quote::Inside => most.iter().take_while(|byte| is_quoted(**byte)).count(),
+            Quote::Escaped => 0,
+        };
+        self.room -= u32::try_from(plain).unwrap_or(self.room);
+        plain
+    }
+
     fn extension(&mut self, size: u64, quote: Quote, byte: u8) -> Result<State, Refusal> {
         let quote = match (quote, byte) {
             (Quote::Outside, b'\r') => return Ok(State::SizeEnd { size }),
             (_, b'\n') => return Err(Refusal::LineEnd),
             (Quote::Outside, b'"') | (Quote::Escaped, b'\t' | b' '..=b'~' | 0x80..) => Quote::Inside,
-            (Quote::Outside, b' ' | b'\t' | b';' | b'=') => Quote::Outside,
-            (Quote::Outside, _) if is_token(byte) => Quote::Outside,
+            (Quote::Outside, _) if is_unquoted(byte) => Quote::Outside,
             (Quote::Inside, b'"') => Quote::Outside,
             (Quote::Inside, b'\\') => Quote::Escaped,
-            (Quote::Inside, b'\t' | b' '..=b'~' | 0x80..) => Quote::Inside,
+            (Quote::Inside, _) if is_quoted(byte) => Quote::Inside,
             (Quote::Outside | Quote::Inside | Quote::Escaped, _) => return Err(Refusal::ChunkExtension),
         };
         self.room = self.room.checked_sub(1).ok_or(Refusal::ChunkExtensionTooLong)?;
@@ -183,6 +199,16 @@ impl Chunked {
             (_, _) => Err(Refusal::Trailer),
         }
     }
+}
+
+/// Names and values, and what is between them.
+fn is_unquoted(byte: u8) -> bool {
+    is_token(byte) || matches!(byte, b' ' | b'\t' | b';' | b'=')
+}
+
+/// RFC 9110, section 5.6.4: what neither ends a quotation nor escapes.
+fn is_quoted(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~' | 0x80..) && byte != b'"' && byte != b'\\'
 }
 
 /// What follows a chunk of at most 15 bytes without extensions that is there from its size to its end: such chunks cost most, for
