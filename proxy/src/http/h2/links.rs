@@ -48,6 +48,8 @@ pub(super) enum There {
     Seat(Seat),
     /// One that is being made.
     Soon(oneshot::Receiver<Dialed>),
+    /// Nothing, and there can be nothing: no descriptor is left.
+    Never,
 }
 
 /// Where there is no socket yet that could be told.
@@ -151,6 +153,9 @@ impl State {
 /// The longest that a connection takes to be made where somebody accepts it, and the way is no long one.
 pub(super) const PATIENCE: Duration = Duration::from_millis(100);
 
+/// The patience grows with each look in vain, up to so many times.
+const MOST_LOOKS: u32 = 10;
+
 /// What one request has done about a connection, while it has not reached a server.
 pub(super) struct Dial<'a> {
     links: Links,
@@ -185,7 +190,7 @@ impl<'a> Dial<'a> {
         let whose = self.links.whose;
         let is_first = whose == Whose::Own && self.links.state().is_empty();
         let may_add = is_first || self.room.has_one(whose);
-        let own = self.own.as_ref().and_then(|own| own.seat(address, true));
+        let own = self.own.as_ref().and_then(|own| own.seat(address, may_add));
         if let Some(seat) = own.or_else(|| self.links.seat(address, may_add)) {
             let local = seat.server.local;
             return Some(Kept { connection: There::Seat(seat), local });
@@ -203,9 +208,7 @@ impl<'a> Dial<'a> {
             return soon(made);
         }
         if !may_add && !state.retire_one() {
-            // It is there until the next line.
-            let _ = sender.send(Err(no_descriptor()));
-            return soon(made);
+            return Some(Kept { connection: There::Never, local: NO_SOCKET });
         }
         state.dialing.insert(address, vec![]);
         looked.socket = (!is_first).then(|| self.room.further().one(whose));
@@ -215,8 +218,11 @@ impl<'a> Dial<'a> {
 
     /// What `made` gives for what was looked for last. Where that takes long, it may be a place elsewhere instead, whose turn it is;
     /// `made` may still go on.
-    pub(super) async fn or_turn<T>(&self, made: &mut (impl Future<Output = T> + Unpin)) -> Result<T, Seat> {
-        let mut queued = Queued::default();
+    pub(super) async fn or_turn<T>(
+        &self,
+        queued: &mut Queued,
+        made: &mut (impl Future<Output = T> + Unpin),
+    ) -> Result<T, Seat> {
         poll_fn(|cx| match Pin::new(&mut *made).poll(cx) {
             Poll::Ready(made) => Poll::Ready(Ok(made)),
             Poll::Pending => queued.poll(self, cx).map(Err),
@@ -236,7 +242,8 @@ impl<'a> Dial<'a> {
 
     /// A place where there is one to wait for, since no more connections can be made.
     pub(super) fn in_spite(&self) -> Option<Seat> {
-        self.links.any_seat(&self.looked().wanted)
+        let looked = self.looked();
+        self.all().find_map(|links| links.any_seat(&looked.wanted))
     }
 
     /// Tells those who wait.
@@ -255,8 +262,22 @@ impl<'a> Dial<'a> {
     }
 
     fn queue(&self) -> Option<Seat> {
-        let wanted = self.looked().wanted.last().copied();
-        wanted.and_then(|address| self.links.queue(address))
+        let wanted = self.looked().wanted.last().copied()?;
+        self.all().find_map(|links| links.queue(wanted))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Links> {
+        self.own.iter().chain([&self.links])
+    }
+
+    /// Whether others wait for what it dials.
+    pub(super) fn is_wanted(&self) -> bool {
+        let looked = self.looked();
+        let state = self.links.state();
+        looked
+            .dials
+            .and_then(|address| state.dialing.get(&address))
+            .is_some_and(|waiting| !waiting.is_empty())
     }
 
     fn looked(&self) -> MutexGuard<'_, Looked> {
@@ -272,16 +293,18 @@ impl Drop for Dial<'_> {
 }
 
 /// Envoy's `UO`: what the proxy has itself is used up.
-fn no_descriptor() -> End {
+pub(super) fn no_descriptor() -> End {
     let failure = "no descriptor is left for a further connection; raise the limit of the container";
     End { flags: "UO", details: None, failure: Some(failure.to_owned()) }
 }
 
-/// A place in a queue, once the patience for something better is over.
+/// A place in a queue, once the patience for something better is over. A request keeps it, whatever else it waits for.
 #[derive(Default)]
-struct Queued {
+pub(super) struct Queued {
     patience: Option<Pin<Box<Sleep>>>,
     seat: Option<Seat>,
+    /// How often there was none.
+    looks: u32,
 }
 
 impl Queued {
@@ -300,9 +323,10 @@ impl Queued {
             }
             let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
             ready!(patience.as_mut().poll(cx));
-            // Where there is none, there may be one later.
-            patience.as_mut().reset(Instant::now() + PATIENCE);
             self.seat = dial.queue();
+            // Where there is none, there may be one later; many may look for it.
+            self.looks = (self.looks + 1).min(MOST_LOOKS);
+            patience.as_mut().reset(Instant::now() + PATIENCE * self.looks);
         }
     }
 }

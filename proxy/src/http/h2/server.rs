@@ -183,7 +183,7 @@ pub(super) struct Driven {
     full: Lasting,
     account: Link,
     /// Its socket, where that is not its client's second one.
-    _socket: Option<Counted>,
+    socket: Option<Counted>,
 }
 
 impl Driven {
@@ -228,13 +228,23 @@ impl Driven {
             window,
             full: Lasting::default(),
             account,
-            _socket: None,
+            socket: None,
         })
     }
 
     /// Its socket is in this account.
     pub(super) fn counted(self, socket: Option<Counted>) -> Self {
-        Self { _socket: socket, ..self }
+        Self { socket, ..self }
+    }
+
+    /// Whether it is.
+    pub(super) fn is_counted(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    /// It is in the account of its client.
+    pub(super) fn uncount(&mut self) {
+        self.socket = None;
     }
 
     /// For clients that share it.

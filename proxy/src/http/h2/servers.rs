@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use runtime::shutdown::Shutdown;
 
-use super::links::{Dial, Links, There};
+use super::links::{Dial, Links, Queued, There, no_descriptor};
 use super::server::{Driven, Seat, Server};
 use super::{MOST_ATTEMPTS, Means};
 use crate::net::leg::Leg;
@@ -115,7 +115,9 @@ impl<'a> Servers<'a> {
                 let (address, is_self_call) = (reached.address, reached.is_self_call);
                 let (leg, held) = reached.into_leg();
                 let greeted = self.greet(leg, address).await;
-                let seat = greeted.map(|driven| self.add(driven, is_self_call));
+                // A client that shares has no second socket of its own.
+                let socket = self.shared.as_ref().map(|_| self.means.http.room.further().one(Whose::Shared));
+                let seat = greeted.map(|driven| self.add(driven.counted(socket), is_self_call));
                 seat.map(|seat| First { seat: Seat::with(seat, held), is_self_call })
             }
             Err(end) => Err(end),
@@ -160,40 +162,47 @@ impl<'a> Servers<'a> {
             Some(Err(end)) => return Err(end),
             Some(Ok(_)) | None => {}
         }
-        // Others have tried these.
+        // Others have tried these, or there can be no connection to them.
         let mut in_vain = Vec::new();
+        let (mut failures, mut queued) = (0, Queued::default());
         loop {
-            let dial = Arc::new(self.dial());
-            let mut reaching = self.upstream.reach(self.session, in_vain.clone(), Arc::clone(&dial));
-            let reached = match dial.or_turn(&mut reaching).await {
+            let mut begun = self.begin_dial(in_vain.clone());
+            let reached = match begun.or_turn(&mut queued).await {
                 Ok(Ok(reached)) => reached,
                 Ok(Err(end)) => {
-                    dial.is_over(&Err(end.clone()));
-                    return self.in_spite(&dial, exchange, end);
+                    begun.dial.is_over(&Err(end.clone()));
+                    return self.in_spite(&begun.dial, exchange, end);
                 }
                 Err(seat) => {
-                    self.leave(reaching, dial);
+                    begun.leave();
                     return Ok(self.goes_to(seat, exchange));
                 }
             };
+            let (dial, is_new) = (&begun.dial, !in_vain.contains(&reached.address));
             exchange.routed(reached.is_self_call);
             let seat = match reached.found {
                 Found::Kept(There::Seat(seat)) => seat,
-                Found::Kept(There::Soon(mut dialed)) => match dial.or_turn(&mut dialed).await {
+                Found::Kept(There::Soon(mut dialed)) => match dial.or_turn(&mut queued, &mut dialed).await {
                     // Who dialed may have left instead.
                     Ok(Ok(Ok(true)) | Err(_)) => continue,
                     // That one had no other to try, or has tried others; this one may have some.
+                    Ok(Ok(_)) if is_new && failures < MOST_ATTEMPTS => {
+                        failures += 1;
+                        in_vain.push(reached.address);
+                        continue;
+                    }
                     Ok(Ok(failed)) => {
-                        let is_new = !in_vain.contains(&reached.address);
-                        if is_new && in_vain.len() < MOST_ATTEMPTS as usize {
-                            in_vain.push(reached.address);
-                            continue;
-                        }
                         let end = failed.err().unwrap_or_else(waited_in_vain);
-                        return self.in_spite(&dial, exchange, end);
+                        return self.in_spite(dial, exchange, end);
                     }
                     Err(seat) => return Ok(self.goes_to(seat, exchange)),
                 },
+                // Another one may be connected.
+                Found::Kept(There::Never) if is_new => {
+                    in_vain.push(reached.address);
+                    continue;
+                }
+                Found::Kept(There::Never) => return self.in_spite(dial, exchange, no_descriptor()),
                 Found::New(leg) => {
                     let greeted = self.greet(leg, reached.address).await;
                     let seat = greeted
@@ -205,6 +214,12 @@ impl<'a> Servers<'a> {
             self.state().last = Arc::downgrade(&seat.server);
             return Ok(Seat::with(seat, reached.held));
         }
+    }
+
+    fn begin_dial(&self, avoid: Vec<SocketAddr>) -> Begun<'_, 'a> {
+        let dial = Arc::new(self.dial());
+        let reaching = Some(self.upstream.reach(self.session, avoid, Arc::clone(&dial)));
+        Begun { servers: self, dial, reaching }
     }
 
     fn dial(&self) -> Dial<'a> {
@@ -311,6 +326,10 @@ impl<'a> Servers<'a> {
             // Its endpoint has no load by it any more.
             self.state().first.take_if(|first| first.as_ref().is_ok_and(is_it));
         }
+        if self.shared.is_none() && driven.iter().all(Driven::is_counted) {
+            // It is the client's second socket.
+            driven.iter_mut().next().map(Driven::uncount);
+        }
     }
 
     /// Ready when all of its own have ended.
@@ -350,6 +369,37 @@ impl<'a> Servers<'a> {
 
     fn state(&self) -> MutexGuard<'_, State<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A dial of one request. If that goes elsewhere the dial goes on, and if it is broken off, for those who wait for it.
+struct Begun<'s, 'a> {
+    servers: &'s Servers<'a>,
+    dial: Arc<Dial<'a>>,
+    /// Until it has come to its end.
+    reaching: Option<Reaching<'a>>,
+}
+
+impl Begun<'_, '_> {
+    async fn or_turn(&mut self, queued: &mut Queued) -> Result<Result<Reached<There>, End>, Seat> {
+        let Some(reaching) = &mut self.reaching else { return Ok(Err(waited_in_vain())) };
+        let reached = self.dial.or_turn(queued, reaching).await?;
+        self.reaching = None;
+        Ok(reached)
+    }
+
+    fn leave(&mut self) {
+        if let Some(reaching) = self.reaching.take() {
+            self.servers.leave(reaching, Arc::clone(&self.dial));
+        }
+    }
+}
+
+impl Drop for Begun<'_, '_> {
+    fn drop(&mut self) {
+        if self.dial.is_wanted() {
+            self.leave();
+        }
     }
 }
 

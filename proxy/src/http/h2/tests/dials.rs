@@ -7,8 +7,8 @@ use tokio::time::sleep;
 
 use super::super::links::PATIENCE;
 use super::peers::soon;
-use super::raw::{END_HEADERS, END_STREAM, Raw, headers};
-use super::together::{Client, OK, asked};
+use super::raw::*;
+use super::together::{Client, OK, answers, asked};
 use super::{Arc, InTurn, accept, accept_with, listen};
 
 /// A client of those that share. Its dials are let through the gate.
@@ -59,6 +59,13 @@ impl Full {
         self.first.gets(3).await;
         self.taken = asked(&mut self.server).await;
     }
+
+    /// The dial goes on, and `client` is the one that waits for it.
+    async fn dial_is_made_for(&self, client: &mut Client) {
+        self.gate.add_permits(1);
+        answers(&mut accept(&self.listener).await).await;
+        client.is_answered(1).await;
+    }
 }
 
 async fn answer(server: &mut Raw, stream: u32) {
@@ -72,11 +79,7 @@ async fn a_request_takes_the_place_of_another_one_and_its_dial_goes_on() {
     // The next one waits for the same dial.
     let mut third = client(&full.listener, &full.gate).await;
     third.gets(1).await;
-    full.gate.add_permits(1);
-    let mut server = accept(&full.listener).await;
-    let stream = asked(&mut server).await;
-    answer(&mut server, stream).await;
-    third.is_answered(1).await;
+    full.dial_is_made_for(&mut third).await;
     assert_eq!((full.first.dials(), full.second.dials(), third.dials()), (1, 1, 0));
 }
 
@@ -105,11 +108,7 @@ async fn who_waits_in_a_queue_takes_a_connection_that_comes_first() {
     let mut third = client(&full.listener, &full.gate).await;
     third.gets(1).await;
     sleep(2 * PATIENCE).await;
-    full.gate.add_permits(1);
-    let mut server = accept(&full.listener).await;
-    let stream = asked(&mut server).await;
-    answer(&mut server, stream).await;
-    third.is_answered(1).await;
+    full.dial_is_made_for(&mut third).await;
 }
 
 #[tokio::test]
@@ -118,12 +117,22 @@ async fn a_dial_that_goes_with_its_client_is_made_by_who_waits_for_it() {
     full.hands_over().await;
     let mut third = client(&full.listener, &full.gate).await;
     third.gets(1).await;
-    drop(full.second.raw);
-    soon(full.second.lab.end).await.unwrap();
-    full.gate.add_permits(1);
-    let mut server = accept(&full.listener).await;
-    let stream = asked(&mut server).await;
-    answer(&mut server, stream).await;
-    third.is_answered(1).await;
+    let Client { raw, lab, .. } =
+        std::mem::replace(&mut full.second, client(&full.listener, &full.gate).await);
+    drop(raw);
+    soon(lab.end).await.unwrap();
+    full.dial_is_made_for(&mut third).await;
     assert_eq!(third.dials(), 1);
+}
+
+#[tokio::test]
+async fn a_dial_outlives_the_request_that_has_begun_it_where_others_wait_for_it() {
+    let mut full = Full::new().await;
+    let mut third = client(&full.listener, &full.gate).await;
+    third.gets(1).await;
+    third.raw.is_heard().await;
+    full.second.raw.send(reset(1, CANCEL)).await.unwrap();
+    full.second.raw.is_heard().await;
+    full.dial_is_made_for(&mut third).await;
+    assert_eq!((full.second.dials(), third.dials()), (1, 0));
 }

@@ -55,6 +55,12 @@ impl Raw {
         self.wait_for(|frame| (frame.kind == kind).then(|| frame.clone())).await
     }
 
+    /// The proxy has seen to all that was sent before.
+    pub(super) async fn is_heard(&mut self) {
+        self.send(ping(&[0; 8])).await.unwrap();
+        self.next_of(PING).await;
+    }
+
     /// The socket.
     pub(super) fn into_stream(self) -> TcpStream {
         self.0.into_inner()

@@ -54,7 +54,7 @@ pub(super) async fn asked(server: &mut Raw) -> u32 {
     server.next_of(HEADERS).await.stream
 }
 
-async fn answers(server: &mut Raw) {
+pub(super) async fn answers(server: &mut Raw) {
     let stream = asked(server).await;
     server.send(headers(stream, END_STREAM | END_HEADERS, OK)).await.unwrap();
 }
@@ -326,8 +326,10 @@ async fn without_a_descriptor_for_another_connection_streams_wait_for_the_one_th
 
 #[tokio::test]
 async fn without_a_descriptor_a_request_goes_to_a_server_that_is_connected() {
-    let (one, other) = (listen().await, listen().await);
-    let (mut client, _lab, dials) = Lab::among(&[SHARED, FOR_ONE], &[&one, &other]).await;
+    // More than are tried where dials fail.
+    let [one, others @ ..] = [listen().await, listen().await, listen().await, listen().await, listen().await];
+    let servers: Vec<_> = std::iter::once(&one).chain(&others).collect();
+    let (mut client, _lab, dials) = Lab::among(&[SHARED, FOR_ONE], &servers).await;
     client.send(get(1)).await.unwrap();
     let mut server = accept(&one).await;
     let held = asked(&mut server).await;
@@ -351,4 +353,26 @@ async fn without_a_descriptor_a_connection_that_nobody_needs_makes_room_for_one_
     answers(&mut next).await;
     assert_eq!(client.next_of(HEADERS).await.stream, 3);
     server.next_of(GOAWAY).await;
+}
+
+#[tokio::test]
+async fn a_client_whose_server_leaves_often_has_no_more_descriptors_than_it_needs() {
+    let listener = listen().await;
+    let (mut client, _lab, _dials) = Lab::among(&["--descriptors=8"], &[&listener]).await;
+    let mut held: Vec<(Raw, u32)> = Vec::new();
+    // At most three servers at once: the client's second descriptor, and two more.
+    for (stream, is_over) in [(1, false), (3, true), (5, false), (7, false)] {
+        client.send(get(stream)).await.unwrap();
+        let mut server = accept(&listener).await;
+        let taken = asked(&mut server).await;
+        server.send(goaway(taken, NO_ERROR)).await.unwrap();
+        server.is_heard().await;
+        held.push((server, taken));
+        if is_over {
+            let (mut first, taken) = held.remove(0);
+            first.send(headers(taken, END_STREAM | END_HEADERS, OK)).await.unwrap();
+            assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
+            while first.next().await.is_some() {}
+        }
+    }
 }
