@@ -127,12 +127,17 @@ mod tests {
         }
     }
 
+    /// Parts that have not been polled, and their task.
+    fn task() -> (Parts, Arc<Woken>, Waker) {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        (Parts::new(), woken, waker)
+    }
+
     #[test]
     fn a_turn_is_for_all_that_is_woken_in_it() {
-        let (parts, woken) = (Parts::new(), Arc::new(Woken::default()));
-        let waker = Waker::from(Arc::clone(&woken));
-        let cx = Context::from_waker(&waker);
-        parts.begin_turn(&cx);
+        let (parts, woken, waker) = task();
+        parts.begin_turn(&Context::from_waker(&waker));
         assert!(parts.client.take() && parts.servers.take() && parts.streams.take(), "at first all are");
         assert!(!parts.are_woken());
         parts.servers.context().waker().wake_by_ref();
@@ -143,14 +148,12 @@ mod tests {
 
     #[test]
     fn what_is_left_of_a_turn_and_what_comes_after_it_is_another_one() {
-        let (parts, woken) = (Parts::new(), Arc::new(Woken::default()));
-        let waker = Waker::from(Arc::clone(&woken));
-        let cx = Context::from_waker(&waker);
-        parts.begin_turn(&cx);
+        let (parts, woken, waker) = task();
+        parts.begin_turn(&Context::from_waker(&waker));
         assert!(parts.client.take() && parts.servers.take());
         parts.end_turn();
         assert_eq!(woken.times(), 1, "of the streams");
-        parts.begin_turn(&cx);
+        parts.begin_turn(&Context::from_waker(&waker));
         assert!(parts.streams.take());
         parts.end_turn();
         assert_eq!(woken.times(), 0);
