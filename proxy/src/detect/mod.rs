@@ -99,11 +99,12 @@ pub struct Detected {
 
 impl Detected {
     /// All answers that there are, apart from hellos.
-    pub const KINDS: [(Protocol, Reason); 12] = [
+    pub const KINDS: [(Protocol, Reason); 13] = [
         (Protocol::Tls, Reason::FirstBytes),
         (Protocol::Tls, Reason::Hint),
         (Protocol::Http1, Reason::FirstBytes),
         (Protocol::Http1, Reason::Hint),
+        (Protocol::Http1, Reason::Memory),
         (Protocol::Http2, Reason::FirstBytes),
         (Protocol::Opaque, Reason::Unrecognized),
         (Protocol::Opaque, Reason::TooLong),
@@ -113,6 +114,10 @@ impl Detected {
         (Protocol::Opaque, Reason::Hint),
         (Protocol::Opaque, Reason::Memory),
     ];
+
+    /// A beginning that takes long, where the last client spoke HTTP.
+    pub(crate) const HTTP1_BY_MEMORY: Self =
+        Self { protocol: Protocol::Http1, reason: Reason::Memory, hello: None };
 
     /// Nothing that is known, for this reason.
     pub fn opaque(reason: Reason) -> Self {
@@ -124,11 +129,17 @@ impl Detected {
     }
 }
 
+/// Whether a client has begun as TLS does.
+pub(crate) fn is_hello(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&client_hello::FIRST_BYTE)
+}
+
 /// What the first bytes of a client tell; none while they could still become several things.
 pub fn detect(bytes: &[u8]) -> Option<Detected> {
     let looked_at = bytes.get(..LIMIT).unwrap_or(bytes);
-    let found = match looked_at.first()? {
-        &client_hello::FIRST_BYTE => client_hello::read(looked_at),
+    let found = match looked_at {
+        [] => return None,
+        _ if is_hello(looked_at) => client_hello::read(looked_at),
         _ => http::read(looked_at),
     };
     match found {

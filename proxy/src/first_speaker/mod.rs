@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::detect::{Detected, Hint, Memory, Protocol, Reason, Settings, detect, is_http2_greeting};
+use crate::detect::{
+    Detected, Hint, Memory, Protocol, Reason, Settings, detect, is_hello, is_http2_greeting,
+};
 use crate::direction::Direction;
 use crate::net::leg::Leg;
 use crate::net::peek::peek;
@@ -43,6 +45,8 @@ pub(crate) struct FirstSpeaker {
     is_hidden: bool,
     /// Whether the last client of the destination spoke HTTP, and nothing is declared.
     may_ask: bool,
+    /// What the client has begun could become TLS, and nothing else.
+    is_hello: bool,
 }
 
 impl FirstSpeaker {
@@ -61,6 +65,7 @@ impl FirstSpeaker {
             since: None,
             is_hidden: false,
             may_ask,
+            is_hello: false,
         };
         new.expect(hint);
         new
@@ -89,7 +94,13 @@ impl FirstSpeaker {
                 Some((since, limit)) => match timeout_at(since + limit, client.readable_or_ended()).await {
                     Ok(has_ended) => has_ended?,
                     Err(_) => {
-                        self.detected = Some(Detected::opaque(Reason::Incomplete));
+                        // Where HTTP is spoken waiting is no way past what applies to it: its reader has limits of its own.
+                        let is_http = self.may_ask && !self.is_hello;
+                        self.detected = Some(if is_http {
+                            Detected::HTTP1_BY_MEMORY
+                        } else {
+                            Detected::opaque(Reason::Incomplete)
+                        });
                         break;
                     }
                 },
@@ -165,10 +176,11 @@ impl FirstSpeaker {
     }
 
     fn look(&mut self, client: &Leg, has_ended: bool) -> io::Result<()> {
-        match peek(client, self.seen, |bytes| (bytes.len(), detect(bytes))) {
-            Ok((0, _)) => self.detected = Some(Detected::opaque(Reason::Ended)),
-            Ok((length, detected)) => {
+        match peek(client, self.seen, |bytes| (bytes.len(), is_hello(bytes), detect(bytes))) {
+            Ok((0, ..)) => self.detected = Some(Detected::opaque(Reason::Ended)),
+            Ok((length, is_hello, detected)) => {
                 self.is_hidden = false;
+                self.is_hello = is_hello;
                 self.seen = length;
                 if detected.is_none() {
                     self.since.get_or_insert_with(Instant::now);

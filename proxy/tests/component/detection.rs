@@ -9,7 +9,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, eventually, next, reset};
+use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, accept, eventually, next, reset};
 
 /// Nothing that is not an event may let these tests go on.
 const FOR_EVER: [&str; 5] = ["--detection-timeout", "1h", "--http-request-id", "keep", "--http-pool-size=0"];
@@ -219,6 +219,30 @@ fn half_a_beginning_arrives_when_its_time_is_over_or_its_client_ends() {
         drop(server);
         drop(client);
         assert_eq!(only_answer(proxy), ("opaque".into(), "ended".into()));
+    }
+}
+
+/// It has a reader that waits, and that can answer.
+#[test]
+fn half_a_request_makes_what_spoke_http_no_other_protocol() {
+    let proxy = Proxy::start(&["--http-head-timeout", "300ms"]);
+    for direction in [INBOUND, OUTBOUND] {
+        let listener = direction.listener();
+        let address = listener.local_addr().unwrap();
+        let mut client = proxy.connect(direction, address);
+        client.write_all(REQUEST).unwrap();
+        let mut server = accept(&listener);
+        expect(&server, b"GET /a?b HTTP/1.1\r\n");
+        server.write_all(ANSWER).unwrap();
+        expect(&client, ANSWER);
+        let mut slow = proxy.connect(direction, address);
+        slow.write_all(b"GE").unwrap();
+        let _unasked = accept(&listener);
+        expect(&slow, b"HTTP/1.1 408 Request Timeout\r\n");
+        // TLS is none.
+        let (mut secret, half) = (proxy.connect(direction, address), &hello()[..20]);
+        secret.write_all(half).unwrap();
+        expect(&accept(&listener), half);
     }
 }
 
