@@ -1,6 +1,5 @@
 //! How the list is told: as a table or as JSON, on a page of its own and by the running proxy to who asks it.
 
-use std::fmt::Write;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -33,18 +32,27 @@ pub fn written(limits: &[Limit], output: Output) -> String {
 }
 
 fn table(limits: &[Limit]) -> String {
-    let mut text = String::new();
-    // Writing to a String does not fail.
-    let mut line = |[name, value, option, environment, metrics]: [&str; 5]| {
-        let _ = writeln!(text, "{name:21} {value:>12}  {option:27} {environment:34} {metrics}");
-    };
-    line(["LIMIT", "VALUE", "OPTION", "ENVIRONMENT", "METRICS"]);
-    for Limit { name, value, option, environment, fixed, metrics, .. } in limits {
+    let head = ["LIMIT", "VALUE", "OPTION", "ENVIRONMENT", "METRICS"].map(str::to_owned);
+    let row = |Limit { name, value, option, environment, fixed, metrics, .. }: &Limit| {
         let option = option.unwrap_or(if *fixed { "fixed" } else { "-" });
-        let metrics = if metrics.is_empty() { "-" } else { &metrics.join(" ") };
-        line([name, &value.to_string(), option, environment.as_deref().unwrap_or("-"), metrics]);
+        let metrics = if metrics.is_empty() { "-".to_owned() } else { metrics.join(" ") };
+        let environment = environment.as_deref().unwrap_or("-");
+        [(*name).to_owned(), value.to_string(), option.to_owned(), environment.to_owned(), metrics]
+    };
+    let rows: Vec<_> = std::iter::once(head).chain(limits.iter().map(row)).collect();
+    let mut widths = [0; 5];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.len().max(*width);
+        }
     }
-    text
+    let [wide_name, wide_value, wide_option, wide_environment, _] = widths;
+    let line = |[name, value, option, environment, metrics]: &[String; 5]| {
+        format!(
+            "{name:wide_name$}  {value:>wide_value$}  {option:wide_option$}  {environment:wide_environment$}  {metrics}\n"
+        )
+    };
+    rows.iter().map(line).collect()
 }
 
 /// `/limits`; with `?format=text` as a table.

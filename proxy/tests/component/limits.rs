@@ -25,6 +25,10 @@ fn options_and_environment_show_in_the_list() {
     assert_eq!(*value(&limits, "memory"), 50_000_000);
     assert_eq!(*value(&limits, "connections"), 2034, "memory is what is scarce");
     let table = shown(&["limits"]);
+    let column = table.find("OPTION").expect(&table);
+    let is_in_column =
+        |line: &str| line.get(column - 2..column) == Some("  ") && line.as_bytes()[column] != b' ';
+    assert!(table.lines().all(is_in_column), "{table}");
     let line = table.lines().find(|line| line.starts_with("connect ")).expect(&table);
     let words: Vec<_> = line.split_whitespace().collect();
     let by = ["--connect-timeout", "REMORA_CONNECT_TIMEOUT", "remora_connect_timeouts_total"];
