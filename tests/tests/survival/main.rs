@@ -23,3 +23,4 @@ mod silence;
 mod starved;
 mod taken;
 mod traffic;
+mod upgraded;
