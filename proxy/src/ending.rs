@@ -8,12 +8,7 @@ use crate::telemetry::session::End;
 /// The peer is no longer there, which the kernel alone would say a quarter of an hour later.
 pub(crate) fn given_up(silence: &Silence) -> End {
     let Silence { side, lasts } = silence;
-    let flags = match side {
-        Side::Client => "DC",
-        Side::Server => "UC",
-    };
-    let details = format!("{}: silent for {} s with data on the way to it", side.name(), lasts.as_secs());
-    End { flags, details: Some(details.into()), failure: None }
+    End::gone(*side, format!("{}: silent for {} s with data on the way to it", side.name(), lasts.as_secs()))
 }
 
 /// Envoy's `SI`: stream idle timeout.
@@ -30,14 +25,17 @@ pub(crate) fn broken(broken: &Broken) -> End {
     }
 }
 
-/// Envoy's `DC`: downstream connection termination.
 pub(crate) fn client_broken(error: &std::io::Error) -> End {
-    End { flags: "DC", details: Some(format!("client: {error}").into()), failure: None }
+    End::gone(Side::Client, format!("client: {error}"))
 }
 
-/// Envoy's `UC`: upstream connection termination.
 pub(crate) fn server_broken(error: &std::io::Error) -> End {
-    End { flags: "UC", details: Some(format!("server: {error}").into()), failure: None }
+    End::gone(Side::Server, format!("server: {error}"))
+}
+
+/// The server has ended in good order, and has not answered.
+pub(crate) fn unanswered() -> End {
+    End::gone(Side::Server, "server: ended before an answer")
 }
 
 /// Envoy's `UF` with `URX` (failed, and no attempt is left); `UO` is what it says when its own resources are used up.

@@ -11,28 +11,28 @@ use crate::support::{Direction, PACE, Proxy, assert_clean};
 
 /// How many attacks of clients have at least this reason; of the others h2 sees by itself what they are, or may do so first.
 const OF_CLIENTS: [(&str, u64); 9] = [
-    ("ping_flood", 2),
-    ("settings_flood", 2),
-    ("reset_flood", 1),
-    ("empty_data_flood", 2),
-    ("window_update_flood", 2),
-    ("priority_flood", 2),
-    ("goaway_flood", 1),
-    ("unknown_frame_flood", 1),
-    ("broken_stream_flood", 4),
+    ("http2.ping_flood", 2),
+    ("http2.settings_flood", 2),
+    ("http2.reset_flood", 1),
+    ("http2.empty_data_flood", 2),
+    ("http2.window_update_flood", 2),
+    ("http2.priority_flood", 2),
+    ("http2.goaway_flood", 1),
+    ("http2.unknown_frame_flood", 1),
+    ("http2.broken_stream_flood", 4),
 ];
 
 /// The same of servers.
 const OF_SERVERS: [(&str, u64); 9] = [
-    ("ping_flood", 2),
-    ("settings_flood", 1),
-    ("reset_flood", 1),
-    ("empty_data_flood", 1),
-    ("window_update_flood", 2),
-    ("priority_flood", 1),
-    ("goaway_flood", 1),
-    ("unknown_frame_flood", 1),
-    ("response_head_flood", 1),
+    ("http2.ping_flood", 2),
+    ("http2.settings_flood", 1),
+    ("http2.reset_flood", 1),
+    ("http2.empty_data_flood", 1),
+    ("http2.window_update_flood", 2),
+    ("http2.priority_flood", 1),
+    ("http2.goaway_flood", 1),
+    ("http2.unknown_frame_flood", 1),
+    ("http2.response_head_flood", 1),
 ];
 
 /// Each is answered by a frame in a segment of its own, and all of them together may be more than the kernel holds for a client that

@@ -11,7 +11,7 @@ use crate::support::{Direction, PACE, Proxy, assert_clean};
 fn counts(broken: impl Iterator<Item = (Rule, u64)>) -> HashMap<String, u64> {
     let mut counts = HashMap::new();
     for (rule, times) in broken {
-        *counts.entry(rule.name.to_owned()).or_default() += times;
+        *counts.entry(format!("http1.{}", rule.name)).or_default() += times;
     }
     counts
 }

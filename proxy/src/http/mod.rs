@@ -112,3 +112,33 @@ impl Http {
 
 /// Some requests wait for days.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::{h1, h2};
+    use crate::telemetry::Code;
+    use crate::telemetry::exchange::Timer;
+    use crate::telemetry::http::LIMITS;
+
+    fn codes() -> Vec<Code> {
+        let refusals = h1::Refusal::ALL.map(h1::Refusal::code);
+        let unended = h1::Unended::ALL.map(h1::Unended::code);
+        let violations = h2::meter::Violation::ALL.map(h2::meter::Violation::code);
+        [&refusals[..], &unended, &h2::Refusal::ALL.map(h2::Refusal::code), &violations].concat()
+    }
+
+    #[test]
+    fn series_that_are_there_from_the_start_are_of_reasons() {
+        for limit in LIMITS {
+            assert!(codes().iter().any(|code| code.name() == limit), "{limit}");
+        }
+    }
+
+    #[test]
+    fn users_are_told_what_there_is() {
+        let readme = include_str!("../../../README.md");
+        for code in codes().into_iter().chain(Timer::ALL.map(Timer::code)) {
+            assert!(readme.contains(&format!("`{code}`")), "{code}");
+        }
+    }
+}

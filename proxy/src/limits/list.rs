@@ -156,19 +156,19 @@ fn http(basis: &Basis<'_>) -> Vec<Row> {
     let pooled = http::pool::affordable(settings.http_pool_size, basis.descriptors);
     vec![
         most(http_max_head, "http_head", "--http-max-head")
-            .seen_in(&["remora_http_refused_messages_total{reason=\"head_too_long\"}"]),
+            .seen_in(&["remora_http_refused_messages_total{reason=\"http1.head_too_long\"}"]),
         count(http_max_fields, "fields", "http_fields", By("--http-max-fields"))
-            .seen_in(&["remora_http_refused_messages_total{reason=\"too_many_fields\"}"]),
+            .seen_in(&["remora_http_refused_messages_total{reason=\"http1.too_many_fields\"}"]),
         most(http_max_chunk_extension, "http_chunk_extension", "--http-max-chunk-extension")
-            .seen_in(&["remora_http_refused_messages_total{reason=\"chunk_extension_too_long\"}"]),
+            .seen_in(&["remora_http_refused_messages_total{reason=\"http1.chunk_extension_too_long\"}"]),
         most(http_max_trailers, "http_trailers", "--http-max-trailers")
-            .seen_in(&["remora_http_refused_messages_total{reason=\"trailers_too_long\"}"]),
+            .seen_in(&["remora_http_refused_messages_total{reason=\"http1.trailers_too_long\"}"]),
         time(settings.http_head_timeout, "http_head_time", By("--http-head-timeout"))
-            .seen_in(&["remora_http_timeouts_total{timer=\"head\"}"]),
+            .seen_in(&["remora_http_timeouts_total{timer=\"request_head_timeout\"}"]),
         time(settings.http_idle_timeout, "http_idle", By("--http-idle-timeout"))
-            .seen_in(&["remora_http_timeouts_total{timer=\"idle\"}"]),
+            .seen_in(&["remora_http_timeouts_total{timer=\"idle_timeout\"}"]),
         time(settings.http_stream_idle_timeout, "http_stream_idle", By("--http-stream-idle-timeout"))
-            .seen_in(&["remora_http_timeouts_total{timer=\"stream_idle\"}"]),
+            .seen_in(&["remora_http_timeouts_total{timer=\"stream_idle_timeout\"}"]),
         count(pooled, "connections", "http_pool", By("--http-pool-size"))
             .seen_in(&["remora_http_pool_connections", "remora_http_pool_evictions_total"]),
         time(settings.http_pool_idle_timeout, "http_pool_idle", By("--http-pool-idle-timeout"))
@@ -179,7 +179,7 @@ fn http(basis: &Basis<'_>) -> Vec<Row> {
             "http_interim",
             Fixed("Interim ones to a request at once; 20 more each second"),
         )
-        .seen_in(&["remora_http_refused_messages_total{reason=\"interim_flood\"}"]),
+        .seen_in(&["remora_http_refused_messages_total{reason=\"http1.interim_flood\"}"]),
         time(
             http::h1::LINGER,
             "http_linger",
@@ -206,19 +206,19 @@ fn http2(basis: &Basis<'_>) -> Vec<Row> {
         bytes(basis.budget.shared(), "http2_memory", memory)
             .seen_in(&["remora_refused_connections_total{reason=\"memory\"}"]),
         count(http2_max_streams, "streams", "http2_streams", By("--http2-max-streams"))
-            .seen_in(&["remora_http_refused_messages_total{reason=\"too_many_streams\"}"]),
+            .seen_in(&["remora_http_refused_messages_total{reason=\"http2.too_many_streams\"}"]),
         most(http2_stream_window, "http2_stream_window", "--http2-stream-window")
             .seen_in(&["remora_relay_buffered_bytes"]),
         most(http2_connection_window, "http2_connection_window", "--http2-connection-window")
             .seen_in(&["remora_relay_buffered_bytes"]),
         most(http2_max_head, "http2_head", "--http2-max-head")
-            .seen_in(&["remora_http_refused_messages_total{reason=\"head_too_long\"}"]),
+            .seen_in(&["remora_http_refused_messages_total{reason=\"http2.head_too_long\"}"]),
         count(http2_max_fields, "fields", "http2_fields", By("--http2-max-fields"))
-            .seen_in(&["remora_http_refused_messages_total{reason=\"too_many_fields\"}"]),
+            .seen_in(&["remora_http_refused_messages_total{reason=\"http2.too_many_fields\"}"]),
         time(http2_ping_interval, "http2_ping_interval", By("--http2-ping-interval"))
-            .seen_in(&["remora_http_timeouts_total{timer=\"ping\"}"]),
+            .seen_in(&["remora_http_timeouts_total{timer=\"ping_timeout\"}"]),
         time(http2_ping_timeout, "http2_ping", By("--http2-ping-timeout"))
-            .seen_in(&["remora_http_timeouts_total{timer=\"ping\"}"]),
+            .seen_in(&["remora_http_timeouts_total{timer=\"ping_timeout\"}"]),
     ]
 }
 

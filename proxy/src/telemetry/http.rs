@@ -3,6 +3,7 @@
 use runtime::metrics::registry::Registry;
 use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
+use super::code::Code;
 use super::connections::Side;
 use super::sockets::Further;
 use crate::direction::Direction;
@@ -21,28 +22,33 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 4] = [Self::Idle, Self::Head, Self::StreamIdle, Self::Ping];
+    /// All that there are.
+    pub(crate) const ALL: [Self; 4] = [Self::Idle, Self::Head, Self::StreamIdle, Self::Ping];
 
-    /// The value of the label `timer`.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Head => "head",
-            Self::StreamIdle => "stream_idle",
-            Self::Ping => "ping",
-        }
+    /// As logs name what met it, where they say anything of it, and the label `timer`.
+    pub(crate) const fn code(self) -> Code {
+        Code::new(match self {
+            Self::Idle => "idle_timeout",
+            Self::Head => "request_head_timeout",
+            Self::StreamIdle => "stream_idle_timeout",
+            Self::Ping => "ping_timeout",
+        })
     }
 }
 
-/// Reasons of refusals that limits are.
-const LIMITS: [&str; 7] = [
-    "head_too_long",
-    "too_many_fields",
-    "interim_flood",
-    "chunk_extension_too_long",
-    "trailers_too_long",
-    "too_many_streams",
-    "malformed",
+/// Reasons of refusals that limits are, and what h2 has found of a message.
+pub(crate) const LIMITS: [&str; 11] = [
+    "http1.head_too_long",
+    "http1.too_many_fields",
+    "http1.interim_flood",
+    "http1.chunk_extension_too_long",
+    "http1.trailers_too_long",
+    "http2.head_too_long",
+    "http2.too_many_fields",
+    "http2.trailers_too_long",
+    "http2.too_many_streams",
+    "http2.enhance_your_calm",
+    "http2.malformed",
 ];
 
 type Labels = Vec<(&'static str, &'static str)>;
@@ -106,7 +112,7 @@ impl Http {
             self.retries.get_or_create(&labels(direction, [])).inc_by(0);
             self.links(direction);
             for timer in Timer::ALL {
-                self.timeouts.get_or_create(&labels(direction, [("timer", timer.name())])).inc_by(0);
+                self.timeouts.get_or_create(&labels(direction, [("timer", timer.code().name())])).inc_by(0);
             }
         }
         to.register(
@@ -150,8 +156,8 @@ impl Http {
         self.further.clone()
     }
 
-    pub(super) fn refused_message(&self, direction: Direction, side: Side, reason: &'static str) {
-        let labels = labels(direction, [("side", side.name()), ("reason", reason)]);
+    pub(super) fn refused_message(&self, direction: Direction, side: Side, code: Code) {
+        let labels = labels(direction, [("side", side.name()), ("reason", code.name())]);
         self.refused_messages.get_or_create(&labels).inc();
     }
 
@@ -165,7 +171,7 @@ impl Http {
     }
 
     pub(super) fn timed_out(&self, direction: Direction, timer: Timer) {
-        self.timeouts.get_or_create(&labels(direction, [("timer", timer.name())])).inc();
+        self.timeouts.get_or_create(&labels(direction, [("timer", timer.code().name())])).inc();
     }
 }
 

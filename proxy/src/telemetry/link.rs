@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use runtime::metrics::types::gauge::Gauge;
 
+use super::code::Code;
 use super::connections::{Linked, Pair, Side, Silence};
 use super::http::Timer;
 use super::session::{Reporter, Session};
@@ -33,10 +34,10 @@ impl Session {
 }
 
 impl Link {
-    /// A message of the server was refused, for a reason that the metric names.
-    pub(crate) fn refused_message(&self, reason: &'static str) {
+    /// The server is left, since it does not keep to the rules.
+    pub(crate) fn refused(&self, code: Code) {
         for reporter in &self.reporters {
-            reporter.books.metrics.http.refused_message(reporter.direction, Side::Server, reason);
+            reporter.books.metrics.http.refused_message(reporter.direction, Side::Server, code);
         }
     }
 

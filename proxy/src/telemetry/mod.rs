@@ -7,6 +7,7 @@
 
 mod acceptance;
 pub mod access_log;
+mod code;
 pub mod connections;
 mod detections;
 pub mod edge;
@@ -28,6 +29,7 @@ pub mod workload;
 
 pub use acceptance::Acceptance;
 pub(crate) use access_log::LONGEST_PATH as LOGGED_PATH;
+pub use code::Code;
 pub(crate) use http::Pooled;
 pub(crate) use link::Link;
 pub(crate) use process::WORKER;

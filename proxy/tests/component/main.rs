@@ -14,6 +14,8 @@ mod app_probes;
 #[cfg(test)]
 mod capacity;
 #[cfg(test)]
+mod codes;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod connections;

@@ -25,6 +25,7 @@ pub(crate) use connection::{Connection, LINGER, MOST_INTERIM, Means};
 pub use fields::{MOST_FIELDS, Room, Version};
 pub use forward::Hop;
 pub use refusal::Refusal;
+pub(super) use refusal::Unended;
 
 /// The most of everything that a message may bring besides its content.
 #[derive(clap::Args, Clone, Copy, Debug)]

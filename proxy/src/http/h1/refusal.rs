@@ -1,5 +1,7 @@
 //! Why a message is not carried: one reason for each rule, with a name that stays.
 
+use crate::telemetry::Code;
+
 /// A rule that a message breaks.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 pub enum Refusal {
@@ -151,48 +153,77 @@ impl Refusal {
     ];
 
     /// As logs and labels name it.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::HeadTooLong => "head_too_long",
-            Self::TooManyFields => "too_many_fields",
-            Self::LineEnd => "line_end",
-            Self::EmptyLine => "empty_line",
-            Self::RequestLine => "request_line",
-            Self::StatusLine => "status_line",
-            Self::Version => "version",
-            Self::FieldName => "field_name",
-            Self::FieldValue => "field_value",
-            Self::ObsFold => "obs_fold",
-            Self::Target => "target",
-            Self::Fragment => "fragment",
-            Self::HostMissing => "host_missing",
-            Self::HostRepeated => "host_repeated",
-            Self::HostInvalid => "host_invalid",
-            Self::HostNotTarget => "host_not_target",
-            Self::ContentLength => "content_length",
-            Self::ContentLengthRepeated => "content_length_repeated",
-            Self::TransferEncoding => "transfer_encoding",
-            Self::TransferEncodingRepeated => "transfer_encoding_repeated",
-            Self::TransferEncodingInOld => "transfer_encoding_in_http10",
-            Self::LengthTwice => "length_twice",
-            Self::FramingLookalike => "framing_lookalike",
-            Self::ConnectionNames => "connection_names",
-            Self::ConnectionOptions => "connection_options",
-            Self::ConnectContent => "connect_content",
-            Self::UnaskedSwitch => "unasked_switch",
-            Self::InterimFlood => "interim_flood",
-            Self::ChunkSize => "chunk_size",
-            Self::ChunkExtension => "chunk_extension",
-            Self::ChunkExtensionTooLong => "chunk_extension_too_long",
-            Self::ChunkEnd => "chunk_end",
-            Self::Trailer => "trailer",
-            Self::TrailerForbidden => "trailer_forbidden",
-            Self::TrailersTooLong => "trailers_too_long",
-        }
+    pub fn code(self) -> Code {
+        Code::new(match self {
+            Self::HeadTooLong => "http1.head_too_long",
+            Self::TooManyFields => "http1.too_many_fields",
+            Self::LineEnd => "http1.line_end",
+            Self::EmptyLine => "http1.empty_line",
+            Self::RequestLine => "http1.request_line",
+            Self::StatusLine => "http1.status_line",
+            Self::Version => "http1.version",
+            Self::FieldName => "http1.field_name",
+            Self::FieldValue => "http1.field_value",
+            Self::ObsFold => "http1.obs_fold",
+            Self::Target => "http1.target",
+            Self::Fragment => "http1.fragment",
+            Self::HostMissing => "http1.host_missing",
+            Self::HostRepeated => "http1.host_repeated",
+            Self::HostInvalid => "http1.host_invalid",
+            Self::HostNotTarget => "http1.host_not_target",
+            Self::ContentLength => "http1.content_length",
+            Self::ContentLengthRepeated => "http1.content_length_repeated",
+            Self::TransferEncoding => "http1.transfer_encoding",
+            Self::TransferEncodingRepeated => "http1.transfer_encoding_repeated",
+            Self::TransferEncodingInOld => "http1.transfer_encoding_in_http10",
+            Self::LengthTwice => "http1.length_twice",
+            Self::FramingLookalike => "http1.framing_lookalike",
+            Self::ConnectionNames => "http1.connection_names",
+            Self::ConnectionOptions => "http1.connection_options",
+            Self::ConnectContent => "http1.connect_content",
+            Self::UnaskedSwitch => "http1.unasked_switch",
+            Self::InterimFlood => "http1.interim_flood",
+            Self::ChunkSize => "http1.chunk_size",
+            Self::ChunkExtension => "http1.chunk_extension",
+            Self::ChunkExtensionTooLong => "http1.chunk_extension_too_long",
+            Self::ChunkEnd => "http1.chunk_end",
+            Self::Trailer => "http1.trailer",
+            Self::TrailerForbidden => "http1.trailer_forbidden",
+            Self::TrailersTooLong => "http1.trailers_too_long",
+        })
     }
 
     /// The status that tells the sender of a request.
     pub fn status(self) -> u16 {
         if matches!(self, Self::HeadTooLong | Self::TooManyFields) { 431 } else { 400 }
+    }
+}
+
+/// What a side has not ended, though it has ended its stream in good order.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Unended {
+    /// RFC 9112, section 8.
+    #[error("the stream ended within the request's head")]
+    RequestHead,
+    /// The same of the server.
+    #[error("the stream ended within the response's head")]
+    ResponseHead,
+    /// RFC 9112, section 8: what came is shorter than announced.
+    #[error("the stream ended within the content")]
+    Content,
+}
+
+impl Unended {
+    /// The three.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 3] = [Self::RequestHead, Self::ResponseHead, Self::Content];
+
+    /// As logs and labels name it.
+    pub(crate) fn code(self) -> Code {
+        Code::new(match self {
+            Self::RequestHead => "http1.request_head_ended",
+            Self::ResponseHead => "http1.response_head_ended",
+            Self::Content => "http1.content_ended",
+        })
     }
 }

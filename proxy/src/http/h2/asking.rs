@@ -14,6 +14,7 @@ use http::{Request, StatusCode};
 
 use super::MOST_ATTEMPTS;
 use super::broken::{Broken, Notable};
+use super::metered::Seen;
 use super::portion::Portion;
 use super::server::{Seat, Server};
 use super::servers::Servers;
@@ -36,6 +37,15 @@ enum Unasked {
     /// There is none that could be.
     NoServer(End),
     Broken(Broken),
+}
+
+impl Unasked {
+    fn with_cause(self, client: &Seen, content: &mut RecvStream) -> Self {
+        match self {
+            Self::Broken(broken) => Self::Broken(broken.with_cause(client, content)),
+            other @ Self::NoServer(_) => other,
+        }
+    }
 }
 
 impl Asking<'_> {
@@ -111,6 +121,7 @@ impl Asking<'_> {
     }
 
     fn fail(mut self, unasked: Unasked) -> Option<Notable> {
+        let unasked = unasked.with_cause(&self.front.shared.client.seen, &mut self.content);
         let (end, notable) = match &unasked {
             Unasked::NoServer(end) => (end.clone(), None),
             Unasked::Broken(broken) => (broken.end(false), broken.notable()),
@@ -121,7 +132,7 @@ impl Asking<'_> {
             // Nothing was sent of it, so that it may be sent again, which the client has to be told.
             Unasked::Broken(Broken::NotAccepted) => self.front.reset(Reason::REFUSED_STREAM),
             Unasked::Broken(
-                Broken::Client(_) | Broken::Reset(_) | Broken::Violated | Broken::Gone | Broken::Refused(..),
+                Broken::Client(_) | Broken::Reset(_) | Broken::Left(..) | Broken::Gone | Broken::Refused(..),
             ) => {}
         }
         self.front.account.exchange.close(end);

@@ -1,21 +1,25 @@
 //! How streams end that do not end well, and how that is told: to the client, and in logs.
 
+use std::task::{Context, Poll, Waker};
+
 use ::h2::server::SendResponse;
-use ::h2::{Reason, SendStream};
+use ::h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_TYPE, SERVER};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::content::{Account, Stop};
+use super::metered::Seen;
 use super::portion::Portion;
 use super::server::Server;
 use super::{Refusal, grpc};
+use crate::telemetry::Code;
 use crate::telemetry::connections::Side;
 use crate::telemetry::session::End;
 
 /// What the connection tells of a stream that has ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Notable {
-    /// A message of this side was refused.
+    /// A message of this side was refused, here or by h2.
     Refused(Side, Refusal),
     /// Nothing was passed on for too long.
     Idle,
@@ -30,11 +34,11 @@ pub(super) enum Broken {
     Reset(Reason),
     /// The server has not accepted it, and another may.
     NotAccepted,
-    /// The server does not keep to the protocol.
-    Violated,
+    /// The connection of this side was ended for what came over it; that is counted where the connection is.
+    Left(Side, Code),
     /// The connection to the server is gone.
     Gone,
-    /// A message may not be passed on.
+    /// A message of this side may not be passed on, or h2 has reset its stream.
     Refused(Side, Refusal),
     /// Nothing was passed on for too long.
     Idle,
@@ -45,11 +49,10 @@ impl Broken {
     pub(super) fn of_upload(stop: Stop) -> Option<Self> {
         match stop {
             Stop::Ended | Stop::Sink(_) => None,
-            // h2 has refused content that is not as long as announced, and has told the client.
-            Stop::Source(error) if error.is_library() && error.is_reset() => {
-                Some(Self::Refused(Side::Client, Refusal::Malformed))
+            Stop::Source(error) => {
+                let reason = error.reason().filter(|_| error.is_reset());
+                Some(Self::of_h2(Side::Client, &error).unwrap_or(Self::Client(reason)))
             }
-            Stop::Source(error) => Some(Self::Client(error.reason().filter(|_| error.is_reset()))),
             Stop::Refused(refusal) => Some(Self::Refused(Side::Client, refusal)),
         }
     }
@@ -69,17 +72,44 @@ impl Broken {
         match error.reason() {
             Some(reason) if error.is_remote() && error.is_reset() => Self::Reset(reason),
             Some(_) if error.is_remote() => Self::NotAccepted,
-            Some(_) if error.is_library() => Self::Violated,
-            _ if server.has_violated() => Self::Violated,
-            _ => Self::Gone,
+            _ => Self::of_h2(Side::Server, error)
+                .or_else(|| server.face.seen.left().map(|code| Self::Left(Side::Server, code)))
+                .unwrap_or(Self::Gone),
+        }
+    }
+
+    /// What h2 has found of this side, if that is it.
+    fn of_h2(side: Side, error: &::h2::Error) -> Option<Self> {
+        let reason = error.reason().filter(|_| error.is_library())?;
+        Some(match error.is_reset() {
+            true => Self::Refused(side, Refusal::of_stream(reason)),
+            false => Self::Left(side, Refusal::of_connection(reason).code()),
+        })
+    }
+
+    /// The same with whether a client that has gone was made to, which h2 tells only him who waits for its `content`.
+    pub(super) fn with_cause(self, client: &Seen, content: &mut RecvStream) -> Self {
+        if !matches!(self, Self::Client(_)) {
+            return self;
+        }
+        if let Some(code) = client.left() {
+            return Self::Left(Side::Client, code);
+        }
+        loop {
+            match content.poll_data(&mut Context::from_waker(Waker::noop())) {
+                // Nobody wants it any more.
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(error))) => return Self::of_h2(Side::Client, &error).unwrap_or(self),
+                Poll::Ready(None) | Poll::Pending => return self,
+            }
         }
     }
 
     /// Whether it is the server that has failed.
     pub(super) fn is_the_servers(&self) -> bool {
         match self {
-            Self::Reset(_) | Self::NotAccepted | Self::Violated | Self::Gone | Self::Idle => true,
-            Self::Refused(side, _) => *side == Side::Server,
+            Self::Reset(_) | Self::NotAccepted | Self::Gone | Self::Idle => true,
+            Self::Refused(side, _) | Self::Left(side, _) => *side == Side::Server,
             Self::Client(_) => false,
         }
     }
@@ -98,18 +128,14 @@ impl Broken {
                 "upstream_reset_before_response_started{remote_refused_stream_reset}",
                 "upstream_reset_after_response_started{remote_refused_stream_reset}",
             ),
-            Self::Violated => (
-                "UPE",
-                "upstream_reset_before_response_started{protocol_error}",
-                "upstream_reset_after_response_started{protocol_error}",
-            ),
             Self::Gone => (
                 "UC",
                 "upstream_reset_before_response_started{connection_termination}",
                 "upstream_reset_after_response_started{connection_termination}",
             ),
-            Self::Refused(side, refusal) => return refused(*side, *refusal),
-            Self::Idle => ("SI", "stream_idle_timeout", "stream_idle_timeout"),
+            Self::Refused(side, refusal) => return End::refused(*side, refusal.code()),
+            Self::Left(side, code) => return End::refused(*side, *code),
+            Self::Idle => return End::idle(),
         };
         let details = if is_after_head { after } else { before };
         End { flags, details: Some(details.into()), failure: None }
@@ -120,7 +146,7 @@ impl Broken {
         match *self {
             Self::Refused(side, refusal) => Some(Notable::Refused(side, refusal)),
             Self::Idle => Some(Notable::Idle),
-            Self::Client(_) | Self::Reset(_) | Self::NotAccepted | Self::Violated | Self::Gone => None,
+            Self::Client(_) | Self::Reset(_) | Self::NotAccepted | Self::Left(..) | Self::Gone => None,
         }
     }
 }
@@ -146,13 +172,4 @@ pub(super) fn answer(respond: &mut SendResponse<Portion>, account: &Account, sta
 /// The cause in the fewest words.
 pub(super) fn why(end: &End) -> &str {
     end.failure.as_deref().or(end.details.as_deref()).unwrap_or(end.flags)
-}
-
-/// How an exchange ends of which a message is refused: Envoy's downstream and upstream protocol errors.
-pub(super) fn refused(side: Side, refusal: Refusal) -> End {
-    let flags = match side {
-        Side::Client => "DPE",
-        Side::Server => "UPE",
-    };
-    End { flags, details: Some(format!("http2.{}", refusal.code()).into()), failure: None }
 }

@@ -97,6 +97,11 @@ impl Content {
         self.has_begun
     }
 
+    /// Where it comes from.
+    pub(super) fn source(&mut self) -> &mut RecvStream {
+        &mut self.source
+    }
+
     /// What was not taken.
     pub(super) fn into_source(self) -> RecvStream {
         self.source

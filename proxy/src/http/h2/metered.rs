@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -17,8 +17,11 @@ use ::h2::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop::unconstrained;
 
-use super::meter::{Block, Meter, Peer, Rejected, Violation, breaks};
+use super::Refusal;
+use super::begun::Begun;
+use super::meter::{Block, Meter, Peer, Violation, breaks};
 use crate::net::leg::Leg;
+use crate::telemetry::Code;
 
 /// What is read before streams get their turn, so that the frames that h2 holds for them are bounded. A stream's reader takes
 /// them at once.
@@ -35,7 +38,11 @@ const PORTION: usize = 2048;
 /// What is known of a peer besides what h2 tells.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    violation: AtomicU8,
+    /// Why it is left, whoever has found it.
+    left: OnceLock<Code>,
+    is_left_told: AtomicBool,
+    /// The meter has left it.
+    has_violated: AtomicBool,
     received: AtomicU64,
     is_leaving: AtomicBool,
     is_within_head: AtomicBool,
@@ -45,17 +52,45 @@ pub(super) struct Seen {
     is_worn: AtomicBool,
     /// Resets of streams that are not this peer's fault.
     passed_resets: AtomicU32,
-    resets: [AtomicU32; 2],
+    begun: Mutex<Begun>,
     long_blocks: Mutex<VecDeque<Block>>,
     /// The leg when h2 has no use for it any more.
     finished: Mutex<Option<Leg>>,
 }
 
 impl Seen {
-    /// Why it had to be left.
-    pub(super) fn violation(&self) -> Option<Violation> {
-        let number = self.violation.load(Ordering::Relaxed);
-        Violation::ALL.into_iter().find(|violation| *violation as u8 == number)
+    /// It has to be left, for this reason, unless there was another one before.
+    pub(super) fn leave(&self, code: Code) {
+        self.left.get_or_init(|| code);
+    }
+
+    /// Why it had to be.
+    pub(super) fn left(&self) -> Option<Code> {
+        self.left.get().copied()
+    }
+
+    /// The same, once.
+    pub(super) fn untold(&self) -> Option<Code> {
+        self.left().filter(|_| !self.is_left_told.swap(true, Ordering::Relaxed))
+    }
+
+    /// Whether it has broken the rules of frames.
+    pub(super) fn has_violated(&self) -> bool {
+        self.has_violated.load(Ordering::Relaxed)
+    }
+
+    /// A stream of the client was handed out.
+    pub(super) fn begins(&self, stream: u32) {
+        self.begun().begin(stream);
+    }
+
+    /// What h2 has refused by itself of those that were not; `has_all` if none waits to be.
+    pub(super) fn refused_by_h2(&self, has_all: bool) -> Vec<Refusal> {
+        self.begun().refused(has_all)
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Begun> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many bytes it has sent.
@@ -100,11 +135,6 @@ impl Seen {
         let blocks = self.long_blocks.lock().unwrap_or_else(PoisonError::into_inner);
         blocks.iter().find(|block| block.stream == stream).map(|block| block.length)
     }
-
-    /// How many of its streams were reset so.
-    pub(super) fn resets(&self, rejected: Rejected) -> u32 {
-        self.resets.get(rejected as usize).map_or(0, |count| count.load(Ordering::Relaxed))
-    }
 }
 
 /// One leg.
@@ -144,7 +174,7 @@ impl Metered {
 
     fn leg(&mut self) -> io::Result<Pin<&mut Leg>> {
         // The meter has seen that there is nothing more to be said to this peer.
-        if self.seen.violation.load(Ordering::Relaxed) != 0 {
+        if self.seen.has_violated() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         self.leg.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
@@ -174,7 +204,7 @@ impl Metered {
         self.seen.is_within_head.store(self.meter.is_within_head(), Ordering::Relaxed);
         looked.map_err(|violation| {
             self.leave(violation, cx);
-            io::Error::other(violation.code())
+            io::Error::other(violation.code().name())
         })
     }
 
@@ -187,7 +217,8 @@ impl Metered {
             let written = pin!(unconstrained(write)).poll(cx);
             self.is_finished = matches!(written, Poll::Ready(Ok(length)) if length == farewell.len());
         }
-        self.seen.violation.store(violation as u8, Ordering::Relaxed);
+        self.seen.leave(violation.code());
+        self.seen.has_violated.store(true, Ordering::Relaxed);
     }
 
     fn wrote(&mut self, bytes: &[u8]) {
@@ -195,8 +226,10 @@ impl Metered {
         if self.seen.passed_resets.load(Ordering::Relaxed) > 0 {
             self.meter.forgive(self.seen.passed_resets.swap(0, Ordering::Relaxed));
         }
-        for (seen, count) in self.seen.resets.iter().zip(self.meter.resets()) {
-            seen.store(count, Ordering::Relaxed);
+        let mut ended = self.meter.ended().peekable();
+        if ended.peek().is_some() {
+            let mut begun = self.seen.begun();
+            ended.for_each(|(stream, refusal)| begun.end(stream, refusal));
         }
     }
 }

@@ -12,6 +12,7 @@
 
 mod alive;
 mod asking;
+mod begun;
 mod broken;
 mod connection;
 mod content;
@@ -162,17 +163,20 @@ pub(crate) async fn carry(
     }
 }
 
-/// A connection that has ended otherwise than it should: because of the peer's end, or of what it sent.
-fn ended_by(error: &::h2::Error, seen: &Seen, side: Side, [gone, violated]: [&'static str; 2]) -> End {
-    let violation = seen.violation().map(|violation| violation.code().to_owned());
-    let flags = if violation.is_some() || error.is_library() { violated } else { gone };
-    let what = violation.unwrap_or_else(|| error.to_string());
-    End { flags, details: Some(format!("{}: {what}", side.name()).into()), failure: None }
+/// How a connection has ended that broke: because of what came over it, or of the peer's end.
+fn ended_by(error: &::h2::Error, seen: &Seen, side: Side) -> End {
+    leave(error, seen);
+    match seen.left() {
+        Some(code) => End::refused(side, code),
+        None => End::gone(side, format!("{}: {error}", side.name())),
+    }
 }
 
-/// Whether h2 has ended a connection since its peer breaks the rules: it is what refuses then, and tells no reason.
-fn is_refused_by_h2(error: &::h2::Error, seen: &Seen) -> bool {
-    error.is_library() && seen.violation().is_none()
+/// Says why a peer is left, if it is h2 that has found it.
+fn leave(error: &::h2::Error, seen: &Seen) {
+    if let Some(reason) = error.reason().filter(|_| error.is_library()) {
+        seen.leave(Refusal::of_connection(reason).code());
+    }
 }
 
 impl Settings {

@@ -1,4 +1,9 @@
-//! Why a message is not carried: one reason for each rule that h2 leaves to its user, with a name that stays.
+//! Why a message is not carried: one reason for each rule that h2 leaves to its user, and one for each error code
+//! with which h2 ends a stream or a connection by itself. Names stay.
+
+use ::h2::Reason;
+
+use crate::telemetry::Code;
 
 /// A rule that a message breaks.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
@@ -48,27 +53,90 @@ pub enum Refusal {
     /// RFC 9110, section 6.5.1.
     #[error("a trailer says where the message goes or ends")]
     TrailerForbidden,
+    /// RFC 9113, section 7: what h2 has ended a connection for, which does not say more.
+    #[error("a frame is what or where it must not be")]
+    Protocol,
+    /// RFC 9113, section 6.9: of a stream or a connection.
+    #[error("more content than a window allows, or a window that is larger than one can be")]
+    FlowControl,
+    /// RFC 9113, section 4.2.
+    #[error("a frame is not as long as it has to be")]
+    FrameSize,
+    /// RFC 9113, section 4.3.
+    #[error("a block of fields cannot be decoded, or is not worth it")]
+    Compression,
+    /// RFC 9113, section 10.5.1: several times what is allowed.
+    #[error("a head is far too long, or comes in too many frames")]
+    Excess,
 }
 
 impl Refusal {
-    /// As logs and labels name it.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::TooManyStreams => "too_many_streams",
-            Self::Path => "path",
-            Self::AuthorityMissing => "authority_missing",
-            Self::AuthorityInvalid => "authority_invalid",
-            Self::HostNotAuthority => "host_not_authority",
-            Self::HostRepeated => "host_repeated",
-            Self::FieldValue => "field_value",
-            Self::TooManyFields => "too_many_fields",
-            Self::ContentLengthRepeated => "content_length_repeated",
-            Self::ConnectTarget => "connect_target",
-            Self::Switch => "switch",
-            Self::HeadTooLong => "head_too_long",
-            Self::TrailersTooLong => "trailers_too_long",
-            Self::TrailerForbidden => "trailer_forbidden",
+    /// All that there are.
+    pub const ALL: [Self; 20] = [
+        Self::Malformed,
+        Self::TooManyStreams,
+        Self::Path,
+        Self::AuthorityMissing,
+        Self::AuthorityInvalid,
+        Self::HostNotAuthority,
+        Self::HostRepeated,
+        Self::FieldValue,
+        Self::TooManyFields,
+        Self::ContentLengthRepeated,
+        Self::ConnectTarget,
+        Self::Switch,
+        Self::HeadTooLong,
+        Self::TrailersTooLong,
+        Self::TrailerForbidden,
+        Self::Protocol,
+        Self::FlowControl,
+        Self::FrameSize,
+        Self::Compression,
+        Self::Excess,
+    ];
+
+    /// Why h2 has ended a connection with this code.
+    pub(super) fn of_connection(reason: Reason) -> Self {
+        match reason {
+            Reason::FLOW_CONTROL_ERROR => Self::FlowControl,
+            Reason::FRAME_SIZE_ERROR => Self::FrameSize,
+            Reason::COMPRESSION_ERROR => Self::Compression,
+            Reason::ENHANCE_YOUR_CALM => Self::Excess,
+            _ => Self::Protocol,
         }
+    }
+
+    /// Why h2 has reset a stream with this code.
+    pub(super) fn of_stream(reason: Reason) -> Self {
+        match reason {
+            Reason::PROTOCOL_ERROR => Self::Malformed,
+            other => Self::of_connection(other),
+        }
+    }
+
+    /// As logs and labels name it.
+    pub fn code(self) -> Code {
+        Code::new(match self {
+            Self::Malformed => "http2.malformed",
+            Self::TooManyStreams => "http2.too_many_streams",
+            Self::Path => "http2.path",
+            Self::AuthorityMissing => "http2.authority_missing",
+            Self::AuthorityInvalid => "http2.authority_invalid",
+            Self::HostNotAuthority => "http2.host_not_authority",
+            Self::HostRepeated => "http2.host_repeated",
+            Self::FieldValue => "http2.field_value",
+            Self::TooManyFields => "http2.too_many_fields",
+            Self::ContentLengthRepeated => "http2.content_length_repeated",
+            Self::ConnectTarget => "http2.connect_target",
+            Self::Switch => "http2.switch",
+            Self::HeadTooLong => "http2.head_too_long",
+            Self::TrailersTooLong => "http2.trailers_too_long",
+            Self::TrailerForbidden => "http2.trailer_forbidden",
+            Self::Protocol => "http2.protocol_error",
+            Self::FlowControl => "http2.flow_control_error",
+            Self::FrameSize => "http2.frame_size_error",
+            Self::Compression => "http2.compression_error",
+            Self::Excess => "http2.enhance_your_calm",
+        })
     }
 }

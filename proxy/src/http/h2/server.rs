@@ -14,15 +14,15 @@ use std::time::{Duration, Instant};
 use ::h2::client::{self, SendRequest};
 
 use super::alive::Alive;
-use super::face::{Face, Tally};
+use super::face::Face;
 use super::meter::Peer;
-use super::metered::{Metered, Seen};
+use super::metered::Metered;
 use super::portion::Portion;
 use super::slots::{Slots, Ticket};
 use super::stuck::{Stuck, Waits};
 use super::timers::Lasting;
 use super::window::Window;
-use super::{Means, Refusal, UNTOLD_STREAMS, is_refused_by_h2};
+use super::{Means, UNTOLD_STREAMS, ended_by, leave};
 use crate::balance::Held;
 use crate::net::leg::Leg;
 use crate::telemetry::Link;
@@ -160,11 +160,6 @@ impl Server {
         }
     }
 
-    /// Whether it was left because it does not keep to the protocol.
-    pub(super) fn has_violated(&self) -> bool {
-        self.face.seen.violation().is_some()
-    }
-
     fn lock<T>(&self, with: impl FnOnce(&mut Option<SendRequest<Portion>>) -> T) -> T {
         with(&mut self.requests.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -174,7 +169,6 @@ impl Server {
 pub(super) struct Driven {
     pub(super) server: Arc<Server>,
     connection: ToServer,
-    tally: Tally,
     most_idle: Duration,
     idle: Lasting,
     farewell: Lasting,
@@ -200,7 +194,7 @@ impl Driven {
         let account = session.link(local, address);
         let (metered, seen) = Metered::new(leg, Peer::Server, Instant::now());
         let greeted = settings.h2.facing_server().handshake(metered).await;
-        let (requests, connection) = greeted.map_err(|error| broken(&error, &seen))?;
+        let (requests, connection) = greeted.map_err(|error| ended_by(&error, &seen, Side::Server))?;
         let server = Arc::new(Server {
             address,
             local,
@@ -221,7 +215,6 @@ impl Driven {
             server,
             connection,
             most_idle,
-            tally: Tally::new(),
             idle,
             farewell,
             alive,
@@ -255,7 +248,7 @@ impl Driven {
 
     /// Gives credit for what has been passed on to clients, and tells what was refused.
     pub(super) fn settle(&mut self) {
-        let Self { server, connection, tally, window, account, .. } = self;
+        let Self { server, connection, window, account, .. } = self;
         let ledger = &server.face.ledger;
         let paid = ledger.settle();
         let held = ledger.held();
@@ -263,7 +256,9 @@ impl Driven {
             connection.set_target_window_size(window);
         }
         server.is_full.store(window.is_used_up(held), Ordering::Relaxed);
-        tally.tell_refused(&server.face, |reason| account.refused_message(reason));
+        if let Some(code) = server.face.seen.untold() {
+            account.refused(code);
+        }
     }
 }
 
@@ -277,12 +272,10 @@ impl Future for Driven {
             // There may be memory again.
             driven.settle();
         }
-        let Self { server, connection, tally, most_idle, idle, farewell, alive, account, .. } = driven;
+        let Self { server, connection, most_idle, idle, farewell, alive, account, .. } = driven;
         let ended = Pin::new(&mut *connection).poll(cx);
-        if let Poll::Ready(Err(error)) = &ended
-            && is_refused_by_h2(error, &server.face.seen)
-        {
-            account.refused_message(Refusal::Malformed.code());
+        if let Poll::Ready(Err(error)) = &ended {
+            leave(error, &server.face.seen);
         }
         if ended.is_ready() || server.face.seen.is_leaving() || server.face.seen.is_worn() {
             server.retire();
@@ -306,7 +299,9 @@ impl Future for Driven {
             server.retire();
         }
         if ended.is_ready() || is_given_up || is_silent || is_dead {
-            tally.tell_refused(&server.face, |reason| account.refused_message(reason));
+            if let Some(code) = server.face.seen.untold() {
+                account.refused(code);
+            }
             if is_silent {
                 account.timed_out(Timer::Ping);
             }
@@ -314,9 +309,4 @@ impl Future for Driven {
         }
         Poll::Pending
     }
-}
-
-/// A connection that has ended otherwise than it should: because of the server's end, or of what it sent.
-fn broken(error: &::h2::Error, seen: &Seen) -> End {
-    super::ended_by(error, seen, Side::Server, ["UC", "UPE"])
 }

@@ -75,7 +75,7 @@ impl Stream {
             Ok(response) => Then::Over(self.respond(response).await),
             Err(broken) => match self.again(&broken) {
                 Some(request) => Then::Again(Box::new(request)),
-                None => Then::Over(self.fail(&broken)),
+                None => Then::Over(self.fail(broken)),
             },
         }
     }
@@ -94,30 +94,31 @@ impl Stream {
             Broken::Gone => {
                 request.method().is_idempotent() && !self.has_content && self.seat.server.has_answered()
             }
-            Broken::Client(_) | Broken::Reset(_) | Broken::Violated | Broken::Refused(..) | Broken::Idle => {
+            Broken::Client(_) | Broken::Reset(_) | Broken::Left(..) | Broken::Refused(..) | Broken::Idle => {
                 false
             }
         };
         may_be_sent.then_some(request)
     }
 
-    fn fail(&mut self, broken: &Broken) -> Option<Notable> {
+    fn fail(&mut self, broken: Broken) -> Option<Notable> {
+        let broken = broken.with_cause(&self.front.shared.client.seen, self.upload.source());
         let end = broken.end(false);
         if broken.is_the_servers()
             && let Some(held) = &self.seat.held
         {
             held.failed();
         }
-        self.break_server(broken);
-        match *broken {
-            Broken::Client(_) => {}
+        self.break_server(&broken);
+        match broken {
+            Broken::Client(_) | Broken::Left(Side::Client, _) => {}
             Broken::Reset(reason) => {
                 self.front.shared.client.seen.passes_reset(reason);
                 self.front.reset(reason);
             }
             Broken::NotAccepted => self.front.reset(Reason::REFUSED_STREAM),
             Broken::Refused(Side::Client, _) => self.front.reset(Reason::PROTOCOL_ERROR),
-            Broken::Violated | Broken::Refused(Side::Server, _) => {
+            Broken::Left(Side::Server, _) | Broken::Refused(Side::Server, _) => {
                 self.front.answer(StatusCode::BAD_GATEWAY, &end)
             }
             Broken::Gone => self.front.answer(StatusCode::SERVICE_UNAVAILABLE, &end),
@@ -208,10 +209,11 @@ impl Stream {
             exchange.grpc_status(status);
         }
         let Ok(sink) = self.front.respond.send_response(Response::from_parts(head, ()), is_end) else {
-            let broken = Broken::Client(None);
+            let client = &self.front.shared.client.seen;
+            let broken = Broken::Client(None).with_cause(client, self.upload.source());
             self.break_server(&broken);
             self.front.account.exchange.presume(broken.end(true));
-            return None;
+            return broken.notable();
         };
         let face = Arc::clone(&self.seat.server.face);
         let mut download = Content::new(Side::Server, source, sink, face, self.front.shared.waiting.clone());
@@ -246,27 +248,26 @@ impl Stream {
                 self.front.account.exchange.presume(End::COMPLETE);
                 return None;
             }
-            Err(broken) => broken,
+            Err(broken) => broken.with_cause(&self.front.shared.client.seen, self.upload.source()),
         };
         let end = broken.end(true);
         self.break_server(&broken);
         match broken {
-            Broken::Client(_) => {}
+            Broken::Client(_) | Broken::Left(Side::Client, _) => {}
             Broken::Reset(reason) => {
                 self.front.shared.client.seen.passes_reset(reason);
-                self.front.shared.client.reset(reason, |reason| download.reset(reason));
+                download.reset(reason);
             }
             // A client of gRPC takes the reset for INTERNAL, and the end of its own connection for UNAVAILABLE.
             Broken::NotAccepted | Broken::Gone if is_call => {
                 download.fail_call(grpc::unavailable(why(&end)), &self.front.account);
             }
-            Broken::NotAccepted | Broken::Violated | Broken::Gone | Broken::Refused(Side::Server, _) => {
-                download.reset(Reason::INTERNAL_ERROR);
-            }
+            Broken::NotAccepted
+            | Broken::Gone
+            | Broken::Left(Side::Server, _)
+            | Broken::Refused(Side::Server, _) => download.reset(Reason::INTERNAL_ERROR),
             Broken::Idle => download.reset(Reason::CANCEL),
-            Broken::Refused(Side::Client, _) => {
-                self.front.shared.client.reset(Reason::PROTOCOL_ERROR, |reason| download.reset(reason));
-            }
+            Broken::Refused(Side::Client, _) => download.reset(Reason::PROTOCOL_ERROR),
         }
         self.front.account.exchange.presume(end);
         broken.notable()
@@ -279,11 +280,11 @@ impl Stream {
                 let reason = reason.filter(|_| !self.front.shared.is_client_gone());
                 self.upload.reset(reason.unwrap_or(Reason::CANCEL));
             }
-            Broken::Refused(Side::Client, _) | Broken::Idle => self.upload.reset(Reason::CANCEL),
-            Broken::Refused(Side::Server, _) => {
-                self.seat.server.face.reset(Reason::PROTOCOL_ERROR, |reason| self.upload.reset(reason));
+            Broken::Refused(Side::Client, _) | Broken::Left(Side::Client, _) | Broken::Idle => {
+                self.upload.reset(Reason::CANCEL);
             }
-            Broken::Reset(_) | Broken::NotAccepted | Broken::Violated | Broken::Gone => {}
+            Broken::Refused(Side::Server, _) => self.upload.reset(Reason::PROTOCOL_ERROR),
+            Broken::Reset(_) | Broken::NotAccepted | Broken::Left(Side::Server, _) | Broken::Gone => {}
         }
     }
 }
@@ -296,6 +297,6 @@ impl Front {
 
     /// Breaks the client's stream off.
     pub(super) fn reset(&mut self, reason: Reason) {
-        self.shared.client.reset(reason, |reason| self.respond.send_reset(reason));
+        self.respond.send_reset(reason);
     }
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::access_log::{Exchanged, Line, Texts};
+use super::code::Code;
 use super::connections::{Side, Way};
 pub(crate) use super::http::Timer;
 pub(crate) use super::request::Request;
@@ -88,11 +89,11 @@ impl Session {
         }))
     }
 
-    /// A message of this side was refused, for a reason that the metric names.
-    pub(crate) fn refused_message(&self, side: Side, reason: &'static str) {
+    /// A message of this side was refused, or its connection was.
+    pub(crate) fn refused(&self, side: Side, code: Code) {
         for account in self.accounts() {
             let reporter = account.reporter();
-            reporter.books.metrics.http.refused_message(reporter.direction, side, reason);
+            reporter.books.metrics.http.refused_message(reporter.direction, side, code);
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::{Exchange, Request};
 use crate::detect::{Detected, Protocol, Reason};
 use crate::direction::Direction;
+use crate::telemetry::Code;
 use crate::telemetry::access_log::{self, AccessLog, Flush, Format};
 use crate::telemetry::connections::{Connections, Pair, RelayMode, Side};
 use crate::telemetry::edge::{Cluster, Edge};
@@ -379,19 +380,20 @@ fn accounts_are_small() {
 fn refusals_retries_and_time_limits_are_counted() {
     let desk = Desk::new(Direction::Inbound);
     let session = desk.session();
-    session.refused_message(Side::Client, "two_lengths");
+    session.refused(Side::Client, Code::new("http1.two_lengths"));
     session.retried_request();
     [Timer::Idle, Timer::Idle, Timer::Head].into_iter().for_each(|timer| session.timed_out(timer));
-    let labels = ["direction=\"inbound\"", "side=\"client\"", "reason=\"two_lengths\""];
+    let labels = ["direction=\"inbound\"", "side=\"client\"", "reason=\"http1.two_lengths\""];
     assert_eq!(desk.value("remora_http_refused_messages_total", &labels), 1.0);
     assert_eq!(desk.value("remora_http_retries_total", &["direction=\"inbound\""]), 1.0);
-    for (timer, count) in [("idle", 2.0), ("head", 1.0), ("stream_idle", 0.0)] {
+    for (timer, count) in [("idle_timeout", 2.0), ("request_head_timeout", 1.0), ("stream_idle_timeout", 0.0)]
+    {
         let labels = ["direction=\"inbound\"", &format!("timer=\"{timer}\"")];
         assert_eq!(desk.value("remora_http_timeouts_total", &labels), count, "{timer}");
     }
     for direction in Direction::BOTH {
         let begins = format!(
-            "remora_http_timeouts_total{{direction=\"{}\",timer=\"stream_idle\"}} 0",
+            "remora_http_timeouts_total{{direction=\"{}\",timer=\"stream_idle_timeout\"}} 0",
             direction.name()
         );
         assert!(desk.shown.text().contains(&begins), "before the first one");

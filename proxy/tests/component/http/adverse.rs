@@ -21,7 +21,8 @@ fn a_switch_before_the_request_is_whole_is_refused() {
     ends.answers(SWITCH);
     expect(&ends.client, b"HTTP/1.1 502 Bad Gateway\r\n");
     assert_eq!(next(&ends.server), Seen::Reset);
-    let reason = ["remora_http_refused_messages_total{", "side=\"server\"", "reason=\"unasked_switch\""];
+    let reason =
+        ["remora_http_refused_messages_total{", "side=\"server\"", "reason=\"http1.unasked_switch\""];
     assert_eq!(proxy.metric(&reason), 1);
 }
 
@@ -70,7 +71,7 @@ fn interim_responses_without_end_are_refused() {
     let reason = [
         "remora_http_refused_messages_total{direction=\"inbound\"",
         "side=\"server\"",
-        "reason=\"interim_flood\"",
+        "reason=\"http1.interim_flood\"",
     ];
     assert_eq!(proxy.metric(&reason), 1);
 }

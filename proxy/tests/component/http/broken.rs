@@ -158,7 +158,7 @@ fn a_server_that_never_answers_is_given_up() {
     ends.is_asked(GET);
     expect(&ends.client, b"HTTP/1.1 504 Gateway Timeout\r\n");
     assert_eq!(next(&ends.server), Seen::Reset);
-    assert_eq!(proxy.metric(&["remora_http_timeouts_total{", "inbound", "timer=\"stream_idle\""]), 1);
+    assert_eq!(proxy.metric(&["remora_http_timeouts_total{", "inbound", "timer=\"stream_idle_timeout\""]), 1);
     let lines = proxy.stop();
     assert_eq!(told(&lines, ["response_code", "response_flags"]), [[&json!(504), &json!("SI")]]);
 }

@@ -33,7 +33,7 @@ fn the_server_hears_nothing_of_a_bad_request_and_the_client_why() {
             assert!(status == 400 && why.len() > 10, "{status} {why}");
             assert!(matches!(next(&ends.server), Seen::End | Seen::Reset), "{reason}");
             let direction = if way.inbound { "direction=\"inbound\"" } else { "direction=\"outbound\"" };
-            let reason = format!("reason=\"{reason}\"");
+            let reason = format!("reason=\"http1.{reason}\"");
             let parts = ["remora_http_refused_messages_total{", direction, "side=\"client\"", &reason];
             assert_eq!(proxy.metric(&parts), 1, "{parts:?}");
         }
@@ -72,7 +72,7 @@ fn long_heads_are_refused_with_the_status_that_says_so() {
         let mut ends = Ends::inbound(&proxy);
         ends.asks(request);
         assert_eq!(last_answer(&ends.client).0, 431);
-        let reason = format!("reason=\"{reason}\"");
+        let reason = format!("reason=\"http1.{reason}\"");
         let parts = ["remora_http_refused_messages_total{", "inbound", "side=\"client\"", &reason];
         assert_eq!(proxy.metric(&parts), 1);
     }
@@ -87,7 +87,7 @@ fn a_head_that_does_not_end_is_counted_by_what_the_log_calls_it() {
     assert_eq!(last_answer(&ends.client).0, 400);
     let of_log = |line: &serde_json::Value| line["response_code_details"] == "http1.request_head_ended";
     eventually("its line", || proxy.log.lines().iter().any(of_log));
-    let parts = ["remora_http_refused_messages_total{", "inbound", "reason=\"request_head_ended\""];
+    let parts = ["remora_http_refused_messages_total{", "inbound", "reason=\"http1.request_head_ended\""];
     assert_eq!(proxy.metric(&parts), 1);
 }
 
@@ -118,7 +118,7 @@ fn bad_responses_become_502_and_are_never_seen() {
         ends.answers(response);
         expect(&ends.client, b"HTTP/1.1 502 Bad Gateway\r\n");
         assert_eq!(next(&ends.server), Seen::Reset);
-        let reason = format!("reason=\"{reason}\"");
+        let reason = format!("reason=\"http1.{reason}\"");
         assert_eq!(
             proxy.metric(&["remora_http_refused_messages_total{", "side=\"server\"", &reason]),
             1,
@@ -171,7 +171,10 @@ fn a_head_that_does_not_end_is_not_waited_for() {
         assert_eq!(last_answer(&ends.client).0, 408);
         assert!(matches!(next(&ends.server), Seen::End | Seen::Reset));
     }
-    assert_eq!(proxy.metric(&["remora_http_timeouts_total{", "inbound", "timer=\"head\""]), 2);
+    assert_eq!(
+        proxy.metric(&["remora_http_timeouts_total{", "inbound", "timer=\"request_head_timeout\""]),
+        2
+    );
 }
 
 #[test]
@@ -181,5 +184,5 @@ fn an_idle_client_is_sent_away_without_a_word() {
     ends.exchange(GET, OK);
     assert_eq!(rest(&ends.client), "");
     assert_eq!(next(&ends.server), Seen::End);
-    assert_eq!(proxy.metric(&["remora_http_timeouts_total{", "inbound", "timer=\"idle\""]), 1);
+    assert_eq!(proxy.metric(&["remora_http_timeouts_total{", "inbound", "timer=\"idle_timeout\""]), 1);
 }

@@ -14,7 +14,7 @@ use crate::http::h1::response::Response;
 use crate::http::h1::scan::{Kind, Scan};
 use crate::http::h1::{Refusal, Room, Version};
 use crate::net::leg::Leg;
-use crate::net::relay::{Broken, Messages, NotContent, Unsent};
+use crate::net::relay::{Broken, Messages, Unsent};
 use crate::telemetry::connections::Side;
 use crate::telemetry::exchange::Exchange;
 
@@ -34,12 +34,14 @@ pub(super) struct Answered {
 /// Why it was not.
 #[derive(Debug)]
 pub(super) enum Unanswered {
-    /// A leg is broken, or the server has ended within a response.
+    /// A leg is broken, or the server has ended within a response's content.
     Broken(Broken),
     /// What the server sent may not be passed on.
     Refused(Refusal),
     /// The server has ended before a response.
     Ended,
+    /// It has ended within the head of one.
+    HeadEnded,
     /// Nothing was heard or said for too long.
     Idle,
 }
@@ -121,9 +123,7 @@ async fn head<'a>(
             Ok(Look::Head(came)) => return Ok(came),
             Ok(Look::Incomplete) => {}
             Ok(Look::End) if scan.is_empty() => return Err(Unanswered::Ended),
-            Ok(Look::End) => {
-                return Err(Unanswered::Broken(Broken::NotContent(Side::Server, NotContent::Truncated)));
-            }
+            Ok(Look::End) => return Err(Unanswered::HeadEnded),
             Err(NoHead::Broken(error)) => return Err(Unanswered::Broken(Broken::Server(error))),
             Err(NoHead::Refused(refusal)) => return Err(Unanswered::Refused(refusal)),
         }

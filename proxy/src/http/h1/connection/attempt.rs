@@ -15,10 +15,10 @@ use super::answering::{Answered, Awaited, Heard, Unanswered, receive};
 use super::asking::{Asking, send};
 use super::inlet::Inlet;
 use super::server::{Link, Open, Repeats, Server};
-use super::{Connection, Means, PROTOCOL_ERROR, Told};
+use super::{Connection, Means, Told};
 use crate::balance::Held;
 use crate::ending;
-use crate::http::h1::Refusal;
+use crate::http::h1::{Refusal, Unended};
 use crate::net::leg::Leg;
 use crate::net::relay::{Broken, Messages, NotContent};
 use crate::telemetry::connections::Side;
@@ -138,14 +138,19 @@ impl<'a, U: Upstream> Connection<'a, U> {
         let (status, end) = match (failed.why, refusal) {
             (_, Some(refusal)) => (refusal.status(), self.refused(Side::Client, refusal)),
             (Unanswered::Refused(refusal), None) => (502, self.refused(Side::Server, refusal)),
-            (Unanswered::Ended, None) => {
-                (503, ending::broken(&Broken::NotContent(Side::Server, NotContent::Truncated)))
-            }
+            (Unanswered::Ended, None) => (503, ending::unanswered()),
+            (Unanswered::HeadEnded, None) => (503, self.unended(Side::Server, Unended::ResponseHead)),
             (Unanswered::Idle, None) => {
                 self.session.timed_out(Timer::StreamIdle);
-                (504, idle())
+                (504, End::idle())
             }
             (Unanswered::Broken(broken), None) => match broken {
+                Broken::NotContent(Side::Client, NotContent::Truncated) => {
+                    return give_up(*asking, self.unended(Side::Client, Unended::Content));
+                }
+                Broken::NotContent(Side::Server, NotContent::Truncated) => {
+                    (503, self.unended(Side::Server, Unended::Content))
+                }
                 Broken::Client(_) | Broken::NotContent(Side::Client, _) | Broken::HalfClosed(_) => {
                     return give_up(*asking, ending::broken(&broken));
                 }
@@ -163,13 +168,13 @@ impl<'a, U: Upstream> Connection<'a, U> {
     }
 
     fn refused(&self, side: Side, refusal: Refusal) -> End {
-        self.session.refused_message(side, refusal.code());
-        let flags = match side {
-            Side::Client => PROTOCOL_ERROR,
-            // Envoy's: upstream protocol error.
-            Side::Server => "UPE",
-        };
-        End { flags, details: Some(format!("http1.{}", refusal.code()).into()), failure: None }
+        self.session.refused(side, refusal.code());
+        End::refused(side, refusal.code())
+    }
+
+    fn unended(&self, side: Side, unended: Unended) -> End {
+        self.session.refused(side, unended.code());
+        End::gone(side, unended.code().name())
     }
 
     /// Answers for a server that does not.
@@ -277,7 +282,7 @@ impl Failed {
                 Broken::Client(_) | Broken::HalfClosed(_) | Broken::NotContent(..) => false,
             },
             Unanswered::Ended => true,
-            Unanswered::Refused(_) | Unanswered::Idle => false,
+            Unanswered::HeadEnded | Unanswered::Refused(_) | Unanswered::Idle => false,
         };
         is_gone && self.was_used && !self.is_heard
     }
@@ -287,9 +292,4 @@ impl Failed {
 fn give_up(asking: Asking<'_>, end: End) -> Then {
     asking.exchange.close(end.clone());
     Then::End(end)
-}
-
-/// Envoy's `SI`: stream idle timeout.
-fn idle() -> End {
-    End { flags: "SI", details: Some("stream_idle_timeout".into()), failure: None }
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
+use super::Unended;
 use super::request::Method;
 use super::scan::{Kind, Scan};
 use crate::ending::client_broken;
@@ -193,21 +194,23 @@ impl<'a, U: Upstream> Connection<'a, U> {
         self.leave_server();
         let (status, code, text, exchange) = match why {
             Why::Unread(Unread { refusal, exchange }) => {
-                self.session.refused_message(Side::Client, refusal.code());
+                self.session.refused(Side::Client, refusal.code());
                 (refusal.status(), refusal.code(), refusal.to_string(), exchange)
             }
+            // It has been counted as a time limit.
             Why::Late => {
-                (408, "request_head_timeout", "the request's head did not come in time".to_owned(), None)
+                (408, Timer::Head.code(), "the request's head did not come in time".to_owned(), None)
             }
             Why::Ended => {
-                self.session.refused_message(Side::Client, HEAD_ENDED);
-                (400, HEAD_ENDED, "the stream ended within the request's head".to_owned(), None)
+                let unended = Unended::RequestHead;
+                self.session.refused(Side::Client, unended.code());
+                (400, unended.code(), unended.to_string(), None)
             }
         };
         let exchange = exchange.unwrap_or_else(|| self.session.begin(&exchange::Request::default()));
         let answer = Answer { status, text: &format!("{text}\n"), keep: false, method: Method::Other };
         let is_told = answer.send(&self.client).await;
-        let end = End { flags: PROTOCOL_ERROR, details: Some(format!("http1.{code}").into()), failure: None };
+        let end = End::refused(Side::Client, code);
         exchange.answered(status);
         exchange.close(end.clone());
         if !is_told {
@@ -217,12 +220,6 @@ impl<'a, U: Upstream> Connection<'a, U> {
         End::COMPLETE
     }
 }
-
-/// The code of what ended within a head.
-const HEAD_ENDED: &str = "request_head_ended";
-
-/// Envoy's `DPE`: downstream protocol error.
-const PROTOCOL_ERROR: &str = "DPE";
 
 /// Returns when a connection on which nothing is asked should end [soon](GRACE), since the proxy goes away. A server that is not
 /// connected any more may be the application that goes away itself.

@@ -3,6 +3,7 @@
 //! Invariant: there are never more streams than the client was allowed, and none of them outlives the connection. A server that
 //! goes away takes its streams with it, and not the client.
 
+mod refused;
 mod requests;
 
 use std::future::poll_fn;
@@ -20,7 +21,6 @@ use tokio::time::timeout;
 
 use super::alive::Alive;
 use super::broken::Notable;
-use super::face::Tally;
 use super::meter::Peer;
 use super::metered::{Metered, Seen};
 use super::parts::Parts;
@@ -30,7 +30,7 @@ use super::servers::{Reach, Servers};
 use super::shared::Shared;
 use super::timers::{Due, Timers};
 use super::window::Window;
-use super::{Means, Refusal, ended_by, is_refused_by_h2};
+use super::{Means, ended_by};
 use crate::http::h1::LINGER;
 use crate::net::leg::Leg;
 use crate::telemetry::connections::Side;
@@ -66,7 +66,8 @@ pub(super) struct Connection<'a> {
     timers: Timers,
     alive: Alive,
     window: Window,
-    tally: Tally,
+    /// None that h2 has is waiting to be handed out.
+    has_all: bool,
     offers_connect: bool,
     /// Whether the client has been asked to leave, and whether it has to.
     is_draining: bool,
@@ -102,7 +103,11 @@ impl<'a> Connection<'a> {
             }
         };
         let (downstream, ()) = tokio::join!(greet_client, greet_server);
-        let downstream = downstream.map_err(|error| client_broken(&error, &seen, session))?;
+        let downstream = downstream.map_err(|error| {
+            let end = ended_by(&error, &seen, Side::Client);
+            seen.untold().into_iter().for_each(|code| session.refused(Side::Client, code));
+            end
+        })?;
         let most_quiet = http.settings.http_stream_idle_timeout;
         let waiting_room = means.relay.waiting_room();
         let waiting = waiting_room.counted();
@@ -118,7 +123,7 @@ impl<'a> Connection<'a> {
             parts: Arc::new(Parts::new()),
             timers: Timers::new(http),
             window: Window::new(http.settings.h2.http2_connection_window, waiting_room),
-            tally: Tally::new(),
+            has_all: true,
             offers_connect: false,
             is_draining: false,
             is_closing: false,
@@ -159,8 +164,7 @@ impl<'a> Connection<'a> {
         // Last, since it depends on what is there now.
         self.poll_timers(cx);
         if ended.is_pending() && self.is_silent(&mut parts.client.context()) {
-            let details = Some("client: no answer to a ping".into());
-            ended = Poll::Ready(End { flags: "DC", details, failure: None });
+            ended = Poll::Ready(End::gone(Side::Client, Timer::Ping.code().name()));
         }
         parts.end_turn();
         ended
@@ -200,8 +204,7 @@ impl<'a> Connection<'a> {
         if let Some(window) = self.window.after(ledger.settle(), ledger.held()) {
             self.downstream.set_target_window_size(window);
         }
-        let tell = |reason| self.session.refused_message(Side::Client, reason);
-        self.tally.tell_refused(&self.shared.client, tell);
+        self.tell_refused();
         self.driven.iter_mut().for_each(Driven::settle);
     }
 
@@ -221,7 +224,7 @@ impl<'a> Connection<'a> {
             self.close(Reason::NO_ERROR);
         }
         if is_late {
-            self.session.timed_out(Timer::Head);
+            self.is_late();
             self.close(Reason::ENHANCE_YOUR_CALM);
         }
     }
@@ -243,9 +246,11 @@ impl<'a> Connection<'a> {
 
     /// Takes requests; ready when the connection has ended.
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        loop {
+        self.has_all = false;
+        while !self.has_all {
             match self.downstream.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
+                    self.shared.client.seen.begins(respond.stream_id().as_u32());
                     self.begin(request, respond);
                     // h2 reads before it hands out each of those that wait.
                     if self.shared.client.seen.take_turn() {
@@ -253,11 +258,9 @@ impl<'a> Connection<'a> {
                         break;
                     }
                 }
-                Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(client_broken(&error, &self.shared.client.seen, self.session));
-                }
-                Poll::Ready(None) => return Poll::Ready(End::COMPLETE),
-                Poll::Pending => break,
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(self.ended(Some(&error))),
+                Poll::Ready(None) => return Poll::Ready(self.ended(None)),
+                Poll::Pending => self.has_all = true,
             }
         }
         if self.shared.client.seen.is_worn() {
@@ -269,7 +272,7 @@ impl<'a> Connection<'a> {
     fn poll_streams(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(notable)) = self.streams.poll_next_unpin(cx) {
             match notable {
-                Some(Notable::Refused(side, refusal)) => self.session.refused_message(side, refusal.code()),
+                Some(Notable::Refused(side, refusal)) => self.session.refused(side, refusal.code()),
                 Some(Notable::Idle) => self.session.timed_out(Timer::StreamIdle),
                 None => {}
             }
@@ -322,15 +325,8 @@ impl Leaving<'_> {
 /// earlier would reset the connection if it still sends. One that has broken the rules of frames is not listened to.
 async fn linger(seen: &Seen) {
     let Some(mut leg) = seen.take_finished() else { return };
-    if seen.violation().is_none() {
+    if !seen.has_violated() {
         let _ = timeout(LINGER, tokio::io::copy(&mut leg, &mut tokio::io::sink())).await;
     }
     leg.finish();
-}
-
-fn client_broken(error: &::h2::Error, seen: &Seen, session: &Session) -> End {
-    if is_refused_by_h2(error, seen) {
-        session.refused_message(Side::Client, Refusal::Malformed.code());
-    }
-    ended_by(error, seen, Side::Client, ["DC", "DPE"])
 }

@@ -8,7 +8,7 @@ use http::header::{HOST, HeaderName, USER_AGENT};
 use http::{HeaderValue, Request, StatusCode, Version, request};
 
 use super::super::asking::Asking;
-use super::super::broken::{answer, refused};
+use super::super::broken::answer;
 use super::super::content::Account;
 use super::super::head::judge_request;
 use super::super::portion::Portion;
@@ -20,6 +20,7 @@ use crate::http::pipeline::Admitted;
 use crate::http::request_id;
 use crate::telemetry::connections::Side;
 use crate::telemetry::exchange;
+use crate::telemetry::session::End;
 
 impl Connection<'_> {
     /// A client has asked.
@@ -63,14 +64,14 @@ impl Connection<'_> {
     }
 
     fn refuse(&mut self, refusal: Refusal, mut respond: SendResponse<Portion>, account: Account) {
-        let end = refused(Side::Client, refusal);
+        let end = End::refused(Side::Client, refusal.code());
         if refusal == Refusal::HeadTooLong {
             answer(&mut respond, &account, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &end);
         } else {
-            self.shared.client.reset(Reason::PROTOCOL_ERROR, |reason| respond.send_reset(reason));
+            respond.send_reset(Reason::PROTOCOL_ERROR);
         }
         account.exchange.close(end);
-        self.session.refused_message(Side::Client, refusal.code());
+        self.session.refused(Side::Client, refusal.code());
     }
 }
 

@@ -12,6 +12,7 @@ mod tests;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
+use std::vec::Drain;
 
 use ::h2::Reason;
 
@@ -20,7 +21,8 @@ use budget::{Account, Budget};
 pub(crate) use budget::{MOST_BROKEN, MOST_USELESS};
 use frame::{Frame, Kind, Passed, Walker};
 
-use super::{REMEMBERED, SMALL, SMALL_FRAMES};
+use super::{REMEMBERED, Refusal, SMALL, SMALL_FRAMES};
+use crate::telemetry::Code;
 
 /// RFC 9113, section 6.5.2: what is announced to peers, and the least that they must accept.
 pub(super) const FRAME_SIZE: u32 = 16_384;
@@ -39,39 +41,11 @@ pub enum Peer {
     Server,
 }
 
-/// Why h2 resets a stream of the peer's by itself.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Rejected {
-    /// It breaks a rule.
-    Malformed,
-    /// The peer has more streams than it may have.
-    TooMany,
-}
-
-impl Rejected {
-    /// The two.
-    pub(super) const ALL: [Self; 2] = [Self::Malformed, Self::TooMany];
-
-    /// What the peer is told.
-    pub(super) fn reason(self) -> Reason {
-        match self {
-            Self::Malformed => Reason::PROTOCOL_ERROR,
-            Self::TooMany => Reason::REFUSED_STREAM,
-        }
-    }
-
-    /// The place among all.
-    pub(super) fn of(reason: Reason) -> Option<Self> {
-        Self::ALL.into_iter().find(|rejected| rejected.reason() == reason)
-    }
-}
-
 /// Why a peer is left.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[repr(u8)]
 pub enum Violation {
     /// RFC 9113, section 4.2, and the length that each type has to have.
-    FrameSize = 1,
+    FrameSize,
     /// RFC 9113, section 3.4: settings come first.
     NoSettings,
     /// RFC 9113, section 6: about a stream where it has to be about the connection, or the other way round.
@@ -132,27 +106,27 @@ impl Violation {
     ];
 
     /// As logs and labels name it, and the peer is told.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::FrameSize => "frame_size",
-            Self::NoSettings => "no_settings",
-            Self::FrameStream => "frame_stream",
-            Self::FieldBlock => "field_block",
-            Self::Padding => "padding",
-            Self::Push => "push",
-            Self::Window => "window",
-            Self::PingFlood => "ping_flood",
-            Self::SettingsFlood => "settings_flood",
-            Self::ResetFlood => "reset_flood",
-            Self::ContinuationFlood => "continuation_flood",
-            Self::EmptyDataFlood => "empty_data_flood",
-            Self::WindowUpdateFlood => "window_update_flood",
-            Self::PriorityFlood => "priority_flood",
-            Self::GoAwayFlood => "goaway_flood",
-            Self::UnknownFrameFlood => "unknown_frame_flood",
-            Self::ResponseHeadFlood => "response_head_flood",
-            Self::BrokenStreamFlood => "broken_stream_flood",
-        }
+    pub fn code(self) -> Code {
+        Code::new(match self {
+            Self::FrameSize => "http2.frame_size",
+            Self::NoSettings => "http2.no_settings",
+            Self::FrameStream => "http2.frame_stream",
+            Self::FieldBlock => "http2.field_block",
+            Self::Padding => "http2.padding",
+            Self::Push => "http2.push",
+            Self::Window => "http2.window",
+            Self::PingFlood => "http2.ping_flood",
+            Self::SettingsFlood => "http2.settings_flood",
+            Self::ResetFlood => "http2.reset_flood",
+            Self::ContinuationFlood => "http2.continuation_flood",
+            Self::EmptyDataFlood => "http2.empty_data_flood",
+            Self::WindowUpdateFlood => "http2.window_update_flood",
+            Self::PriorityFlood => "http2.priority_flood",
+            Self::GoAwayFlood => "http2.goaway_flood",
+            Self::UnknownFrameFlood => "http2.unknown_frame_flood",
+            Self::ResponseHeadFlood => "http2.response_head_flood",
+            Self::BrokenStreamFlood => "http2.broken_stream_flood",
+        })
     }
 
     /// What a GOAWAY says.
@@ -209,7 +183,6 @@ pub struct Meter {
     /// Whether the last frame is a part of a head.
     is_head: bool,
     is_leaving: bool,
-    resets: [u32; 2],
     frames: usize,
     /// Frames of content without any, and without the end.
     empty: u32,
@@ -220,6 +193,7 @@ pub struct Meter {
     block_length: u32,
     /// The last ones that were long.
     long_blocks: VecDeque<Block>,
+    ended: Vec<(u32, Refusal)>,
 }
 
 /// A block of fields of the peer, as it was sent.
@@ -254,13 +228,13 @@ impl Meter {
             last_stream: 0,
             is_head: false,
             is_leaving: false,
-            resets: [0; 2],
             frames: 0,
             empty: 0,
             ignored: 0,
             reset_streams: BTreeSet::new(),
             block_length: 0,
             long_blocks: VecDeque::new(),
+            ended: Vec::new(),
         }
     }
 
@@ -307,13 +281,15 @@ impl Meter {
                     self.reset_streams.pop_first();
                 }
             }
-            let reason = Reason::from(frame.first_number());
-            for (counted, count) in Rejected::ALL.into_iter().zip(&mut self.resets) {
-                if frame.kind == Kind::ResetStream && reason == counted.reason() {
-                    *count = count.saturating_add(1);
-                }
+            if let (Peer::Client, Some(refusal)) = (self.peer, refusal_by_h2(&frame)) {
+                self.ended.push((frame.stream, refusal));
             }
         }
+    }
+
+    /// Streams that were ended by what was sent, each with what that means if nobody but h2 has sent it.
+    pub(super) fn ended(&mut self) -> Drain<'_, (u32, Refusal)> {
+        self.ended.drain(..)
     }
 
     /// So many streams that were reset are not the peer's fault.
@@ -374,17 +350,12 @@ impl Meter {
         self.block_from.is_some() || (self.is_head && !self.from_peer.is_between_frames())
     }
 
-    /// How many streams were reset, in the order of [`Rejected::ALL`].
-    pub(super) fn resets(&self) -> [u32; 2] {
-        self.resets
-    }
-
     /// The frame that tells the peer why it is left, if one can be sent now.
     pub fn farewell(&self, violation: Violation) -> Option<Vec<u8>> {
         if !self.to_peer.is_between_frames() || self.block_to.is_some() {
             return None;
         }
-        let debug = violation.code().as_bytes();
+        let debug = violation.code().name().as_bytes();
         let length = u8::try_from(8 + debug.len()).ok()?;
         let last_stream = match self.peer {
             Peer::Client => self.last_stream,
@@ -451,6 +422,18 @@ fn follow_block(block: &mut Option<u32>, frame: &Frame) {
         | Kind::WindowUpdate
         | Kind::PriorityUpdate
         | Kind::Unknown => {}
+    }
+}
+
+/// What a frame that ends a stream means, if it is h2's: it answers a request whose head is too long, and resets others.
+fn refusal_by_h2(frame: &Frame) -> Option<Refusal> {
+    if frame.kind == Kind::Headers && frame.is_end_of_stream() {
+        return Some(Refusal::HeadTooLong);
+    }
+    match (frame.kind == Kind::ResetStream).then(|| Reason::from(frame.first_number()))? {
+        Reason::PROTOCOL_ERROR => Some(Refusal::Malformed),
+        Reason::REFUSED_STREAM => Some(Refusal::TooManyStreams),
+        _ => None,
     }
 }
 

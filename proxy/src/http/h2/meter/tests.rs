@@ -1,11 +1,14 @@
 //! Streams of bytes without sockets, cut at every place; and time that is an argument.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
 use super::frame::{Frame, Kind, Passed, Walker};
 use super::{Meter, Peer, Violation};
+use crate::http::h2::Refusal;
+use crate::telemetry::Code;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -113,7 +116,7 @@ fn a_farewell_names_the_last_stream_and_waits_for_nobody() {
     let mut meter = greeted(Peer::Client, now);
     meter.received(&[frame(1, 5, 7, &[0x82]), frame(1, 5, 9, &[0x82])].concat(), now).unwrap();
     let farewell = meter.farewell(Violation::PingFlood).unwrap();
-    assert_eq!(farewell, frame(7, 0, 0, b"\0\0\0\x09\0\0\0\x0bping_flood"));
+    assert_eq!(farewell, frame(7, 0, 0, b"\0\0\0\x09\0\0\0\x0bhttp2.ping_flood"));
     // Within a frame, and within a block of fields.
     for sent in [&frame(0, 0, 1, &[0; 9])[..12], &frame(1, 0, 1, &[0x88])] {
         let mut meter = greeted(Peer::Client, now);
@@ -165,13 +168,11 @@ fn what_was_sent_pays_for_the_answers() {
 
 #[test]
 fn each_reason_has_a_name_of_its_own() {
-    let mut names: Vec<_> = Violation::ALL.iter().map(|violation| violation.code()).collect();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), Violation::ALL.len());
-    for (place, violation) in Violation::ALL.into_iter().enumerate() {
-        assert_eq!(violation as usize, place + 1);
-    }
+    let of_frames = Violation::ALL.map(Violation::code);
+    let of_h2 = Refusal::ALL.map(Refusal::code);
+    let all: HashSet<_> = of_frames.into_iter().chain(of_h2).map(Code::name).collect();
+    assert_eq!(all.len(), of_frames.len() + of_h2.len());
+    assert!(all.iter().all(|name| name.starts_with("http2.")), "{all:?}");
 }
 
 /// Frames of all types, mostly of lengths that they may have.

@@ -39,8 +39,11 @@ async fn floods_of_who_does_not_read_end() {
 async fn what_the_library_ends_is_counted() {
     let bomb = |stream| frame(CONTINUATION, 0, stream, block(&[("x", &"y".repeat(16_000))])).repeat(40);
     let told = |lab: &super::Ended, side: &str| {
-        let parts =
-            ["remora_http_refused_messages_total{direction=\"inbound\"", side, "reason=\"malformed\"} 1"];
+        let parts = [
+            "remora_http_refused_messages_total{direction=\"inbound\"",
+            side,
+            "reason=\"http2.enhance_your_calm\"} 1",
+        ];
         Lab::metric(&lab.shown, &parts).len()
     };
     let (mut client, _server, mut lab) = Lab::greeted(&[]).await;

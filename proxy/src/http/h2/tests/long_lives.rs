@@ -74,7 +74,8 @@ async fn who_is_refused_always_is_left_and_told_why() {
     }
     assert_eq!(client.next_of(GOAWAY).await.code(), ENHANCE_YOUR_CALM);
     assert_eq!(soon(&mut lab.end).await.unwrap().flags, "DPE");
-    let told = Lab::metric(&lab.shown, &["remora_http_refused_messages_total{", "broken_stream_flood"]);
+    let told =
+        Lab::metric(&lab.shown, &["remora_http_refused_messages_total{", "\"http2.broken_stream_flood\""]);
     assert_eq!(told.len(), 1, "{told:?}");
 }
 

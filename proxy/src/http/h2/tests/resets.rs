@@ -281,9 +281,9 @@ async fn requests_wait_where_the_server_takes_fewer_streams() {
 async fn a_refused_message_has_one_reason() {
     let (mut client, server, ended) = Lab::greeted(&[]).await;
     let messages = [
-        (get_with(&[("host", "b")]), "host_not_authority"),
-        (get_with(&[("x", " y")]), "field_value"),
-        (get_with(&[("connection", "close")]), "malformed"),
+        (get_with(&[("host", "b")]), "reason=\"http2.host_not_authority\""),
+        (get_with(&[("x", " y")]), "reason=\"http2.field_value\""),
+        (get_with(&[("connection", "close")]), "reason=\"http2.malformed\""),
     ];
     let mut stream = 1;
     for (block, reason) in messages {
@@ -382,7 +382,7 @@ async fn trailers_that_are_too_long_are_not_cut() {
     let told = [
         "remora_http_refused_messages_total{direction=\"inbound\"",
         "side=\"server\"",
-        "reason=\"trailers_too_long\"",
+        "reason=\"http2.trailers_too_long\"",
     ];
     let lines = Lab::metric(&lab.shown, &told);
     assert!(matches!(&lines[..], [line] if line.ends_with(" 1")), "{lines:?}");

@@ -23,7 +23,7 @@ async fn a_connection_without_a_stream_ends() {
     assert_eq!(client.next_of(GOAWAY).await.code(), NO_ERROR);
     assert_eq!(server.next_of(GOAWAY).await.code(), NO_ERROR);
     assert_eq!(client.next().await, None);
-    assert_met(&lab, "timer=\"idle\"");
+    assert_met(&lab, "timer=\"idle_timeout\"");
     soon(lab.end).await.unwrap();
 }
 
@@ -38,7 +38,7 @@ async fn a_stream_keeps_a_connection_though_nothing_passes() {
     server.send(headers(stream, END_STREAM | END_HEADERS, OK)).await.unwrap();
     assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
     client.next_of(GOAWAY).await;
-    assert_met(&lab, "timer=\"idle\"");
+    assert_met(&lab, "timer=\"idle_timeout\"");
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn a_head_that_does_not_end_is_not_waited_for() {
         assert_eq!(client.next_of(GOAWAY).await.code(), ENHANCE_YOUR_CALM);
         assert_eq!(client.next().await, None);
         soon(&mut lab.end).await.unwrap();
-        assert_met(&lab, "timer=\"head\"");
+        assert_met(&lab, "timer=\"request_head_timeout\"");
     }
 }
 
@@ -65,7 +65,7 @@ async fn a_request_that_nobody_answers_is_given_up() {
     assert_eq!((response.status(), response.is_end()), (Some(504), true));
     let reset = server.next_of(RST_STREAM).await;
     assert_eq!((reset.stream, reset.code()), (asked, CANCEL));
-    assert_met(&lab, "timer=\"stream_idle\"");
+    assert_met(&lab, "timer=\"stream_idle_timeout\"");
     // The connection goes on.
     client.send(get(3)).await.unwrap();
     let asked = server.next_of(HEADERS).await.stream;
@@ -99,8 +99,8 @@ async fn a_silent_peer_is_asked_whether_it_is_there_while_streams_are_open() {
         let frame = peer.next_of(PING).await;
         assert_eq!((frame.flags, &frame.payload[..]), (ACK, &b"00000000"[..]));
     }
-    assert_eq!(timeouts(&lab, "timer=\"ping\"").len(), 1);
-    assert!(timeouts(&lab, "timer=\"ping\"")[0].ends_with(" 0"));
+    assert_eq!(timeouts(&lab, "timer=\"ping_timeout\"").len(), 1);
+    assert!(timeouts(&lab, "timer=\"ping_timeout\"")[0].ends_with(" 0"));
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_server_that_does_not_answer_a_ping_is_left() {
     };
     assert_eq!(response.status(), Some(503));
     assert_eq!(server.next().await, None);
-    assert_met(&lab, "timer=\"ping\"");
+    assert_met(&lab, "timer=\"ping_timeout\"");
 }
 
 fn frame_of(asks: &Frame) -> Vec<u8> {
