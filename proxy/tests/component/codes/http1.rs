@@ -15,11 +15,11 @@ fn is_head(heard: &[u8]) -> bool {
 }
 
 fn client(name: &'static str, client: Part, code: &'static str) -> Case {
-    Case { name, options: &[], client, server: Part::answers(OK), side: CLIENT, code }
+    Case { name, options: &[], client, server: Part::answers(OK), side: CLIENT, code, times: 1 }
 }
 
 fn server(name: &'static str, server: Part, code: &'static str) -> Case {
-    Case { name, options: &[], client: Part::says(GET), server, side: SERVER, code }
+    Case { name, options: &[], client: Part::says(GET), server, side: SERVER, code, times: 1 }
 }
 
 fn play(cases: impl IntoIterator<Item = Case>) {

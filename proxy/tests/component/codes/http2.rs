@@ -39,7 +39,15 @@ fn silent() -> Part {
 
 /// To a server that answers what it is asked.
 fn client(name: &'static str, says: impl AsRef<[u8]>, code: &'static str) -> Case {
-    Case { name, options: &[], client: Part::says(greeted(says)), server: answer(), side: CLIENT, code }
+    Case {
+        name,
+        options: &[],
+        client: Part::says(greeted(says)),
+        server: answer(),
+        side: CLIENT,
+        code,
+        times: 1,
+    }
 }
 
 /// To a server that answers nothing.
@@ -47,10 +55,17 @@ fn unanswered(name: &'static str, says: impl AsRef<[u8]>, code: &'static str) ->
     Case { server: silent(), ..client(name, says, code) }
 }
 
+/// When a server has begun to answer, which it does not end.
+fn amid(name: &'static str, asks: Vec<u8>, says: impl Into<Vec<u8>>, code: &'static str) -> Case {
+    let client = Part { first: greeted(asks), then: says.into(), ends: false };
+    let server = Part { first: settings(&[]), then: headers(1, END_HEADERS, OK), ends: false };
+    Case { name, options: &[], client, server, side: CLIENT, code, times: 1 }
+}
+
 /// To a client that asks for it.
 fn server(name: &'static str, says: impl Into<Vec<u8>>, code: &'static str) -> Case {
     let server = Part { first: settings(&[]), then: says.into(), ends: false };
-    Case { name, options: &[], client: Part::says(greeted(get(1))), server, side: SERVER, code }
+    Case { name, options: &[], client: Part::says(greeted(get(1))), server, side: SERVER, code, times: 1 }
 }
 
 fn play(cases: impl IntoIterator<Item = Case>) {
@@ -76,6 +91,7 @@ fn floods_of_clients() {
     play([
         unanswered("PING within a request", [post(1), pings.clone()].concat(), "http2.ping_flood"),
         client("PING without any", &pings, "http2.ping_flood"),
+        amid("PING amid an exchange", post(1), pings, "http2.ping_flood"),
         Case { client: after, ..client("PING after an answer", "", "http2.ping_flood") },
         unanswered("SETTINGS", [post(1), settings(&[]).repeat(MANY)].concat(), "http2.settings_flood"),
         unanswered(
@@ -115,6 +131,7 @@ fn what_the_library_ends_connections_for() {
             "http2.enhance_your_calm",
         ),
         unanswered("DATA of an idle stream", [get(1), idle.clone()].concat(), "http2.protocol_error"),
+        amid("DATA of an idle stream amid an exchange", get(1), idle.clone(), "http2.protocol_error"),
         unanswered("a window", [post(1), window_update(0, MOST_WINDOW)].concat(), "http2.flow_control_error"),
         server("too much CONTINUATION", endless(OK), "http2.enhance_your_calm"),
         server("a bomb", headers(1, END_STREAM | END_HEADERS, bomb(OK, 12_000)), "http2.enhance_your_calm"),
@@ -135,8 +152,10 @@ fn what_the_library_resets_streams_for() {
     };
     let malformed = [("connection", "close")];
     let one = |block: Vec<u8>| headers(1, END_STREAM | END_HEADERS, block);
+    let another = |stream| headers(stream, END_STREAM | END_HEADERS, get_with(&malformed));
     play([
         client("a head", one(get_with(&malformed)), "http2.malformed"),
+        client("heads", [1, 3, 5].map(another).concat(), "http2.malformed").at_once(3),
         unanswered("content that is short", sent("5", END_STREAM, "abc"), "http2.malformed"),
         unanswered("content that is long", sent("3", 0, "abcde"), "http2.malformed"),
         unanswered(

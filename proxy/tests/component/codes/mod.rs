@@ -65,6 +65,8 @@ struct Case {
     /// Who is to blame; nobody, where a time limit was met.
     side: &'static str,
     code: &'static str,
+    /// How often at once.
+    times: u64,
 }
 
 const CLIENT: &str = "client";
@@ -73,6 +75,10 @@ const SERVER: &str = "server";
 impl Case {
     fn with(self, options: &'static [&'static str]) -> Self {
         Self { options, ..self }
+    }
+
+    fn at_once(self, times: u64) -> Self {
+        Self { times, ..self }
     }
 
     /// A time limit is met.
@@ -95,19 +101,20 @@ impl Case {
             });
             let what = format!("{}, of a {}", self.name, self.side);
             eventually(&what, || logged(&proxy).iter().any(|told| told == self.code));
-            eventually(&what, || !counted(&proxy).is_empty());
+            eventually(&what, || counted(&proxy).iter().any(|(.., times)| *times >= self.times));
             // Whoever is still there goes, the client first.
             for stream in [client, server] {
                 let _ = stream.shutdown(Shutdown::Both);
             }
         });
         let counted = counted(&proxy);
-        assert_eq!(counted, [(self.side.to_owned(), self.code.to_owned(), 1)], "{}", self.name);
+        assert_eq!(counted, [(self.side.to_owned(), self.code.to_owned(), self.times)], "{}", self.name);
         let log = proxy.log.clone();
         proxy.stop();
         let lines = log.lines();
         let told: Vec<_> = lines.iter().flat_map(details).collect();
         assert!(told.iter().all(|details| details == self.code), "{}: {told:?} in {lines:?}", self.name);
+        assert!((1..=self.times).contains(&(told.len() as u64)), "{}: {told:?}", self.name);
     }
 }
 
