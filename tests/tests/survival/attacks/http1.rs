@@ -31,13 +31,13 @@ fn clients_pay_for_what_they_cost() {
     let long = "v".repeat(60_000);
     let extension = format!("1;{}\r\na\r\n", "e".repeat(1_000));
     let attacks = [
-        client("many fields", repeated(GET, "a:\r\n", 100_000, "\r\n"), "head_too_long"),
-        client("a few fields too many", repeated(GET, "a:\r\n", 120, "\r\n"), "too_many_fields"),
+        client("many fields", repeated(GET, "a:\r\n", 100_000, "\r\n"), "http1.head_too_long"),
+        client("a few fields too many", repeated(GET, "a:\r\n", 120, "\r\n"), "http1.too_many_fields"),
         client("fields that are allowed", repeated(GET, "a:\r\n", 97, "\r\n"), ANSWERED),
         client(
             "a long field",
             repeated(GET, "x: ", 1, &format!("{}\r\n\r\n", long.repeat(16))),
-            "head_too_long",
+            "http1.head_too_long",
         ),
         client("a long field that is allowed", repeated(GET, "x: ", 1, &format!("{long}\r\n\r\n")), ANSWERED),
         slowly(client("a head byte by byte", repeated(GET, "a: b\r\n", 90, "\r\n"), ANSWERED)),
@@ -74,10 +74,10 @@ fn servers_pay_for_what_they_cost() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n";
     let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
     let attacks = [
-        server("many fields", repeated(head, "a:\r\n", 100_000, "\r\n"), "head_too_long"),
+        server("many fields", repeated(head, "a:\r\n", 100_000, "\r\n"), "http1.head_too_long"),
         server("fields that are allowed", repeated(head, "a:\r\n", 97, "\r\n"), ANSWERED),
         slowly(server("a head byte by byte", repeated(head, "a: b\r\n", 90, "\r\n"), ANSWERED)),
-        server("interim responses", repeated("", hints, 2_000, OK), "interim_flood"),
+        server("interim responses", repeated("", hints, 2_000, OK), "http1.interim_flood"),
         server("chunks of a byte", repeated(CHUNKED, "1\r\na\r\n", 50_000, LAST_CHUNK), ANSWERED),
         slowly(server("chunks byte by byte", repeated(CHUNKED, "1\r\na\r\n", 1_000, LAST_CHUNK), ANSWERED)),
     ];
