@@ -3,8 +3,12 @@
 //! as before. (`cfg(test)` tells clippy that a helper is test code too.)
 
 #[cfg(test)]
+mod application;
+#[cfg(test)]
 mod attacks;
 mod backends;
+#[cfg(test)]
+mod calls;
 mod descriptors;
 mod flood;
 mod frames;

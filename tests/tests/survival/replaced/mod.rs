@@ -3,7 +3,6 @@
 //! Each ends in the order in which a kubelet ends a pod with a native sidecar: its endpoint is taken off, and at the same time its
 //! proxy begins to drain; then the application ends, and then the proxy. Nobody who calls may notice.
 
-mod application;
 mod load;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,18 +12,14 @@ use tests::meshed::{Meshed, PATIENCE};
 use tests::netns::Switch;
 use tests::scale;
 
+use crate::application::{Application, HTTP1_PORT, HTTP2_PORT};
 use crate::traffic::eventually;
-use application::Application;
 use load::Load;
 
 /// Where the Service is called, by HTTP/1 and by HTTP/2.
 const SERVICE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
 const HTTP1: SocketAddr = SocketAddr::new(SERVICE, 80);
 const HTTP2: SocketAddr = SocketAddr::new(SERVICE, 81);
-
-/// Where its applications listen.
-const HTTP1_PORT: u16 = 8080;
-const HTTP2_PORT: u16 = 8081;
 
 /// Longer than it takes until the client's proxy has looked at its files.
 const DELAY: &str = "500ms";

@@ -1,5 +1,6 @@
-//! What the pods of the Service run: HTTP/1, HTTP/2 and gRPC. It gives back what it was sent. It ends as applications do that
-//! care: no more connections are taken, and what was asked is answered.
+//! What pods of a Service run: HTTP/1, HTTP/2 and gRPC ([`crate::calls`] are its clients). It gives back what it was sent, of
+//! HTTP/2 each piece as it comes. It ends as applications do that care: no more connections are taken, and what was asked is
+//! answered.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
@@ -17,10 +18,14 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{HTTP1_PORT, HTTP2_PORT};
+use crate::calls;
+
+/// Where it listens.
+pub(crate) const HTTP1_PORT: u16 = 8080;
+pub(crate) const HTTP2_PORT: u16 = 8081;
 
 /// A process, as it were.
-pub(super) enum Application {
+pub(crate) enum Application {
     /// It runs.
     Running { end: watch::Sender<bool>, thread: JoinHandle<()>, answered: Arc<AtomicUsize> },
     /// It does not.
@@ -28,18 +33,18 @@ pub(super) enum Application {
 }
 
 impl Application {
-    pub(super) fn start(netns: &Netns) -> Self {
+    pub(crate) fn start(netns: &Netns) -> Self {
         let listen = || [HTTP1_PORT, HTTP2_PORT].map(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)));
         let listeners = as_app(netns, listen).map(|listener| listener.expect("a free port"));
         let (end, is_ending) = watch::channel(false);
         let answered = Arc::<AtomicUsize>::default();
         let state = State { is_ending, answered: Arc::clone(&answered) };
-        let thread = std::thread::spawn(|| super::load::runtime().block_on(serve(listeners, state)));
+        let thread = std::thread::spawn(|| calls::runtime().block_on(serve(listeners, state)));
         Self::Running { end, thread, answered }
     }
 
     /// How often it has answered.
-    pub(super) fn answered(&self) -> usize {
+    pub(crate) fn answered(&self) -> usize {
         match self {
             Self::Running { answered, .. } => answered.load(Ordering::Relaxed),
             Self::Ended => 0,
@@ -47,7 +52,7 @@ impl Application {
     }
 
     /// Asks it to end, and waits until it has; how often it has answered.
-    pub(super) fn end(self) -> usize {
+    pub(crate) fn end(self) -> usize {
         match self {
             Self::Running { end, thread, answered } => {
                 end.send_replace(true);
@@ -101,7 +106,7 @@ async fn serve_http1(mut stream: TcpStream, mut state: State) {
     let mut bytes = Vec::new();
     loop {
         let (head, length) = loop {
-            if let Some(message) = super::load::head(&bytes) {
+            if let Some(message) = calls::head(&bytes) {
                 break message;
             }
             tokio::select! {
@@ -149,12 +154,15 @@ async fn serve_http2(stream: TcpStream, mut state: State) {
 
 async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Result<(), h2::Error> {
     let is_grpc = request.headers().contains_key("content-type");
-    let content = super::load::content(request.into_body()).await?.0;
-    let mut body = respond.send_response(Response::new(()), false)?;
-    if !is_grpc {
-        return body.send_data(content, true);
+    let (mut content, mut body) = (request.into_body(), respond.send_response(Response::new(()), false)?);
+    while let Some(bytes) = content.data().await {
+        let bytes = bytes?;
+        content.flow_control().release_capacity(bytes.len())?;
+        body.send_data(bytes, false)?;
     }
-    body.send_data(content, false)?;
+    if !is_grpc {
+        return body.send_data(Bytes::new(), true);
+    }
     body.send_trailers(HeaderMap::from_iter([(
         "grpc-status".parse().expect("a name"),
         HeaderValue::from_static("0"),
