@@ -10,6 +10,8 @@ mod backends;
 #[cfg(test)]
 mod calls;
 mod descriptors;
+#[cfg(test)]
+mod drained;
 mod flood;
 mod frames;
 mod half_closed;
