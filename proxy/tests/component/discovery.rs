@@ -46,6 +46,18 @@ impl Mesh {
         eventually("the change is in force", || self.generation() >= next);
     }
 
+    /// A thousand changes, each of which is in force before the next one is made.
+    pub(crate) fn change_often(&self, service: impl Fn(&[String]) -> String, endpoints: &[String]) {
+        const CHANGES: usize = 1000;
+        for change in 0..CHANGES {
+            // Another one is there each time, none of those that are in use now and then, and sometimes nothing good.
+            let mut fields: Vec<_> = endpoints.iter().skip(change % 5).cloned().collect();
+            fields.push(format!("addresses: [127.0.9.{}], ready: {}", 1 + change % 200, change % 2 == 0));
+            self.change(&service(&fields));
+        }
+        assert_eq!(self.proxy.metric(&["remora_discovery_reloads_total{", "applied"]), CHANGES as u64);
+    }
+
     /// The file is there from one moment to the next, and never half.
     fn put(&self, name: &str, text: &str) {
         let at = |name: &str| -> PathBuf { self.directory.path().join(name) };
@@ -376,7 +388,7 @@ fn inbounds_rules_hold_for_a_call_to_itself() {
     assert!(lines.len() == 2 && lines.iter().all(|line| line["response_flags"] == "UF,URX"), "{lines:?}");
 }
 
-/// Whatever the scale, each change is in force before the next one is made, and every stream is used after the last.
+/// Whatever the scale, every stream is used after the last change.
 #[test]
 fn a_thousand_changes_close_none_of_the_open_streams() {
     changes_close_none(scale("open streams", 1000, 300), &web, |mut client, listeners| {
@@ -419,18 +431,11 @@ fn changes_close_none(
     service: &dyn Fn(&[String]) -> String,
     begin: fn(TcpStream, &[TcpListener]) -> (TcpStream, TcpStream),
 ) {
-    const CHANGES: usize = 1000;
     let listeners = listeners(4);
     let all = endpoints(&listeners);
     let mesh = Mesh::start(&service(&all));
     let mut streams: Vec<_> = (0..open).map(|_| begin(mesh.connect(WEB), &listeners)).collect();
-    for change in 0..CHANGES {
-        // Another one is there each time, none of those that have the streams now and then, and sometimes nothing good.
-        let mut fields: Vec<_> = all.iter().skip(change % 5).cloned().collect();
-        fields.push(format!("addresses: [127.0.9.{}], ready: {}", 1 + change % 200, change % 2 == 0));
-        mesh.change(&service(&fields));
-    }
-    assert_eq!(mesh.proxy.metric(&["remora_discovery_reloads_total{", "applied"]), CHANGES as u64);
+    mesh.change_often(service, &all);
     for (client, server) in &mut streams {
         client.write_all(b"?").unwrap();
         assert_eq!(next(server), Seen::Byte(b'?'));

@@ -1,6 +1,7 @@
 //! HTTP/2 through the whole proxy. What becomes of each frame is tested beside the code; here it is that connections come to
 //! that code, and what is told of them.
 
+mod changed;
 mod divided;
 mod drained;
 mod races;
