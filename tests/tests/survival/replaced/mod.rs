@@ -21,8 +21,8 @@ const SERVICE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
 const HTTP1: SocketAddr = SocketAddr::new(SERVICE, 80);
 const HTTP2: SocketAddr = SocketAddr::new(SERVICE, 81);
 
-/// Longer than it takes until the client's proxy has looked at its files.
-const DELAY: &str = "500ms";
+/// Longer than it takes until the client's proxy has looked at its files, also on a machine that has much to do.
+const DELAY: &str = "2s";
 const INTERVAL: &str = "50ms";
 
 /// A pod of the Service.
@@ -40,11 +40,15 @@ impl Backend {
         Self { name, meshed, application, is_ready: true }
     }
 
+    /// Whether its listeners have closed.
+    fn is_shut(&self) -> bool {
+        self.meshed.metric(&["remora_draining{", "direction=\"inbound\""]) == 1
+    }
+
     /// Ends when it has drained, and begins anew.
     fn restart(&mut self) {
+        eventually("its listeners have closed", || self.is_shut());
         let Self { meshed, application, .. } = self;
-        let is_shut = || meshed.metric(&["remora_draining{", "direction=\"inbound\""]) == 1;
-        eventually("its listeners have closed", is_shut);
         let old = std::mem::replace(application, Application::Ended);
         assert!(old.end() > 0, "{} was asked nothing", self.name);
         meshed.proxy.signal(Signal::SIGTERM);
@@ -96,6 +100,10 @@ fn two_backends_are_replaced_one_after_the_other_and_no_request_is_lost() {
             backends[number].meshed.drain();
             backends[number].is_ready = false;
             publish(&client, &backends);
+            assert!(
+                !backends[number].is_shut(),
+                "it closes before its clients know: a machine that is too busy"
+            );
             backends[number].restart();
             backends[number].is_ready = true;
             publish(&client, &backends);
