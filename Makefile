@@ -8,7 +8,9 @@ RELEASE := $(CARGO_TARGET_DIR)/$(TRIPLE)/release
 # What the linker and ring's assembler need; what the tests in network namespaces need; the servers that HTTP is compared with.
 BUILD_PACKAGES := gcc libc6-dev
 NETNS_PACKAGES := $(BUILD_PACKAGES) conntrack iproute2 iptables libcap2-bin nftables procps strace
-HTTP_PACKAGES := apache2-bin h2o haproxy nginx-light node-ws nodejs python3-venv
+# Node's own Debian package brings npm, and excludes Debian's.
+NPM_PACKAGE := $(if $(shell command -v npm),,npm)
+HTTP_PACKAGES := apache2-bin h2o haproxy nginx-light node-ws nodejs $(NPM_PACKAGE) python3-venv
 LINT_PACKAGES := $(BUILD_PACKAGES) shellcheck
 
 .DEFAULT_GOAL := help

@@ -8,6 +8,7 @@
 
 pub mod api_server;
 pub mod binaries;
+pub mod cache;
 pub mod cgroup;
 pub mod cluster;
 pub mod control_plane;
@@ -19,6 +20,7 @@ pub mod lab;
 pub mod leftovers;
 pub mod meshed;
 pub mod netns;
+pub mod node;
 pub mod peer;
 pub mod pod;
 pub mod python;

@@ -1,12 +1,11 @@
 //! Programs and libraries of the Python package index: installed once into a directory of the user's cache, and kept.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
 
+use crate::cache;
 use crate::exec::Mount;
 use crate::tool;
 
@@ -19,16 +18,8 @@ pub struct Environment {
 impl Environment {
     /// With these packages, each as `NAME==VERSION`; installs them if that was not done. Others wait meanwhile.
     pub fn with(packages: &[&str]) -> Result<Self> {
-        let root = cache()?.join(name(packages));
-        std::fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
-        let complete = root.join("complete");
-        let lock = root.join("lock");
-        let lock = File::create(&lock).with_context(|| format!("cannot make {}", lock.display()))?;
-        lock.lock().context("cannot wait for another installation")?;
-        if !complete.exists() {
-            install(&root.join("venv"), packages)?;
-            File::create(&complete).with_context(|| format!("cannot make {}", complete.display()))?;
-        }
+        let first = packages.first().and_then(|first| first.split('=').next()).unwrap_or("nothing");
+        let root = cache::directory("python", first, packages, |root| install(&root.join("venv"), packages))?;
         Ok(Self { root: root.join("venv") })
     }
 
@@ -63,18 +54,4 @@ fn install(environment: &Path, packages: &[&str]) -> Result<()> {
     tool::run("python3-venv", &mut pip)
         .with_context(|| format!("these packages cannot be installed: {}", packages.join(" ")))?;
     Ok(())
-}
-
-fn cache() -> Result<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    Ok(cache.context("neither XDG_CACHE_HOME nor HOME says where caches are")?.join("remora/python"))
-}
-
-/// The first package's name for who looks into the cache, and a word that stands for all of them.
-fn name(packages: &[&str]) -> String {
-    let digest = Sha256::digest(packages.join("\n"));
-    let first = packages.first().and_then(|first| first.split('=').next()).unwrap_or("nothing");
-    let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("{first}-{digest}")
 }

@@ -19,8 +19,6 @@ mod real;
 mod script;
 mod server;
 mod shapes;
-#[cfg(test)]
-mod tonic;
 mod ways;
 mod websocket;
 mod wire;

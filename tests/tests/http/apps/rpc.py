@@ -5,6 +5,7 @@ it saw. Messages are bytes; the methods' names are in the access log.
     rpc.py all ADDRESS PORT
     rpc.py calls ADDRESS PORT     without those about servers and connections that end
     rpc.py terminated ADDRESS PORT     those alone of a server that is asked to end
+    rpc.py soak ADDRESS PORT CALLS CONNECTIONS     so many calls one after the other, and then one on each of so many connections
 """
 
 import collections
@@ -12,6 +13,7 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -26,6 +28,11 @@ HELD = 10
 LARGE = hashlib.sha256(b"remora").digest() * 131_072
 SERVICE = "remora.Test"
 BINARY = bytes(range(256))
+SPECIAL = "\t\n100 % of \u20ac, \U0001f608\r\n"
+SENT = (("x-text", "a value, ~"), ("x-twice", "1"), ("x-twice", "2"), ("x-some-bin", BINARY), ("x-some-bin", b""))
+# Of the messages that gRPC's own interoperability tests send.
+SIZES = [27_182, 8, 1_828, 45_904]
+OF_A_SOAK = random.randbytes(271_828)
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.enable_retries", 0)]
 # A connection is idle for ten times as long as after it a ping is sent, and a ping that is not answered would end it.
 PINGS = [("grpc.keepalive_time_ms", 100), ("grpc.keepalive_timeout_ms", 500), ("grpc.http2.max_pings_without_data", 0)]
@@ -49,7 +56,7 @@ class Service:
             grpc.unary_unary_rpc_method_handler: "Unary Large Metadata Fails Forbidden Deadline Cancelled Together Begin Stop Cut Kill Terminate Ended Held",
             grpc.unary_stream_rpc_method_handler: "ServerStream Endless Aborts",
             grpc.stream_unary_rpc_method_handler: "ClientStream",
-            grpc.stream_stream_rpc_method_handler: "Bidirectional Refuses Idle Stopped CutShort Killed Terminated",
+            grpc.stream_stream_rpc_method_handler: "Bidirectional Refuses Idle Stopped CutShort Killed Terminated Returned Listening Asleep",
         }
         methods = {name: kind(getattr(self, name)) for kind, names in kinds.items() for name in names.split()}
         return grpc.method_handlers_generic_handler(SERVICE, methods)
@@ -74,14 +81,16 @@ class Service:
     Idle = Stopped = CutShort = Killed = Bidirectional
 
     def Metadata(self, request, context):
-        got = [(key, value) for key, value in context.invocation_metadata() if key.startswith("x-") and key != "x-request-id"]
-        context.send_initial_metadata([("x-first", "1"), *got])
-        context.set_trailing_metadata([("x-last", "2"), *got])
+        send_back(context)
         return request
+
+    def Returned(self, requests, context):
+        send_back(context)
+        yield from (request.upper() for request in requests)
 
     def Fails(self, request, context):
         context.set_trailing_metadata([("x-why-bin", BINARY)])
-        context.abort(grpc.StatusCode.FAILED_PRECONDITION, "100 % of \u20ac\r\n")
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, SPECIAL)
 
     def Forbidden(self, request, context):
         context.set_code(grpc.StatusCode.PERMISSION_DENIED)
@@ -100,6 +109,17 @@ class Service:
         context.add_callback(self.cancelled[request].set)
         yield b"begun"
         self.cancelled[request].wait(PATIENCE)
+
+    def Listening(self, requests, context):
+        context.add_callback(self.cancelled[name(context)].set)
+        context.send_initial_metadata(())
+        yield from (request.upper() for request in requests)
+        self.cancelled[name(context)].wait(PATIENCE)
+
+    def Asleep(self, _, context):
+        context.add_callback(self.cancelled[name(context)].set)
+        self.cancelled[name(context)].wait(PATIENCE)
+        yield b"too late"
 
     def Deadline(self, request, context):
         remaining = context.time_remaining()
@@ -155,6 +175,21 @@ class Service:
         self.last.set()
 
 
+def ours(pairs):
+    return [(key, value) for key, value in pairs if key.startswith("x-") and key != "x-request-id"]
+
+
+def send_back(context):
+    got = ours(context.invocation_metadata())
+    context.send_initial_metadata([("x-first", "1"), *got])
+    context.set_trailing_metadata([("x-last", "2"), *got])
+
+
+def name(context):
+    """What the client calls this call."""
+    return dict(context.invocation_metadata())["x-name-bin"]
+
+
 def serve(port):
     executor = concurrent.futures.ThreadPoolExecutor(CALLS + 20)
     server = grpc.server(executor, [Service(port).handler()], options=OPTIONS + PERMITTED)
@@ -202,7 +237,7 @@ class Client:
         kinds = {
             "ServerStream Endless Aborts": self.channel.unary_stream,
             "ClientStream": self.channel.stream_unary,
-            "Bidirectional Refuses Idle Stopped CutShort Killed Terminated": self.channel.stream_stream,
+            "Bidirectional Refuses Idle Stopped CutShort Killed Terminated Returned Listening Asleep": self.channel.stream_stream,
         }
         kind = next((kind for names, kind in kinds.items() if name in names.split()), self.channel.unary_unary)
         return lambda request, timeout=PATIENCE, **more: kind(f"/{SERVICE}/{name}")(request, timeout=timeout, **more)
@@ -212,10 +247,10 @@ class Client:
         method = self.channel.unary_unary(f"/{SERVICE}/{name}")
         return [method.future(b"%d" % number, timeout=PATIENCE) for number in range(count)]
 
-    def echo(self, name):
+    def echo(self, name, **more):
         """A stream that goes on as it is asked to."""
         calls = Calls()
-        stream = getattr(self, name)(iter(calls))
+        stream = getattr(self, name)(iter(calls), **more)
         calls.ask(b"begun")
         assert next(stream) == b"BEGUN"
         return calls, stream
@@ -237,7 +272,7 @@ def are_answered(futures):
 
 
 def metadata(pairs):
-    return [[key, value.hex() if isinstance(value, bytes) else value] for key, value in pairs if key.startswith("x-") and key != "x-request-id"]
+    return [[key, value.hex() if isinstance(value, bytes) else value] for key, value in ours(pairs)]
 
 
 def calls_that_end_well(client):
@@ -252,10 +287,18 @@ def calls_that_end_well(client):
     calls.ask(None)
     yield "bidirectional", [seen.decode(), list(stream), stream.code().name]
     yield "4 MB", client.Large(LARGE) == LARGE
-    sent = (("x-text", "a value, ~"), ("x-twice", "1"), ("x-twice", "2"), ("x-some-bin", BINARY), ("x-some-bin", b""))
+    stream = client.Bidirectional(iter([]))
+    yield "no requests", [list(stream), stream.code().name]
+    calls, stream = client.echo("Bidirectional")
+    yield "ping pong", [len(next(stream)) for size in SIZES if calls.ask(b"x" * size) is None]
+    calls.ask(None)
+    assert list(stream) == []
     call = client.channel.unary_unary(f"/{SERVICE}/Metadata")
-    response, call = call.with_call(b"ok", metadata=sent, timeout=PATIENCE)
+    response, call = call.with_call(b"ok", metadata=SENT, timeout=PATIENCE)
     yield "metadata", [response.decode(), metadata(call.initial_metadata()), metadata(call.trailing_metadata())]
+    stream = client.Returned(iter([b"ok"]), metadata=SENT)
+    response = b"".join(stream)
+    yield "metadata of a stream", [response.decode(), metadata(stream.initial_metadata()), metadata(stream.trailing_metadata())]
     yield "together", are_answered(client.begin("Together", CALLS))
 
 
@@ -267,13 +310,27 @@ def calls_that_fail(client):
     _, stream = client.echo("Refuses")
     yield "refuses", failure(lambda: stream)[:3]
     yield "no such method", failure(lambda: client.Missing(b""))[:3]
+    other = client.channel.unary_unary("/remora.Other/Unary")
+    yield "no such service", failure(lambda: other(b"", timeout=PATIENCE))[:3]
     name = os.urandom(8)
-    yield "deadline", [failure(lambda: client.Deadline(name, timeout=0.3))[1], client.Cancelled(name).decode()]
+    yield "deadline", [failure(lambda: client.Deadline(name, timeout=0.6))[1], client.Cancelled(name).decode()]
+    name = os.urandom(8)
+    stream = client.Asleep(iter([b"x" * SIZES[0]]), timeout=0.6, metadata=[("x-name-bin", name)])
+    yield "asleep", [failure(lambda: stream)[1], client.Cancelled(name).decode()]
     name = os.urandom(8)
     stream = client.Endless(name)
     begun = next(stream).decode()
     stream.cancel()
     yield "cancel", [begun, failure(lambda: stream)[1], client.Cancelled(name).decode()]
+    name = os.urandom(8)
+    stream = client.Listening(iter(Calls()), metadata=[("x-name-bin", name)])
+    stream.initial_metadata()
+    stream.cancel()
+    yield "cancel after begin", [failure(lambda: stream)[1], client.Cancelled(name).decode()]
+    name = os.urandom(8)
+    _, stream = client.echo("Listening", metadata=[("x-name-bin", name)])
+    stream.cancel()
+    yield "cancel after first response", [failure(lambda: stream)[1], client.Cancelled(name).decode()]
 
 
 def late(client):
@@ -330,13 +387,28 @@ def quiet(address, port):
     yield "idle", [seen.decode(), list(stream), stream.code().name]
 
 
-def call(which, address, port):
+def soak(client, address, port, calls, connections):
+    def is_answered(client):
+        return client.Unary(OF_A_SOAK) == OF_A_SOAK[::-1]
+
+    yield "rpc soak", sum(is_answered(client) for _ in range(calls))
+    answered = 0
+    for _ in range(connections):
+        other = Client(address, port)
+        answered += is_answered(other)
+        other.channel.close()
+    yield "channel soak", answered
+
+
+def call(which, address, port, *counts):
     client = Client(address, port)
     parts = [calls_that_end_well(client), calls_that_fail(client)]
     if which == "all":
         parts += [servers_that_end(client, address, port), quiet(address, port)]
     elif which == "terminated":
         parts = [server_that_is_terminated(client, address, port)]
+    elif which == "soak":
+        parts = [soak(client, address, port, *counts)]
     for part in parts:
         for name, seen in part:
             print(name, file=sys.stderr, flush=True)
@@ -349,4 +421,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve_until_terminated(int(sys.argv[2]))
     else:
-        call(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+        call(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))

@@ -16,19 +16,20 @@ use tonic::server::Grpc;
 use tonic::{Request, Response, Status, Streaming};
 use tower::service_fn;
 
+use super::super::libraries::CALLS;
 use super::codec::Plain;
-use super::{CALLS, binary, is_ours};
+use super::{binary, is_ours};
 
 type Messages = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
 
 /// A server that runs, until it is dropped.
-pub(super) struct Server {
+pub(in super::super) struct Server {
     _until: oneshot::Sender<()>,
     _thread: JoinHandle<()>,
 }
 
 impl Server {
-    pub(super) fn start(listener: TcpListener) -> Self {
+    pub(in super::super) fn start(listener: TcpListener) -> Self {
         let (until, ended) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -67,6 +68,16 @@ struct Service {
 /// Tells when a call is over.
 struct Over(Arc<Semaphore>);
 
+impl Over {
+    /// Messages with whose end this comes.
+    fn with(self, messages: impl Stream<Item = Result<Bytes, Status>> + Send + 'static) -> Messages {
+        Box::pin(messages.map(move |message| {
+            let _until_then = &self;
+            message
+        }))
+    }
+}
+
 impl Drop for Over {
     fn drop(&mut self) {
         self.0.add_permits(1);
@@ -83,9 +94,8 @@ impl Service {
                 grpc.server_streaming(stream, request).await
             }
             "ClientStream" => grpc.client_streaming(service_fn(joined), request).await,
-            "Bidirectional" | "Refuses" => {
-                let echo = service_fn(|request| std::future::ready(echo(&name, request)));
-                grpc.streaming(echo, request).await
+            "Bidirectional" | "Refuses" | "Returned" | "Listening" | "Asleep" => {
+                grpc.streaming(service_fn(|request| self.converse(&name, request)), request).await
             }
             _ => grpc.unary(service_fn(|request| self.unary(&name, request)), request).await,
         }
@@ -109,7 +119,11 @@ impl Service {
             "Fails" => {
                 let mut why = MetadataMap::new();
                 why.insert_bin("x-why-bin", MetadataValue::from_bytes(&binary()));
-                Err(Status::with_metadata(tonic::Code::FailedPrecondition, "100 % of \u{20ac}\r\n", why))
+                Err(Status::with_metadata(
+                    tonic::Code::FailedPrecondition,
+                    "\t\n100 % of \u{20ac}, \u{1f608}\r\n",
+                    why,
+                ))
             }
             "Forbidden" => Err(Status::permission_denied("not you")),
             "Deadline" => {
@@ -137,12 +151,8 @@ impl Service {
                 Box::pin(stream::iter(0..count).map(|number| Ok(number.to_string().into())))
             }
             "Endless" => {
-                let over = Over(self.cancelled(&message));
-                let never = stream::pending().map(move |message| {
-                    let _until_then = &over;
-                    message
-                });
-                Box::pin(stream::iter([Ok("begun".into())]).chain(never))
+                let begun = stream::iter([Ok("begun".into())]);
+                Over(self.cancelled(&message)).with(begun.chain(stream::pending()))
             }
             _ => {
                 let messages = ["one", "two", "three"].map(|message| Ok(message.into()));
@@ -151,6 +161,33 @@ impl Service {
         };
         Ok(Response::new(messages))
     }
+
+    async fn converse(
+        &self,
+        name: &str,
+        request: Request<Streaming<Bytes>>,
+    ) -> Result<Response<Messages>, Status> {
+        let (metadata, _, messages) = request.into_parts();
+        let over = || Over(self.cancelled(&named(&metadata)));
+        let upper = messages.map_ok(|message| Bytes::from(message.to_ascii_uppercase()));
+        let answers: Messages = match name {
+            "Refuses" => {
+                let refusal = Status::resource_exhausted("no more of these");
+                Box::pin(upper.take(1).chain(stream::iter([Err(refusal)])))
+            }
+            "Listening" => over().with(upper.chain(stream::pending())),
+            "Asleep" => {
+                let _over = over();
+                std::future::pending().await
+            }
+            _ => Box::pin(upper),
+        };
+        let mut response = Response::new(answers);
+        if name == "Returned" {
+            *response.metadata_mut() = returned(&metadata);
+        }
+        Ok(response)
+    }
 }
 
 async fn joined(request: Request<Streaming<Bytes>>) -> Result<Response<Bytes>, Status> {
@@ -158,16 +195,9 @@ async fn joined(request: Request<Streaming<Bytes>>) -> Result<Response<Bytes>, S
     Ok(Response::new(messages.join(&b","[..]).into()))
 }
 
-fn echo(name: &str, request: Request<Streaming<Bytes>>) -> Result<Response<Messages>, Status> {
-    let upper = |message: Bytes| Bytes::from(message.to_ascii_uppercase());
-    let messages = request.into_inner().map_ok(upper);
-    Ok(Response::new(match name {
-        "Refuses" => {
-            let refusal = Status::resource_exhausted("no more of these");
-            Box::pin(messages.take(1).chain(stream::iter([Err(refusal)])))
-        }
-        _ => Box::pin(messages),
-    }))
+/// What the client calls this call.
+fn named(metadata: &MetadataMap) -> Bytes {
+    metadata.get_bin("x-name-bin").expect("a name").to_bytes().expect("bytes")
 }
 
 /// What is sent back of a call's metadata. A server of tonic has no trailing metadata where a call ends well.
