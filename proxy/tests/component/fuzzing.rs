@@ -6,6 +6,7 @@ use std::net::{Shutdown, TcpStream};
 
 use proxy::detect::{Protocol, detect};
 
+use crate::composition;
 use crate::support::{INBOUND, OUTBOUND, Proxy, Way, scale};
 use crate::targets;
 
@@ -34,6 +35,12 @@ fn contexts_of_traces_by_the_hundred_thousand() {
 #[test]
 fn frames_of_http2_by_the_hundred_thousand() {
     fuzz("connections", (2_000_000, 100_000), targets::http2_seeds(), targets::http2);
+}
+
+/// Over the wire; see there.
+#[test]
+fn conversations_by_the_thousand() {
+    fuzz("conversations", (100_000, 500), composition::seeds(), composition::composition);
 }
 
 /// A client that has said something, and where it arrives.

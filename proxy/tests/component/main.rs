@@ -18,6 +18,8 @@ mod codes;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod composition;
+#[cfg(test)]
 mod connections;
 #[cfg(test)]
 mod control;

@@ -78,7 +78,10 @@ pub(crate) fn http1(bytes: &[u8]) {
 }
 
 /// What of a stream is passed on, and why no more.
-fn carry<'b>(kind: Kind, pieces: impl IntoIterator<Item = &'b [u8]>) -> (Vec<u8>, Option<Refusal>) {
+pub(crate) fn carry<'b>(
+    kind: Kind,
+    pieces: impl IntoIterator<Item = &'b [u8]>,
+) -> (Vec<u8>, Option<Refusal>) {
     let (mut carried, mut waiting) = (Vec::new(), Vec::new());
     let mut message = Message::new(kind);
     for piece in pieces {
