@@ -6,6 +6,7 @@
 
 pub(crate) mod connections;
 pub(crate) mod memory;
+pub(crate) mod metrics;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -23,9 +24,6 @@ use runtime::shutdown::Shutdown;
 use tokio::task::JoinSet;
 
 use crate::probe::CapturedProbes;
-
-/// Path of the proxy's own metrics; the application's are with them elsewhere ([`crate::app_metrics`]).
-pub(crate) const METRICS_PATH: &str = "/metrics";
 
 /// The ports, and what is shown on them.
 #[derive(clap::Args, Clone, Debug)]

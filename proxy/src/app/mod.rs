@@ -292,10 +292,9 @@ fn trace(
 /// What the port for metrics answers: the proxy's metrics, and what it asks of the application for kubelet and scrapers.
 fn metrics_page(config: &Config, registry: runtime::metrics::Metrics, metrics: &Metrics) -> axum::Router {
     let client = Client::new(&config.application);
-    let scraper = Scraper::new(&config.app_metrics, client.clone(), registry.clone(), metrics.clone());
-    runtime::admin::metrics(registry, &[admin::METRICS_PATH])
-        .merge(app_probes::routes(&config.app_probes, client))
-        .merge(scraper.routes())
+    let shown = metrics.shown(registry);
+    let scraper = Scraper::new(&config.app_metrics, client.clone(), shown.clone(), metrics.clone());
+    admin::metrics::page(shown).merge(app_probes::routes(&config.app_probes, client)).merge(scraper.routes())
 }
 
 /// Does what is asked over the control socket; without a socket it waits for ever.

@@ -4,7 +4,7 @@
 //! It judges lines alone. What only a whole family shows (buckets that do not add up) is the application's business and
 //! costs nothing but itself.
 
-use super::negotiation::Format;
+use crate::telemetry::exposition::Format;
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,36 +1,28 @@
 //! The merged stream: the application's lines as they come, then the proxy's families.
 //!
 //! A family that both have becomes one: the proxy's samples are put into the application's, behind its head. Memory does not
-//! grow with the application's text: one line, and one buffer.
+//! grow with either's text: one line, and a piece that is made beside one that waits for the scraper.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use super::exposition::Exposition;
 use super::line::{Line, line};
-use super::negotiation::Format;
 use crate::application::Answer;
 use crate::telemetry::ScrapeResult;
-
-/// What is sent at once.
-const BUFFER: usize = 16 << 10;
+use crate::telemetry::exposition::{Exposition, Family, Format, PIECE};
 
 /// No sample is longer.
 pub(crate) const LINE: usize = 1 << 20;
 
 /// The largest exporters of whole clusters say a fifth of this.
 pub(crate) const TOTAL: usize = 512 << 20;
-
-/// How long the end of a stream waits for a scraper that does not read.
-const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// A response body that a task writes.
 pub(super) struct Stream(mpsc::Receiver<Bytes>);
@@ -60,8 +52,8 @@ pub(super) struct Merge {
     /// The proxy's families that have not been joined with the application's.
     own: Exposition,
     joined: Vec<String>,
-    /// Samples of the proxy's for the family whose head is going through.
-    waiting: Option<(String, String)>,
+    /// The proxy's part of the family whose head is going through, and what of it has not been written.
+    waiting: Option<Family>,
     output: Vec<u8>,
     sender: mpsc::Sender<Bytes>,
     malformed: Option<Malformed>,
@@ -83,7 +75,7 @@ impl Merge {
             own,
             joined: Vec::new(),
             waiting: None,
-            output: Vec::with_capacity(BUFFER),
+            output: Vec::with_capacity(PIECE),
             sender,
             malformed: None,
             ended: false,
@@ -92,7 +84,14 @@ impl Merge {
 
     /// Passes the application's answer on, and tells how it went.
     pub(super) async fn application(&mut self, answer: Answer, deadline: Instant) -> (ScrapeResult, String) {
-        if let Err(stopped) = self.pass(answer, deadline).await {
+        let stopped = match timeout_at(deadline, self.pass(answer)).await {
+            Ok(passed) => passed.err(),
+            Err(_) if self.output.len() >= PIECE => {
+                Some((ScrapeResult::Timeout, "the scraper does not read".to_owned()))
+            }
+            Err(_) => Some((ScrapeResult::Timeout, "not complete in time".to_owned())),
+        };
+        if let Some(stopped) = stopped {
             return stopped;
         }
         if let Some(Malformed { first, count }) = &self.malformed {
@@ -104,15 +103,14 @@ impl Merge {
         (ScrapeResult::Complete, String::new())
     }
 
-    async fn pass(&mut self, mut answer: Answer, deadline: Instant) -> Result<(), Stopped> {
+    async fn pass(&mut self, mut answer: Answer) -> Result<(), Stopped> {
         let (mut unfinished, mut overlong, mut total) = (Vec::new(), false, 0);
         while !self.ended {
-            let frame = match timeout_at(deadline, answer.response.body_mut().frame()).await {
-                Ok(Some(Ok(frame))) => frame,
-                Ok(None) => break,
+            let frame = match answer.response.body_mut().frame().await {
+                Some(Ok(frame)) => frame,
+                None => break,
                 // What is left of a line may be half a number.
-                Ok(Some(Err(error))) => return Err((ScrapeResult::Truncated, error.to_string())),
-                Err(_) => return Err((ScrapeResult::Timeout, "not complete in time".to_owned())),
+                Some(Err(error)) => return Err((ScrapeResult::Truncated, error.to_string())),
             };
             let Ok(data) = frame.into_data() else { continue };
             total += data.len();
@@ -128,83 +126,89 @@ impl Merge {
                     unfinished.extend_from_slice(complete.unwrap_or(part));
                 }
                 if complete.is_some() {
-                    self.line(&unfinished, overlong);
+                    self.line(&unfinished, overlong).await?;
                     unfinished.clear();
                     overlong = false;
-                    self.flush(BUFFER, deadline).await?;
                 }
             }
         }
-        self.line(&unfinished, overlong);
-        Ok(())
+        self.line(&unfinished, overlong).await
     }
 
-    fn line(&mut self, bytes: &[u8], overlong: bool) {
+    async fn line(&mut self, bytes: &[u8], overlong: bool) -> Result<(), Stopped> {
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         let judged = if overlong { Line::Malformed } else { line(bytes, self.format) };
         match judged {
-            _ if self.ended => return,
-            Line::Nothing => return,
+            _ if self.ended => return Ok(()),
+            Line::Nothing => return Ok(()),
             Line::End => {
                 self.ended = self.format == Format::OpenMetrics;
-                return;
+                return Ok(());
             }
             Line::Malformed => {
                 let shown = String::from_utf8_lossy(bytes.get(..bytes.len().min(64)).unwrap_or_default());
                 let first = format!("{shown:?}");
                 self.malformed.get_or_insert(Malformed { first, count: 0 }).count += 1;
-                return;
+                return Ok(());
             }
             Line::Head(family) => {
-                if self.waiting.as_ref().is_some_and(|(waiting, _)| waiting != family) {
-                    self.join();
+                if self.waiting.as_ref().is_some_and(|waiting| waiting.name != family) {
+                    self.join().await?;
                 }
-                if let Some(own) = self.own.take(family) {
+                if let Some(own) = self.own.remove(family) {
                     self.joined.push(own.name.clone());
-                    self.waiting = Some((own.name, own.samples));
+                    self.waiting = Some(own.without_head());
                 }
             }
             Line::Sample(name) => {
-                self.join();
-                if let Some(own) = self.own.take_with_sample(name) {
-                    self.output.extend_from_slice(own.head.as_bytes());
-                    self.output.extend_from_slice(own.samples.as_bytes());
-                    self.joined.push(own.name);
+                self.join().await?;
+                if let Some(own) = self.own.remove_with_sample(name) {
+                    self.joined.push(own.name.clone());
+                    self.waiting = Some(own);
+                    self.join().await?;
                 }
             }
         }
         self.output.extend_from_slice(bytes);
         self.output.push(b'\n');
+        self.send_from(PIECE).await
     }
 
-    fn join(&mut self) {
-        if let Some((_, samples)) = self.waiting.take() {
-            self.output.extend_from_slice(samples.as_bytes());
+    /// Writes what is waiting. Whoever stops it loses nothing.
+    async fn join(&mut self) -> Result<(), Stopped> {
+        while let Some(own) = &mut self.waiting {
+            if !own.write(&mut self.output) {
+                self.waiting = None;
+            }
+            self.send_from(PIECE).await?;
         }
+        Ok(())
     }
 
-    /// Sends what there is, where it is as much as `least`.
-    async fn flush(&mut self, least: usize, deadline: Instant) -> Result<(), Stopped> {
-        if self.output.len() < least || self.output.is_empty() {
-            return Ok(());
+    /// Sends what there is, where it is as much as `least`, when the scraper has taken what was sent before.
+    async fn send_from(&mut self, least: usize) -> Result<(), Stopped> {
+        if self.output.len() >= least {
+            let gone = |_| (ScrapeResult::Abandoned, "the scraper has gone".to_owned());
+            let room = self.sender.reserve().await.map_err(gone)?;
+            room.send(std::mem::replace(&mut self.output, Vec::with_capacity(PIECE)).into());
         }
-        let bytes = Bytes::from(std::mem::replace(&mut self.output, Vec::with_capacity(BUFFER)));
-        match timeout_at(deadline, self.sender.send(bytes)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err((ScrapeResult::Abandoned, "the scraper has gone".to_owned())),
-            Err(_) => Err((ScrapeResult::Timeout, "the scraper does not read".to_owned())),
-        }
+        Ok(())
     }
 
-    /// Ends the answer with the proxy's own metrics as they are now; the result of this scrape is among them.
-    pub(super) async fn finish(mut self, open_metrics: &str) {
-        self.join();
-        let mut own = Exposition::new(open_metrics, self.format);
+    /// Ends the answer with the proxy's own metrics as they are now; the result of this scrape is among them. A scraper that
+    /// does not read is the server's business, which ends its connection.
+    pub(super) async fn finish(mut self, mut own: Exposition) {
         for joined in &self.joined {
-            own.take(joined);
+            own.remove(joined);
         }
-        self.output.extend_from_slice(own.text().as_bytes());
         // Nobody is left to be told.
-        let _ = timeout(END_LIMIT, self.sender.send(self.output.into())).await;
+        if self.join().await.is_err() || self.send_from(1).await.is_err() {
+            return;
+        }
+        for piece in own {
+            if self.sender.send(piece).await.is_err() {
+                return;
+            }
+        }
     }
 }

@@ -4,7 +4,6 @@
 //! format is the older one. Invariant: what is sent is valid whatever the application sends (garbage is left out, a family
 //! that both have is one family), and the proxy's own metrics are in it whatever becomes of the application's.
 
-mod exposition;
 mod line;
 mod merge;
 mod negotiation;
@@ -21,16 +20,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode, header};
-use runtime::metrics::Metrics;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::application::{Answer, CallError, Client};
 use crate::telemetry::ScrapeResult;
-use exposition::Exposition;
+use crate::telemetry::exposition::{Format, Shown};
+use crate::telemetry::metrics::Metrics;
 pub(crate) use merge::{LINE, TOTAL};
 use merge::{Merge, Stream};
-use negotiation::Format;
 pub use target::{Scraped, TargetError};
 
 /// Where the scraper names no limit of its own: Prometheus' default.
@@ -61,8 +59,8 @@ pub struct Settings {
 pub(crate) struct Scraper {
     scraped: Scraped,
     client: Client,
-    own: Metrics,
-    telemetry: crate::telemetry::metrics::Metrics,
+    own: Shown,
+    telemetry: Metrics,
     slots: Arc<Semaphore>,
     failing: AtomicBool,
 }
@@ -71,12 +69,7 @@ pub(crate) struct Scraper {
 struct Unusable(ScrapeResult, String);
 
 impl Scraper {
-    pub(crate) fn new(
-        settings: &Settings,
-        client: Client,
-        own: Metrics,
-        telemetry: crate::telemetry::metrics::Metrics,
-    ) -> Self {
+    pub(crate) fn new(settings: &Settings, client: Client, own: Shown, telemetry: Metrics) -> Self {
         Self {
             scraped: settings.application_metrics.clone(),
             client,
@@ -113,12 +106,11 @@ impl Scraper {
                 let content_type = format.content_type(answer.response.headers());
                 let (sender, body) = Stream::channel();
                 tokio::spawn(async move {
-                    let own = Exposition::new(&self.own.text(), format);
-                    let mut merge = Merge::new(format, own, sender);
+                    let mut merge = Merge::new(format, self.own.exposition(format), sender);
                     let (result, problem) = merge.application(answer, deadline).await;
-                    self.tell(result, &problem);
-                    merge.finish(&self.own.text()).await;
                     drop(slot);
+                    self.tell(result, &problem);
+                    merge.finish(self.own.exposition(format)).await;
                 });
                 ([(header::CONTENT_TYPE, content_type)], Body::new(body)).into_response()
             }
@@ -160,8 +152,8 @@ impl Scraper {
 
     fn own_alone(&self, headers: &HeaderMap) -> Response {
         let format = Format::wanted(headers);
-        let text = Exposition::new(&self.own.text(), format).text();
-        ([(header::CONTENT_TYPE, format.default_content_type())], text).into_response()
+        let body = self.own.exposition(format).into_body();
+        ([(header::CONTENT_TYPE, format.default_content_type())], body).into_response()
     }
 
     /// Counts every scrape, and writes a line for each turn: a scraper asks for ever.

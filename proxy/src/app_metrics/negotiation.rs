@@ -4,14 +4,7 @@
 
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 
-/// A text format.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Format {
-    /// OpenMetrics 1.0 and its forerunner: ends with `# EOF`.
-    OpenMetrics,
-    /// Prometheus' own, version 0.0.4.
-    Text,
-}
+use crate::telemetry::exposition::Format;
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 const TEXT: &str = "text/plain";

@@ -341,6 +341,11 @@ fn callers(basis: &Basis<'_>) -> Vec<Row> {
             "admin_request",
             Fixed("Of a request's head on the ports for people and machines; the answer is 431 then"),
         ),
+        bytes(
+            Some(telemetry::exposition::PIECE as u64),
+            "scrape_piece",
+            Fixed("Of the proxy's metrics, made at once for a scraper"),
+        ),
         count(connections::ROWS as u64, "rows", "connections_page", Fixed("Of a page of /connections")),
         count(
             probe::WAITING as u64,

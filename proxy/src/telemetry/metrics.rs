@@ -11,6 +11,7 @@ use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
 use super::connections::Side;
 use super::detections::{Detected, Detections};
+use super::exposition::Shown;
 use super::http::{Http, Pooled};
 use super::process::ProcessCollector;
 use super::scrape::ScrapeResult;
@@ -73,7 +74,7 @@ struct Build {
 }
 
 impl Metrics {
-    /// Adds the families to the program's registry.
+    /// Adds the families to the program's registry, but for Istio's.
     pub fn register(&self, registry: &runtime::metrics::Metrics) {
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&Build { component: "proxy", tag: env!("CARGO_PKG_VERSION") }).set(1);
@@ -81,7 +82,6 @@ impl Metrics {
         registry.register(|to| {
             self.detected.register(to);
             to.register_collector(Box::new(ProcessCollector));
-            to.register_collector(Box::new(self.edges.clone()));
             to.register("istio_build", "Version of this program", build);
             to.register("remora_open_connections", "Connections being carried", self.open.clone());
             to.register(
@@ -103,6 +103,11 @@ impl Metrics {
             self.register_relay(to);
             self.http.register(to);
         });
+    }
+
+    /// These, with all that the program's registry has.
+    pub(crate) fn shown(&self, registry: runtime::metrics::Metrics) -> Shown {
+        Shown { few: registry, edges: self.edges.clone() }
     }
 
     /// What limits keep out or end has its series before the first one, so that a rate sees that one.

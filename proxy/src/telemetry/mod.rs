@@ -13,6 +13,7 @@ mod detections;
 pub mod edge;
 mod end;
 pub(crate) mod exchange;
+pub(crate) mod exposition;
 pub(crate) mod http;
 mod link;
 pub mod metrics;

@@ -4,7 +4,7 @@
 //! The proxy runs in this process, whose allocator counts; a binary of its own, since one that ran other tests beside would
 //! count those too. Peers are sockets without a thread ([`peers`]), and say what was made before they are measured, so that what
 //! is counted meanwhile is the proxy's. Bytes of both peers count as sent: whoever wants a proxy to hold what a server sends has to
-//! find one that sends it. `cfg(test)` tells clippy that helpers are test code too.
+//! find one that sends it. Scrapers send nothing worth mentioning, and are worth a piece of their answer each. `cfg(test)` tells clippy that helpers are test code too.
 
 #[cfg(test)]
 mod http1;
@@ -14,6 +14,8 @@ mod http2;
 mod idle;
 #[cfg(test)]
 mod peers;
+#[cfg(test)]
+mod scrape;
 #[cfg(test)]
 #[path = "../component/support.rs"]
 #[expect(dead_code, reason = "the other tests use the rest")]

@@ -42,6 +42,8 @@ mod limits;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod scrapes;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod targets;

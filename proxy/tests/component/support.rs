@@ -273,6 +273,70 @@ impl Proxy {
     }
 }
 
+/// Of each edge, as many as are told apart.
+pub(crate) const OUTCOMES: u16 = 32;
+
+impl Proxy {
+    /// One that has 2,144 series for each of `edges` to show, in 1.7 MB of text: of requests to the workloads `web-0` and so on
+    /// at addresses of loopback, answered with as many codes each as are told apart. One more workload was asked nothing.
+    pub(crate) fn with_series(edges: u8, discovery: &tempfile::TempDir, options: &[&str]) -> Self {
+        let workloads = (0..=edges).map(|number| {
+            let (head, at) = ("apiVersion: remora.dev/v1alpha1\nkind: Workload", workload_at(number));
+            format!("{head}\nname: web-{number}\nnamespace: shop\naddresses: [{at}]\n")
+        });
+        let text = workloads.collect::<Vec<_>>().join("---\n");
+        std::fs::write(discovery.path().join("mesh.yaml"), text).unwrap();
+        let ours = ["--discovery-directory", discovery.path().to_str().unwrap()];
+        let proxy = Self::start(&[&ours, options].concat());
+        eventually("the workloads are known", || proxy.metric(&["remora_discovery_generation "]) == 1);
+        (0..edges).for_each(|number| proxy.make_series(number));
+        let last = format!("destination_workload=\"web-{}\"", edges - 1);
+        let code = format!("response_code=\"{}\"", 399 + OUTCOMES);
+        eventually("all are counted", || proxy.metric(&["istio_requests_total{", &last, &code]) == 1);
+        proxy
+    }
+
+    /// Those of the workload of this number.
+    pub(crate) fn make_series(&self, number: u8) {
+        let listener = TcpListener::bind((workload_at(number), 0)).unwrap();
+        let mut client = self.connect(OUTBOUND, listener.local_addr().unwrap());
+        let mut server = None;
+        for code in 400..400 + OUTCOMES {
+            client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+            let server = server.get_or_insert_with(|| accept(&listener));
+            read_head(server);
+            write!(server, "HTTP/1.1 {code} X\r\nContent-Length: 0\r\n\r\n").unwrap();
+            read_head(&mut client);
+        }
+    }
+}
+
+fn workload_at(number: u8) -> IpAddr {
+    Ipv4Addr::new(127, 0, 4, number + 1).into()
+}
+
+fn read_head(stream: &mut TcpStream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let Seen::Byte(byte) = next(stream) else {
+            panic!("an end within {}", String::from_utf8_lossy(&head))
+        };
+        head.push(byte);
+    }
+}
+
+/// Has asked for metrics, and reads little at a time; the answer has begun.
+pub(crate) fn slow_scraper(proxy: &Proxy, path: &str) -> TcpStream {
+    let port = proxy.addresses.metrics.first().expect("an address").port();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).unwrap();
+    let mut scraper = patient(socket.into());
+    write!(scraper, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+    assert_eq!(next(&scraper), Seen::Byte(b'H'));
+    scraper
+}
+
 /// Sends a request and returns status line, headers and body.
 pub(crate) fn http_get(mut stream: TcpStream, path: &str) -> String {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n").unwrap();

@@ -13,6 +13,7 @@ use crate::telemetry::Code;
 use crate::telemetry::access_log::{self, AccessLog, Flush, Format};
 use crate::telemetry::connections::{Connections, Pair, RelayMode, Side};
 use crate::telemetry::edge::{Cluster, Edge};
+use crate::telemetry::exposition::Shown;
 use crate::telemetry::http::Timer;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::session::{Books, End, Reporter, Session, Settings};
@@ -20,7 +21,7 @@ use crate::telemetry::workload::Workload;
 
 struct Desk {
     reporter: Arc<Reporter>,
-    shown: runtime::metrics::Metrics,
+    shown: Shown,
     connections: Connections,
     edge: Edge,
     lines: Lines,
@@ -48,8 +49,9 @@ fn address(port: u16) -> SocketAddr {
 impl Desk {
     fn new(direction: Direction) -> Self {
         let (metrics, connections) = (Metrics::default(), Connections::new(1));
-        let shown = runtime::metrics::Metrics::default();
-        metrics.register(&shown);
+        let registry = runtime::metrics::Metrics::default();
+        metrics.register(&registry);
+        let shown = metrics.shown(registry);
         let settings = access_log::Settings { access_log: Format::Json, access_log_queue: 100 };
         let lines = Lines::default();
         let (access_log, flush) = AccessLog::start(&settings, metrics.clone(), lines.clone()).unwrap();

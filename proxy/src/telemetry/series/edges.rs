@@ -1,167 +1,107 @@
-//! All edges, and how they become Istio's ten metrics in the text that a scrape gets.
+//! All edges, for those who add them and those who show them.
 //!
-//! Invariant: nothing that a connection could wait for is held while text is made.
+//! Invariant: neither waits for the other; an edge keeps the place that it has got.
 
-use std::fmt;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use runtime::metrics::collector::Collector;
-use runtime::metrics::encoding::{
-    DescriptorEncoder, EncodeLabel, EncodeLabelSet, EncodeMetric, LabelSetEncoder, MetricEncoder,
-};
-use runtime::metrics::types::MetricType;
-use runtime::metrics::types::counter::ConstCounter;
-
-use super::{Exchanges, Histogram, Kind, NO_FLAGS, Outcome, Series};
+use super::Series;
+use super::list::List;
 use crate::telemetry::names::Names;
-use crate::telemetry::workload::UNKNOWN;
+
+/// Edges that have their places made at once.
+const SEGMENT: usize = 64;
+
+type Segment = [OnceLock<Arc<Series>>; SEGMENT];
 
 /// The edges; clones are the same ones.
-#[derive(Clone, Debug, Default)]
-pub(in crate::telemetry) struct Edges(Arc<Mutex<Vec<Arc<Series>>>>);
+#[derive(Clone, Default)]
+pub(in crate::telemetry) struct Edges(Arc<All>);
 
-/// Name, help, and what is shown of `T`.
-type Counters<T> = (&'static str, &'static str, fn(&T) -> u64);
+struct All {
+    /// How many have, or are about to have, a place.
+    added: AtomicUsize,
+    segments: List<Segment>,
+}
 
-type Histograms = (&'static str, &'static str, fn(&Exchanges) -> &Histogram);
-
-const FLOWS: [Counters<Series>; 3] = [
-    ("istio_tcp_connections_opened", "Connections opened, of those that are not HTTP", |edge| {
-        edge.opened.load(Ordering::Relaxed)
-    }),
-    ("istio_tcp_sent_bytes", "Bytes sent to clients, as responses", |edge| edge.sent.load(Ordering::Relaxed)),
-    ("istio_tcp_received_bytes", "Bytes received from clients", |edge| edge.received.load(Ordering::Relaxed)),
-];
-
-const CLOSED: (&str, &str) =
-    ("istio_tcp_connections_closed", "Connections closed, of those that are not HTTP");
-
-const REQUESTS: (&str, &str) = ("istio_requests", "Requests, when all of the response is through");
-
-const MESSAGES: [Counters<Exchanges>; 2] = [
-    ("istio_request_messages", "Messages of gRPC clients", |of| of.request_messages.load(Ordering::Relaxed)),
-    ("istio_response_messages", "Messages of gRPC servers", |of| {
-        of.response_messages.load(Ordering::Relaxed)
-    }),
-];
-
-const SIZES: [Histograms; 3] = [
-    ("istio_request_duration_milliseconds", "Time from a request's begin to the end of its response", |of| {
-        &of.durations
-    }),
-    ("istio_request_bytes", "Content of requests", |of| &of.request_bytes),
-    ("istio_response_bytes", "Content of responses", |of| &of.response_bytes),
-];
+impl Default for All {
+    fn default() -> Self {
+        Self { added: AtomicUsize::new(0), segments: List::new() }
+    }
+}
 
 impl Edges {
     /// One more edge.
     pub(in crate::telemetry) fn add(&self, names: Names) -> Arc<Series> {
         let series = Arc::new(Series::new(names));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&series));
+        let place = self.0.added.fetch_add(1, Ordering::Relaxed);
+        let segment = self.0.segments.at(place / SEGMENT, || [const { OnceLock::new() }; SEGMENT]);
+        if let Some(slot) = segment.get(place % SEGMENT) {
+            // The place is nobody else's.
+            let _ = slot.set(Arc::clone(&series));
+        }
         series
     }
 
-    fn all(&self) -> Vec<Arc<Series>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// How many places are taken.
+    pub(super) fn count(&self) -> usize {
+        self.0.added.load(Ordering::Relaxed)
+    }
+
+    /// By their places, from this one on; nothing where nobody is, or where somebody is just being added.
+    pub(super) fn from(&self, place: usize) -> impl Iterator<Item = Option<&Series>> {
+        let segments = self.0.segments.iter().skip(place / SEGMENT);
+        segments.flatten().skip(place % SEGMENT).map(|slot| slot.get().map(AsRef::as_ref))
     }
 }
 
-impl Collector for Edges {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let edges = self.all();
-        for (name, help, value) in FLOWS {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            for edge in with_connections(&edges) {
-                counter(&mut family, &Labels::of_connections(edge, NO_FLAGS), value(edge))?;
-            }
-        }
-        let mut family = encoder.encode_descriptor(CLOSED.0, CLOSED.1, None, MetricType::Counter)?;
-        for edge in with_connections(&edges) {
-            for (flags, count) in edge.closed.iter() {
-                counter(&mut family, &Labels::of_connections(edge, flags), count.load(Ordering::Relaxed))?;
-            }
-        }
-        let mut family = encoder.encode_descriptor(REQUESTS.0, REQUESTS.1, None, MetricType::Counter)?;
-        for (labels, exchanges) in with_exchanges(&edges) {
-            counter(&mut family, &labels, exchanges.durations.count())?;
-        }
-        for (name, help, value) in MESSAGES {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            for (labels, exchanges) in with_exchanges(&edges).filter(|(_, of)| of.kind.is_grpc()) {
-                counter(&mut family, &labels, value(exchanges))?;
-            }
-        }
-        for (name, help, value) in SIZES {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-            for (labels, exchanges) in with_exchanges(&edges) {
-                value(exchanges).encode(family.encode_family(&labels)?)?;
-            }
-        }
-        Ok(())
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
 
-fn with_connections(edges: &[Arc<Series>]) -> impl Iterator<Item = &Series> {
-    edges.iter().map(AsRef::as_ref).filter(|edge| edge.opened.load(Ordering::Relaxed) > 0)
-}
+    use super::{Edges, SEGMENT};
+    use crate::direction::Direction;
+    use crate::telemetry::edge::Edge;
+    use crate::telemetry::names::Names;
+    use crate::telemetry::workload::Workload;
 
-fn with_exchanges(edges: &[Arc<Series>]) -> impl Iterator<Item = (Labels<'_>, &Exchanges)> {
-    edges.iter().flat_map(|edge| {
-        edge.exchanges.iter().map(|exchanges| (Labels::of_exchanges(edge, exchanges.kind), exchanges))
-    })
-}
-
-fn counter(family: &mut MetricEncoder, labels: &Labels, value: u64) -> fmt::Result {
-    ConstCounter::new(value).encode(family.encode_family(labels)?)
-}
-
-/// The labels of one series.
-#[derive(Debug)]
-struct Labels<'a> {
-    names: &'a Names,
-    protocol: &'static str,
-    flags: &'static str,
-    answer: Option<Answer>,
-}
-
-/// Those that connections do not have. The code is not known of those that were too many kinds.
-#[derive(Debug)]
-struct Answer {
-    code: Option<u16>,
-    grpc_status: Option<u8>,
-}
-
-impl<'a> Labels<'a> {
-    fn of_connections(edge: &'a Series, flags: &'static str) -> Self {
-        Self { names: &edge.names, protocol: "tcp", flags, answer: None }
+    fn names(number: usize) -> Names {
+        let workload = Workload::known(&number.to_string(), "shop", None, None);
+        Edge::from(Some(Arc::new(workload))).names(Direction::Inbound, &Arc::new(Workload::unknown()))
     }
 
-    fn of_exchanges(edge: &'a Series, kind: Kind) -> Self {
-        let protocol = if kind.is_grpc() { "grpc" } else { "http" };
-        let (flags, answer) = match kind {
-            Kind::Known(Outcome { code, flags, grpc_status, .. }) => {
-                (flags, Answer { code: Some(code), grpc_status })
-            }
-            Kind::Rest { .. } => (UNKNOWN, Answer { code: None, grpc_status: None }),
-        };
-        Self { names: &edge.names, protocol, flags, answer: Some(answer) }
+    fn added(edges: &Edges, from: usize) -> Vec<Names> {
+        edges.from(from).flatten().map(|series| series.names().clone()).collect()
     }
-}
 
-impl EncodeLabelSet for Labels<'_> {
-    fn encode(&self, encoder: &mut LabelSetEncoder) -> fmt::Result {
-        self.names.labels().try_for_each(|label| label.encode(encoder.encode_label()))?;
-        ("request_protocol", self.protocol).encode(encoder.encode_label())?;
-        ("response_flags", self.flags).encode(encoder.encode_label())?;
-        let Some(Answer { code, grpc_status }) = self.answer else { return Ok(()) };
-        match code {
-            Some(code) => ("response_code", code).encode(encoder.encode_label())?,
-            None => ("response_code", UNKNOWN).encode(encoder.encode_label())?,
+    #[test]
+    fn each_edge_keeps_its_place() {
+        let edges = Edges::default();
+        let count = 2 * SEGMENT + 1;
+        for number in 0..count {
+            assert_eq!(*edges.add(names(number)).names(), names(number));
         }
-        match grpc_status {
-            Some(status) => ("grpc_response_status", status).encode(encoder.encode_label()),
-            None => ("grpc_response_status", "").encode(encoder.encode_label()),
+        for from in [0, 1, SEGMENT - 1, SEGMENT, SEGMENT + 1, count - 1, count, 3 * SEGMENT] {
+            let expected: Vec<_> = (from..count).map(names).collect();
+            assert_eq!(added(&edges, from), expected, "from {from}");
         }
+        assert_eq!(edges.count(), count);
+    }
+
+    #[test]
+    fn threads_that_add_at_once_lose_nothing() {
+        let (edges, each) = (Edges::default(), 3 * SEGMENT);
+        std::thread::scope(|scope| {
+            for first in 0..4 {
+                let edges = &edges;
+                scope.spawn(move || {
+                    (0..each).for_each(|number| drop(edges.add(names(first * each + number))))
+                });
+            }
+        });
+        let mut all: Vec<_> = added(&edges, 0).iter().map(|names| format!("{:?}", names.source)).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 4 * each);
     }
 }

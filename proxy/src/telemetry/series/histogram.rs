@@ -3,34 +3,31 @@
 //! Invariant: a value is an addition to two atomics; what a scrape reads may lack what is being added, and a bucket is never
 //! more than those above it.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use runtime::metrics::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
-use runtime::metrics::types::MetricType;
-
-/// The upper bounds of Envoy's buckets; the last one has none. Istio uses them for milliseconds and for bytes.
-const BOUNDS: [f64; 20] = [
-    0.5,
-    1.0,
-    5.0,
-    10.0,
-    25.0,
-    50.0,
-    100.0,
-    250.0,
-    500.0,
-    1_000.0,
-    2_500.0,
-    5_000.0,
-    10_000.0,
-    30_000.0,
-    60_000.0,
-    300_000.0,
-    600_000.0,
-    1_800_000.0,
-    3_600_000.0,
-    f64::INFINITY,
+/// The upper bounds of Envoy's buckets, and how they are written; the last one has none. Istio uses them for milliseconds and
+/// for bytes.
+const BOUNDS: [(f64, &str); 20] = [
+    (0.5, "0.5"),
+    (1.0, "1.0"),
+    (5.0, "5.0"),
+    (10.0, "10.0"),
+    (25.0, "25.0"),
+    (50.0, "50.0"),
+    (100.0, "100.0"),
+    (250.0, "250.0"),
+    (500.0, "500.0"),
+    (1_000.0, "1000.0"),
+    (2_500.0, "2500.0"),
+    (5_000.0, "5000.0"),
+    (10_000.0, "10000.0"),
+    (30_000.0, "30000.0"),
+    (60_000.0, "60000.0"),
+    (300_000.0, "300000.0"),
+    (600_000.0, "600000.0"),
+    (1_800_000.0, "1800000.0"),
+    (3_600_000.0, "3600000.0"),
+    (f64::INFINITY, "+Inf"),
 ];
 
 /// How many of a value's units make one of a bucket's: 1,000 where microseconds are shown as milliseconds.
@@ -52,7 +49,7 @@ impl Histogram {
     pub(super) fn observe(&self, value: u64) {
         self.sum.fetch_add(value, Ordering::Relaxed);
         let scaled = self.scaled(value);
-        let place = BOUNDS.partition_point(|bound| *bound < scaled);
+        let place = BOUNDS.partition_point(|(bound, _)| *bound < scaled);
         if let Some(bucket) = self.buckets.get(place) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
@@ -63,25 +60,18 @@ impl Histogram {
         self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
     }
 
-    /// Bytes and microseconds are far below where the conversion loses anything that a bucket could show.
-    fn scaled(&self, value: u64) -> f64 {
-        value as f64 / f64::from(self.scale)
-    }
-}
-
-impl EncodeMetric for Histogram {
-    fn encode(&self, mut encoder: MetricEncoder) -> fmt::Result {
-        let mut buckets = BOUNDS.map(|bound| (bound, 0));
+    /// The sum as it is shown, and of each bucket its bound and how many values are in it and not below it.
+    pub(super) fn read(&self) -> (f64, [(&'static str, u64); BOUNDS.len()]) {
+        let mut buckets = BOUNDS.map(|(_, bound)| (bound, 0));
         for ((_, shown), counted) in buckets.iter_mut().zip(&self.buckets) {
             *shown = counted.load(Ordering::Relaxed);
         }
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        let sum = self.scaled(self.sum.load(Ordering::Relaxed));
-        encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+        (self.scaled(self.sum.load(Ordering::Relaxed)), buckets)
     }
 
-    fn metric_type(&self) -> MetricType {
-        MetricType::Histogram
+    /// Bytes and microseconds are far below where the conversion loses anything that a bucket could show.
+    fn scaled(&self, value: u64) -> f64 {
+        value as f64 / f64::from(self.scale)
     }
 }
 
@@ -114,6 +104,7 @@ mod tests {
             histogram.observe(value);
             assert_eq!((place(&histogram), histogram.count()), (Some(bucket), 1), "{value} of {scale}");
         }
-        assert!(BOUNDS.is_sorted());
+        assert!(BOUNDS.is_sorted_by_key(|(bound, _)| *bound));
+        assert!(BOUNDS.iter().all(|(bound, written)| written.parse() == Ok(*bound)));
     }
 }

@@ -38,6 +38,16 @@ impl<T> List<T> {
         None
     }
 
+    /// The value at this place, where what is missing up to it is `new`.
+    pub(super) fn at(&self, place: usize, new: impl Fn() -> T) -> &T {
+        let node = || Box::new(Node { value: new(), next: OnceLock::new() });
+        let mut found = self.0.get_or_init(node);
+        for _ in 0..place {
+            found = found.next.get_or_init(node);
+        }
+        &found.value
+    }
+
     /// All values, the oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         let mut place = &self.0;
@@ -66,6 +76,16 @@ mod tests {
         assert_eq!(add(&list, 3, 4), None, "full");
         assert_eq!(add(&list, 3, 2), Some(2), "what is in it is found nevertheless");
         assert_eq!(list.iter().copied().collect::<Vec<_>>(), [3, 1, 2]);
+    }
+
+    #[test]
+    fn a_place_is_filled_with_all_before_it() {
+        let (list, made) = (List::new(), std::cell::Cell::new(0));
+        let new = || made.replace(made.get() + 1);
+        for (place, value) in [(2, 2), (0, 0), (1, 1), (3, 3), (2, 2)] {
+            assert_eq!(*list.at(place, new), value);
+        }
+        assert_eq!(list.iter().copied().collect::<Vec<_>>(), [0, 1, 2, 3]);
     }
 
     #[test]

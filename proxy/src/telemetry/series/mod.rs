@@ -2,9 +2,10 @@
 //!
 //! Invariants: who counts takes no lock and looks up no label: a series is found by its few differences on the edge, which
 //! the connection knows. No edge has more than [`MOST`] combinations of response code, flags and gRPC status; further ones
-//! are counted together. Names and numbers become text when somebody asks ([`Edges`]).
+//! are counted together. Names and numbers become text when somebody asks ([`families`]), and nobody who counts or adds waits for that.
 
 mod edges;
+mod families;
 mod histogram;
 mod list;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use super::names::Names;
 pub(super) use edges::Edges;
+pub(super) use families::{FAMILIES, Family, Samples};
 use histogram::Histogram;
 use list::List;
 

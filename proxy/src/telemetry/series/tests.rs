@@ -1,11 +1,13 @@
 //! What is counted of an edge, as a scrape shows it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Edges, Exchanges, Extent, MOST, NO_FLAGS, Outcome, Series};
 use crate::direction::Direction;
 use crate::telemetry::edge::Edge;
+use crate::telemetry::exposition::{Format, PIECE, Shown};
 use crate::telemetry::workload::Workload;
 
 const EXTENT: Extent = Extent {
@@ -18,10 +20,12 @@ const EXTENT: Extent = Extent {
 
 const OK: Outcome = Outcome { is_grpc: false, code: 200, flags: NO_FLAGS, grpc_status: None };
 
+fn shown(edges: &Edges) -> Shown {
+    Shown { few: Default::default(), edges: edges.clone() }
+}
+
 fn text(edges: &Edges) -> String {
-    let metrics = runtime::metrics::Metrics::default();
-    metrics.register(|registry| registry.register_collector(Box::new(edges.clone())));
-    metrics.text()
+    shown(edges).text()
 }
 
 fn lines<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
@@ -136,6 +140,94 @@ fn all_numbers_there_are_do_not_fill_the_memory() {
     rest("http", 500 - MOST);
     rest("grpc", 17);
     assert!(requests.iter().any(|line| line.contains("response_code=\"100\"") && line.ends_with(" 2")));
+}
+
+/// What tells samples apart, without their values; an error of the test where there is one twice, or a family is in two parts.
+fn samples(text: &str) -> BTreeSet<&str> {
+    let (mut samples, mut heads, mut family) = (BTreeSet::new(), BTreeSet::new(), "");
+    for line in text.lines().filter(|line| *line != "# EOF") {
+        if let Some(head) = line.strip_prefix("# HELP ") {
+            family = head.split(' ').next().unwrap();
+            assert!(heads.insert(family), "{family} has two heads");
+        } else if let Some(head) = line.strip_prefix("# TYPE ") {
+            assert_eq!(head.split(' ').next(), Some(family));
+        } else {
+            let (sample, value) = line.rsplit_once(' ').unwrap();
+            assert!(sample.starts_with(family) && value.parse::<f64>().is_ok(), "{family}: {line}");
+            assert!(samples.insert(sample), "twice: {line}");
+        }
+    }
+    assert_eq!(heads.len(), 10);
+    samples
+}
+
+#[test]
+fn what_is_read_in_pieces_is_whole() {
+    let edges = Edges::default();
+    let fill = |edge: &Series| {
+        edge.opened();
+        edge.closed("UC");
+        for status in 0..17 {
+            edge.exchanged(Outcome { is_grpc: true, grpc_status: Some(status), ..OK }, &EXTENT);
+            edge.exchanged(Outcome { code: 400 + u16::from(status), ..OK }, &EXTENT);
+        }
+    };
+    for _ in 0..3 {
+        let workload = Workload::known(&format!("w{}", fastrand::u32(..)), "shop", None, None);
+        fill(
+            &edges.add(
+                Edge::from(Some(workload.into())).names(Direction::Inbound, &Workload::unknown().into()),
+            ),
+        );
+    }
+    let before = text(&edges);
+    let mut pieces = Vec::new();
+    for piece in shown(&edges).exposition(Format::OpenMetrics) {
+        assert!(piece.ends_with(b"\n") && piece.len() < PIECE + PIECE / 2, "{} bytes", piece.len());
+        pieces.push(String::from_utf8(piece.to_vec()).unwrap());
+        // Whoever counts meanwhile is not in the way.
+        let late = Workload::known(&format!("late{}", pieces.len()), "shop", None, None);
+        fill(
+            &edges.add(Edge::from(Some(late.into())).names(Direction::Inbound, &Workload::unknown().into())),
+        );
+        edges.from(0).flatten().for_each(|edge| edge.closed(["UH", "UF", "LR"][pieces.len() % 3]));
+    }
+    assert!(pieces.len() > 20 && pieces.iter().rev().skip(1).all(|piece| piece.len() >= PIECE));
+    let text = pieces.concat();
+    assert!(text.ends_with("# EOF\n"));
+    assert!(samples(&text).is_superset(&samples(&before)), "what was there is shown");
+}
+
+#[test]
+fn both_formats_have_the_same_samples() {
+    let edges = Edges::default();
+    let series = edge(&edges);
+    series.opened();
+    series.exchanged(OK, &EXTENT);
+    let open = text(&edges);
+    let older: Vec<u8> = shown(&edges).exposition(Format::Text).flatten().collect();
+    let older = String::from_utf8(older).unwrap();
+    let without =
+        |text: &str| text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+    assert_eq!(without(&older), without(&open));
+    for (open_head, older_head) in [
+        ("# TYPE istio_requests counter\n", "# TYPE istio_requests_total counter\n"),
+        ("# HELP istio_tcp_sent_bytes Bytes", "# HELP istio_tcp_sent_bytes_total Bytes"),
+        ("# TYPE istio_request_bytes histogram\n", "# TYPE istio_request_bytes histogram\n"),
+    ] {
+        assert!(open.contains(open_head) && older.contains(older_head), "{open_head}: {older}");
+    }
+    assert!(open.ends_with("# EOF\n") && !older.contains("# EOF"));
+}
+
+#[test]
+fn names_cannot_end_their_labels() {
+    let edges = Edges::default();
+    let workload = Workload::known("a\"b\\c\nd", "shop", None, None);
+    edges
+        .add(Edge::from(Some(workload.into())).names(Direction::Inbound, &Workload::unknown().into()))
+        .opened();
+    assert!(text(&edges).contains(r#"source_workload="a\"b\\c\nd","#), "{}", text(&edges));
 }
 
 #[test]
