@@ -1,7 +1,7 @@
 //! A client's connection: asks, and knows when it has been answered.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result, ensure};
@@ -25,7 +25,11 @@ pub(crate) struct Client {
 impl Client {
     /// Connects and waits for it. What follows waits, too.
     pub(crate) fn connect(way: Way, protocol: Protocol) -> Result<Self> {
-        let to = way.to(Service::Exchange(protocol));
+        Self::connect_to(way.to(Service::Exchange(protocol)), protocol)
+    }
+
+    /// The same, to an application that is elsewhere.
+    pub(crate) fn connect_to(to: SocketAddr, protocol: Protocol) -> Result<Self> {
         let stream =
             TcpStream::connect_timeout(&to, PATIENCE).with_context(|| format!("connecting to {to}"))?;
         stream.set_read_timeout(Some(PATIENCE))?;

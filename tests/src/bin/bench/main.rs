@@ -6,6 +6,7 @@
 
 mod backend;
 mod client;
+mod destinations;
 mod endpoints;
 mod events;
 mod figures;

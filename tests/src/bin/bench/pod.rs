@@ -53,11 +53,16 @@ impl Pod {
             std::fs::create_dir(directory.path().join(name)).context("a directory of the container")?;
         }
         chown(directory.path().join("state"), Some(api::pod::PROXY_UID), Some(api::pod::PROXY_GID))?;
-        if let Some(text) = &program.configuration {
-            std::fs::write(directory.path().join("configuration.yaml"), text)
-                .context("a configuration file")?;
+        let pod = Self { program, netns, address, directory, proxy: None };
+        if let Some(text) = &pod.program.configuration {
+            pod.configure(text)?;
         }
-        Ok(Self { program, netns, address, directory, proxy: None })
+        Ok(pod)
+    }
+
+    /// What its proxy finds as configuration, when it is started next.
+    pub(crate) fn configure(&self, text: &str) -> Result<()> {
+        std::fs::write(self.directory.path().join("configuration.yaml"), text).context("a configuration file")
     }
 
     /// Where it is.

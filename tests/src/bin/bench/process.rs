@@ -25,7 +25,22 @@ pub(crate) fn processor_time(pid: u32) -> Result<Duration> {
 pub(crate) fn memory(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/smaps_rollup");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    proportional(&text).with_context(|| format!("{path} has no line Pss"))
+    kibibytes(&text, "Pss:").with_context(|| format!("{path} has no line Pss"))
+}
+
+/// The most that was resident, in KiB, since it was last forgotten.
+pub(crate) fn peak(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    kibibytes(&text, "VmHWM:").with_context(|| format!("{path} has no line VmHWM"))
+}
+
+/// Forgets it, and gives what is resident now.
+pub(crate) fn forget_peak(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/clear_refs");
+    // The number is the kernel's name of the peak.
+    fs::write(&path, "5").with_context(|| format!("cannot write to {path}"))?;
+    peak(pid)
 }
 
 /// The one-minute load average of the machine.
@@ -46,25 +61,25 @@ fn run_time(schedstat: &str) -> Option<Duration> {
     schedstat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
-fn proportional(smaps_rollup: &str) -> Option<u64> {
-    let line = smaps_rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+fn kibibytes(table: &str, name: &str) -> Option<u64> {
+    let line = table.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, proportional, run_time};
+    use super::{Duration, kibibytes, run_time};
 
     #[test]
     fn what_the_kernel_writes_is_understood() {
         assert_eq!(run_time("1500000 20 3\n"), Some(Duration::from_micros(1500)));
         let rollup = "5581-7ffd ---p 00000000 00:00 0    [rollup]\nRss:     5120 kB\nPss:     4242 kB\nPss_Dirty:  1 kB\n";
-        assert_eq!(proportional(rollup), Some(4242));
+        assert_eq!(kibibytes(rollup, "Pss:"), Some(4242));
         for bad in ["", "\n", "x 1 2", "-1 2 3"] {
             assert_eq!(run_time(bad), None, "{bad}");
         }
         for bad in ["", "Pss_Anon: 1 kB\n", "Pss: many kB\n", "Pss: 1 MB\n"] {
-            assert_eq!(proportional(bad), None, "{bad}");
+            assert_eq!(kibibytes(bad, "Pss:"), None, "{bad}");
         }
     }
 
@@ -72,5 +87,7 @@ mod tests {
     fn this_process_has_used_something() {
         assert!(super::processor_time(std::process::id()).unwrap() > Duration::ZERO);
         assert!(super::memory(std::process::id()).unwrap() > 0);
+        let before = super::forget_peak(std::process::id()).unwrap();
+        assert!(before > 0 && super::peak(std::process::id()).unwrap() >= before);
     }
 }

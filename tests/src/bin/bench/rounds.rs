@@ -9,7 +9,7 @@ use crate::pod::Pod;
 use crate::programs::{self, OURS, Program};
 use crate::table::{DIRECT, Table};
 use crate::way::Way;
-use crate::{Options, backend, endpoints, machine};
+use crate::{Options, backend, destinations, endpoints, machine};
 
 /// What came of it.
 pub(crate) struct Outcome {
@@ -73,7 +73,7 @@ pub(crate) fn measure(options: &Options) -> Result<Outcome> {
     Ok(Outcome { table, about, missing })
 }
 
-/// All pods with their proxies, and a client, whose namespace has the endpoints that pods call, too.
+/// All pods with their proxies, and a client, whose namespace has what pods call, too.
 struct Stage {
     pods: Vec<Pod>,
     client: Netns,
@@ -84,6 +84,7 @@ impl Stage {
         let client = Netns::new("client")?;
         machine::control_congestion(&client, congestion_control)?;
         endpoints::add(&client)?;
+        destinations::add(&client)?;
         let (mut pods, mut listeners) = (Vec::new(), backend::listeners(&client)?);
         for (number, program) in (0..).zip(programs) {
             let name = program.name;

@@ -8,6 +8,7 @@ mod latency;
 pub(crate) mod memory;
 mod outbound;
 mod overload;
+mod scrape;
 mod start;
 
 use anyhow::Result;
@@ -99,6 +100,8 @@ pub(crate) enum Measure {
     Http2Memory,
     /// HTTP/2 requests as fast as they go, of the pod to a Service with 8 endpoints
     Http2Outbound,
+    /// Scrapes of metrics, and HTTP/1.1 requests beside them
+    Scrape,
     /// Time from exec to the first answer
     Start,
     /// Size of the program
@@ -106,7 +109,7 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Bulk,
         Self::Connections,
         Self::Exchanges,
@@ -121,6 +124,7 @@ impl Measure {
         Self::Http2Latency,
         Self::Http2Memory,
         Self::Http2Outbound,
+        Self::Scrape,
         Self::Start,
         Self::Binary,
     ];
@@ -135,7 +139,8 @@ impl Measure {
             | Self::Http1Latency
             | Self::Http1Overload
             | Self::Http1Memory
-            | Self::Http1Outbound => Some(Protocol::Http1),
+            | Self::Http1Outbound
+            | Self::Scrape => Some(Protocol::Http1),
             Self::Http2Requests | Self::Http2Latency | Self::Http2Memory | Self::Http2Outbound => {
                 Some(Protocol::Http2)
             }
@@ -166,9 +171,12 @@ impl Measure {
             Self::Http2Outbound => outbound::measure(way, Protocol::Http2, amount),
             Self::Http2Requests => exchanges::measure(way, Protocol::Http2, amount),
             Self::Http2Latency => latency::measure(way, Protocol::Http2, amount),
-            Self::Memory | Self::Http1Memory | Self::Http2Memory | Self::Start | Self::Binary => {
-                Ok(Vec::new())
-            }
+            Self::Memory
+            | Self::Http1Memory
+            | Self::Http2Memory
+            | Self::Scrape
+            | Self::Start
+            | Self::Binary => Ok(Vec::new()),
         }
     }
 
@@ -184,6 +192,7 @@ impl Measure {
             Self::Memory => memory::measure(client, pod, Protocol::Opaque, amount),
             Self::Http1Memory => memory::measure(client, pod, Protocol::Http1, amount),
             Self::Http2Memory => memory::measure(client, pod, Protocol::Http2, amount),
+            Self::Scrape => scrape::measure(client, pod, amount),
             Self::Start => start::measure(client, pod),
             Self::Binary => binary::measure(pod),
             Self::Bulk

@@ -20,6 +20,7 @@ pub(super) fn program() -> Result<Program> {
         mounts: vec![file(&binary, BINARY)],
         configuration: None,
         arguments: vec![BINARY.to_owned()],
+        metrics: None,
         binary,
     })
 }

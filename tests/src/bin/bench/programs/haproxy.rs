@@ -49,6 +49,7 @@ fn with_mode(mode: &str) -> Result<Program> {
         mounts,
         configuration: Some(configuration(mode)),
         arguments: [BINARY, "-db", "-f", CONFIGURATION].map(str::to_owned).to_vec(),
+        metrics: None,
     })
 }
 

@@ -47,6 +47,19 @@ pub(crate) struct Program {
     pub(crate) configuration: Option<String>,
     /// Its path in the container, and its arguments.
     pub(crate) arguments: Vec<String>,
+    /// Where it is scraped.
+    pub(crate) metrics: Option<Metrics>,
+}
+
+/// A page of metrics on loopback.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    pub(crate) port: u16,
+    pub(crate) path: &'static str,
+    /// The text of the file [`CONFIGURATION`] for more than 1,000 series.
+    pub(crate) few: String,
+    /// And for more than 20,000.
+    pub(crate) many: String,
 }
 
 impl Program {

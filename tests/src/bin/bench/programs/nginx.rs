@@ -31,6 +31,7 @@ pub(super) fn program() -> Result<Program> {
         mounts,
         configuration: Some(configuration()),
         arguments: [BINARY, "-c", CONFIGURATION, "-e", "stderr"].map(str::to_owned).to_vec(),
+        metrics: None,
     })
 }
 

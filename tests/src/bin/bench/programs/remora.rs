@@ -3,11 +3,11 @@
 use anyhow::Result;
 use tests::binaries;
 
-use super::{CONFIGURATION_DIRECTORY, OURS, Program, file, version};
+use super::{CONFIGURATION_DIRECTORY, Metrics, OURS, Program, file, version};
 use crate::backend::{HTTP1_PORT, HTTP2_PORT};
-use crate::endpoints;
 use crate::measures::memory;
 use crate::protocol::Protocol;
+use crate::{destinations, endpoints};
 
 pub(super) fn program(options: &str) -> Result<Program> {
     let binary = binaries::proxy()?;
@@ -24,6 +24,12 @@ pub(super) fn program(options: &str) -> Result<Program> {
         inbound: &[Protocol::Opaque, Protocol::Http1, Protocol::Http2],
         outbound: &[Protocol::Http1, Protocol::Http2],
         mounts: vec![file(&binary, api::pod::PROXY_BINARY)],
+        metrics: Some(Metrics {
+            port: api::ports::METRICS,
+            path: api::control::MERGED_METRICS_PATH,
+            few: service() + &workloads(),
+            many: service() + &workloads(),
+        }),
         configuration: Some(service()),
         arguments: arguments.map(str::to_owned).collect(),
         binary,
@@ -46,4 +52,20 @@ endpoints:
 {endpoints}",
         address = endpoints::SERVICE,
     )
+}
+
+/// One for each of the other destinations.
+fn workloads() -> String {
+    let workload = |(number, address)| {
+        format!(
+            "---
+apiVersion: remora.dev/v1alpha1
+kind: Workload
+name: workload-{number}
+namespace: bench
+addresses: [{address}]
+"
+        )
+    };
+    (0..).zip(destinations::addresses()).map(|pair: (usize, _)| workload(pair)).collect()
 }
