@@ -39,6 +39,7 @@ use crate::telemetry::Relaying;
 use crate::telemetry::access_log::{self, AccessLog, Format};
 use crate::telemetry::connections::{Connections, Pair};
 use crate::telemetry::edge::{Cluster, Edge};
+use crate::telemetry::exposition::Shown;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::session::{Books, End, Reporter, Session};
 use crate::telemetry::workload::Workload;
@@ -121,7 +122,7 @@ struct Lab {
     end: JoinHandle<End>,
     /// Begins the drain.
     drain: Trigger,
-    shown: runtime::metrics::Metrics,
+    shown: Shown,
     relaying: Relaying,
 }
 
@@ -166,8 +167,9 @@ impl Lab {
         first: Option<Result<Dialed, End>>,
         upstream: InTurn,
     ) -> (TcpStream, Ended) {
-        let (metrics, shown) = (Metrics::default(), runtime::metrics::Metrics::default());
-        metrics.register(&shown);
+        let (metrics, registry) = (Metrics::default(), runtime::metrics::Metrics::default());
+        metrics.register(&registry);
+        let shown = metrics.shown(registry);
         let settings = access_log::Settings { access_log: Format::Off, access_log_queue: 1 };
         let (access_log, _flush) = AccessLog::start(&settings, metrics.clone(), std::io::sink()).unwrap();
         let relaying = Relaying::new(&metrics);
@@ -215,7 +217,7 @@ impl Lab {
     }
 
     /// Lines of metrics that contain all of `parts`.
-    fn metric(shown: &runtime::metrics::Metrics, parts: &[&str]) -> Vec<String> {
+    fn metric(shown: &Shown, parts: &[&str]) -> Vec<String> {
         let text = shown.text();
         let has_all = |line: &&str| parts.iter().all(|part| line.contains(part));
         text.lines().filter(has_all).map(str::to_owned).collect()
@@ -244,7 +246,7 @@ async fn accept_with(values: &[(u16, u32)], listener: &TcpListener) -> Raw {
 struct Ended {
     end: JoinHandle<End>,
     drain: Trigger,
-    shown: runtime::metrics::Metrics,
+    shown: Shown,
     relaying: Relaying,
 }
 
