@@ -64,6 +64,9 @@ enum State {
     Trailers,
     /// All has come, and not all was passed on.
     Complete,
+    /// All was.
+    Ended,
+    /// It was broken off.
     Over,
 }
 
@@ -77,7 +80,7 @@ impl Content {
         waiting: Gauge,
     ) -> Self {
         // The head has ended the message already.
-        let state = if source.is_end_stream() { State::Over } else { State::Content };
+        let state = if source.is_end_stream() { State::Ended } else { State::Content };
         let waiting = Waiting { first: Bytes::new(), others: BytesMut::new(), gauge: waiting, face };
         Self {
             from,
@@ -109,7 +112,12 @@ impl Content {
 
     /// Whether nothing more will be passed on.
     pub(super) fn is_over(&self) -> bool {
-        self.state == State::Over
+        matches!(self.state, State::Ended | State::Over)
+    }
+
+    /// Whether all was passed on.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state == State::Ended
     }
 
     /// Whether the reader does not take what has come.
@@ -148,7 +156,7 @@ impl Content {
                 Poll::Pending => return Poll::Pending,
             },
         };
-        self.state = State::Over;
+        self.state = if matches!(stop, Stop::Ended) { State::Ended } else { State::Over };
         Poll::Ready(stop)
     }
 
@@ -157,7 +165,7 @@ impl Content {
             let more = match self.state {
                 State::Content => self.poll_content(cx),
                 State::Trailers => self.poll_trailers(cx, account),
-                State::Complete | State::Over => return self.poll_send(cx, account),
+                State::Complete | State::Ended | State::Over => return self.poll_send(cx, account),
             };
             match more {
                 Poll::Ready(Ok(())) if self.waiting.len() < MERGED => {}

@@ -250,8 +250,12 @@ impl Stream {
             }
             Err(broken) => broken.with_cause(&self.front.shared.client.seen, self.upload.source()),
         };
-        let end = broken.end(true);
         self.break_server(&broken);
+        let end = match broken {
+            // It does not end its request, and has all that it wants.
+            Broken::Client(Some(_)) if download.has_ended() => End::COMPLETE,
+            _ => broken.end(true),
+        };
         match broken {
             Broken::Client(_) | Broken::Left(Side::Client, _) => {}
             Broken::Reset(reason) => {

@@ -91,8 +91,7 @@ const TOLD: [(&str, &[&str]); 25] = [
     ("Listening", &["2 DC"]),
     ("Metadata", &["0 -"]),
     ("Missing", &["12 -"]),
-    // Node's server leaves it to the client to end its requests.
-    ("Refuses", &["8 -", "8 DC"]),
+    ("Refuses", &["8 -"]),
     ("Returned", &["0 -"]),
     ("ServerStream", &["0 -"]),
     ("Stop", &["0 -"]),
