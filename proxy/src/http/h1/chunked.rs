@@ -95,14 +95,13 @@ impl Chunked {
                 rest = rest.get(taken..).unwrap_or_default();
                 let left = left - taken as u64;
                 self.state = if left == 0 { State::DataCr } else { State::Data { left } };
-            } else if let State::Extension { quote, .. } = self.state
-                && let plain @ 1.. = self.plain_extension(quote, rest)
-            {
-                rest = rest.get(plain..).unwrap_or_default();
+            } else if let State::Extension { size, quote } = self.state {
+                let taken = self.extension(size, quote, rest)?;
+                rest = rest.get(taken..).unwrap_or_default();
             } else if let (State::Size { digits: 0, .. }, Some(mut after)) =
-                (self.state, after_short_chunk(rest))
+                (self.state, self.after_chunk(rest))
             {
-                while let Some(more) = after_short_chunk(after) {
+                while let Some(more) = self.after_chunk(after) {
                     after = more;
                 }
                 rest = after;
@@ -117,7 +116,6 @@ impl Chunked {
     fn next(&mut self, state: State, byte: u8) -> Result<State, Refusal> {
         match (state, byte) {
             (State::Size { size, digits }, _) => self.size(size, digits, byte),
-            (State::Extension { size, quote }, _) => self.extension(size, quote, byte),
             (State::SizeEnd { size: 0 }, b'\n') => {
                 self.room = self.most_trailers;
                 Ok(State::Line)
@@ -136,7 +134,7 @@ impl Chunked {
             (State::LastLf | State::ValueLf, _) => Err(Refusal::LineEnd),
             (State::Line | State::Name { .. } | State::Value, _) => self.trailer(state, byte),
             // `walk` does not ask for them.
-            (State::Data { .. } | State::End, _) => Ok(state),
+            (State::Extension { .. } | State::Data { .. } | State::End, _) => Ok(state),
         }
     }
 
@@ -153,32 +151,38 @@ impl Chunked {
         }
     }
 
-    /// How many bytes may follow in an extension that change nothing but the room for more. All of them at once, since extensions
-    /// may be nearly all of what a client sends.
-    fn plain_extension(&mut self, quote: Quote, bytes: &[u8]) -> usize {
-        let most = bytes.get(..usize::try_from(self.room).unwrap_or(usize::MAX)).unwrap_or(bytes);
-        let plain = match quote {
-            Quote::Outside => most.iter().take_while(|byte| is_unquoted(**byte)).count(),
-            Quote::Inside => most.iter().take_while(|byte| is_quoted(**byte)).count(),
-            Quote::Escaped => 0,
+    /// How many of `bytes` are of the extension, with the CR behind it. All of them at once, since extensions may be nearly all of
+    /// what a client sends.
+    fn extension(&mut self, size: u64, quote: Quote, bytes: &[u8]) -> Result<usize, Refusal> {
+        let (taken, quote) = of_extension(quote, bytes);
+        let room = u32::try_from(taken).ok().and_then(|taken| self.room.checked_sub(taken));
+        self.room = room.ok_or(Refusal::ChunkExtensionTooLong)?;
+        let (state, end) = match bytes.get(taken) {
+            None => (State::Extension { size, quote }, 0),
+            Some(b'\r') if quote == Quote::Outside => (State::SizeEnd { size }, 1),
+            Some(b'\n') => return Err(Refusal::LineEnd),
+            Some(_) => return Err(Refusal::ChunkExtension),
         };
-        self.room -= u32::try_from(plain).unwrap_or(self.room);
-        plain
+        self.state = state;
+        Ok(taken + end)
     }
 
-    fn extension(&mut self, size: u64, quote: Quote, byte: u8) -> Result<State, Refusal> {
-        let quote = match (quote, byte) {
-            (Quote::Outside, b'\r') => return Ok(State::SizeEnd { size }),
-            (_, b'\n') => return Err(Refusal::LineEnd),
-            (Quote::Outside, b'"') | (Quote::Escaped, b'\t' | b' '..=b'~' | 0x80..) => Quote::Inside,
-            (Quote::Outside, _) if is_unquoted(byte) => Quote::Outside,
-            (Quote::Inside, b'"') => Quote::Outside,
-            (Quote::Inside, b'\\') => Quote::Escaped,
-            (Quote::Inside, _) if is_quoted(byte) => Quote::Inside,
-            (Quote::Outside | Quote::Inside | Quote::Escaped, _) => return Err(Refusal::ChunkExtension),
+    /// What follows a chunk that is there from its size to its end. Short ones cost most, for what they carry, and so these are not
+    /// looked at byte by byte.
+    fn after_chunk<'b>(&self, bytes: &'b [u8]) -> Option<&'b [u8]> {
+        let (size, after) = after_size(bytes)?;
+        let line_end = match after {
+            [b';', end @ ..] if end.starts_with(b"\r") && self.room > 0 => end,
+            [b';', extension @ ..] => {
+                let (taken, quote) = of_extension(Quote::Outside, extension);
+                let room = usize::try_from(self.room).unwrap_or(usize::MAX);
+                let is_allowed = quote == Quote::Outside && room > 0 && taken <= room;
+                extension.get(taken..).filter(|_| is_allowed)?
+            }
+            _ => after,
         };
-        self.room = self.room.checked_sub(1).ok_or(Refusal::ChunkExtensionTooLong)?;
-        Ok(State::Extension { size, quote })
+        let (_, end) = line_end.strip_prefix(b"\r\n")?.split_at_checked(size)?;
+        end.strip_prefix(b"\r\n")
     }
 
     fn trailer(&mut self, state: State, byte: u8) -> Result<State, Refusal> {
@@ -201,23 +205,81 @@ impl Chunked {
     }
 }
 
-/// Names and values, and what is between them.
+/// Names and values, and what is between them: all that is visible but for delimiters that are none of an extension's.
 fn is_unquoted(byte: u8) -> bool {
-    is_token(byte) || matches!(byte, b' ' | b'\t' | b';' | b'=')
+    let within = |first: u8, last: u8| byte.wrapping_sub(first) <= last - first;
+    let is_delimiter =
+        within(b'(', b')') | within(b'[', b']') | (byte == b'"') | (byte == b',') | (byte == b'/');
+    let is_other = (byte == b':') | (byte == b'<') | within(b'>', b'@') | (byte == b'{') | (byte == b'}');
+    (within(b' ', b'~') | (byte == b'\t')) & !(is_delimiter | is_other)
 }
 
 /// RFC 9110, section 5.6.4: what neither ends a quotation nor escapes.
 fn is_quoted(byte: u8) -> bool {
-    matches!(byte, b'\t' | b' '..=b'~' | 0x80..) && byte != b'"' && byte != b'\\'
+    ((byte >= b' ') | (byte == b'\t')) & (byte != 0x7f) & (byte != b'"') & (byte != b'\\')
 }
 
-/// What follows a chunk of at most 15 bytes without extensions that is there from its size to its end: such chunks cost most, for
-/// what they carry, and so they are not looked at byte by byte.
-fn after_short_chunk(bytes: &[u8]) -> Option<&[u8]> {
-    let [digit, b'\r', b'\n', rest @ ..] = bytes else { return None };
-    let size = char::from(*digit).to_digit(16).filter(|size| *size > 0)?;
-    let (_, end) = rest.split_at_checked(size as usize)?;
-    end.strip_prefix(b"\r\n")
+/// How many of `bytes` an extension may have before its end, and where it is then.
+fn of_extension(mut quote: Quote, bytes: &[u8]) -> (usize, Quote) {
+    let (mut rest, mut plain) = (bytes, 0);
+    while let [byte, after @ ..] = rest {
+        if plain == FEW {
+            let blocks = match quote {
+                Quote::Outside => blocks(rest, is_unquoted),
+                Quote::Inside => blocks(rest, is_quoted),
+                Quote::Escaped => 0,
+            };
+            (rest, plain) = (rest.get(blocks..).unwrap_or_default(), 0);
+            continue;
+        }
+        if let (Quote::Inside, [b'\\', b'\t' | b' '..=b'~' | 0x80.., after @ ..]) = (quote, rest) {
+            rest = after;
+            continue;
+        }
+        let next = match (quote, byte) {
+            (Quote::Outside, _) if is_unquoted(*byte) => Quote::Outside,
+            (Quote::Outside, b'"') | (Quote::Escaped, b'\t' | b' '..=b'~' | 0x80..) => Quote::Inside,
+            (Quote::Inside, _) if is_quoted(*byte) => Quote::Inside,
+            (Quote::Inside, b'"') => Quote::Outside,
+            (Quote::Inside, b'\\') => Quote::Escaped,
+            (Quote::Outside | Quote::Inside | Quote::Escaped, _) => break,
+        };
+        plain = if next == quote { plain + 1 } else { 0 };
+        (quote, rest) = (next, after);
+    }
+    (bytes.len() - rest.len(), quote)
+}
+
+/// After so many bytes that change nothing, more of them are to be expected.
+const FEW: u32 = 8;
+
+/// How many bytes the blocks at the front have in which all are such. There is no branch for each byte, so that they take a
+/// fraction of what bytes one after the other would.
+fn blocks(bytes: &[u8], is_such: impl Fn(u8) -> bool) -> usize {
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let are_such = |block: &&[u8; 16]| block.iter().fold(true, |all, byte| all & is_such(*byte));
+    16 * blocks.iter().take_while(are_such).count()
+}
+
+/// A size that is not 0, and what follows its digits.
+fn after_size(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    if let [digit @ b'1'..=b'9', after @ ..] = bytes
+        && let [b'\r' | b';', ..] = after
+    {
+        return Some((usize::from(digit - b'0'), after));
+    }
+    // A long size of a chunk that is there has little else.
+    let zeros = bytes.iter().take_while(|byte| **byte == b'0').count();
+    let (mut size, mut rest) = (0, bytes.get(zeros..)?);
+    while let [byte, after @ ..] = rest
+        && let Some(digit) = char::from(*byte).to_digit(16)
+    {
+        size = size << 4 | u64::from(digit);
+        rest = after;
+    }
+    let has_few = bytes.len() - rest.len() <= usize::from(MOST_DIGITS);
+    let size = usize::try_from(size).ok().filter(|size| *size > 0 && has_few)?;
+    Some((size, rest))
 }
 
 /// One more letter of a name; one that is too long to be forbidden is remembered as such.
@@ -228,5 +290,19 @@ fn named(mut name: [u8; NAME], length: u8, byte: u8) -> State {
             State::Name { name, length: length + 1 }
         }
         None => State::Name { name: [0; NAME], length },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_quoted, is_token, is_unquoted};
+
+    #[test]
+    fn extensions_have_what_the_grammar_says() {
+        for byte in 0..=255 {
+            assert_eq!(is_unquoted(byte), is_token(byte) || b" \t;=".contains(&byte), "{byte:#x}");
+            let is_text = matches!(byte, b'\t' | b' ' | 0x21 | 0x23..=0x5b | 0x5d..=0x7e | 0x80..);
+            assert_eq!(is_quoted(byte), is_text, "{byte:#x}");
+        }
     }
 }
