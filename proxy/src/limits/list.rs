@@ -259,7 +259,7 @@ fn http2_fixed() -> Vec<Row> {
             http::h2::MOST_BROKEN,
             "streams",
             "http2_broken_streams",
-            Fixed("Of a peer that break a rule of HTTP/2, at once; good ones and time allow more. Then its connection ends"),
+            Fixed("Of a peer that break a rule of HTTP/2, or that are too many, at once; good ones and time allow more. Then its connection ends"),
         )
         .seen_in(&["remora_http_refused_messages_total"]),
     ]

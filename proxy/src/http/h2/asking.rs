@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ::h2::client::{ResponseFuture, SendRequest};
-use ::h2::{Reason, RecvStream, SendStream};
+use ::h2::{RecvStream, SendStream};
 use http::{Request, StatusCode};
 
 use super::MOST_ATTEMPTS;
@@ -130,7 +130,7 @@ impl Asking<'_> {
             Unasked::NoServer(_) => self.front.answer(StatusCode::SERVICE_UNAVAILABLE, &end),
             Unasked::Broken(Broken::Idle) => self.front.answer(StatusCode::GATEWAY_TIMEOUT, &end),
             // Nothing was sent of it, so that it may be sent again, which the client has to be told.
-            Unasked::Broken(Broken::NotAccepted) => self.front.reset(Reason::REFUSED_STREAM),
+            Unasked::Broken(Broken::NotAccepted) => self.front.refuse(),
             Unasked::Broken(
                 Broken::Client(_) | Broken::Reset(_) | Broken::Left(..) | Broken::Gone | Broken::Refused(..),
             ) => {}

@@ -120,7 +120,7 @@ impl Seen {
 
     /// What another peer did is passed on to this one.
     pub(super) fn passes_reset(&self, reason: Reason) {
-        if breaks(reason) {
+        if breaks(reason) || reason == Reason::REFUSED_STREAM {
             self.passed_resets.fetch_add(1, Ordering::Relaxed);
         }
     }

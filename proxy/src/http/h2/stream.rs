@@ -116,7 +116,7 @@ impl Stream {
                 self.front.shared.client.seen.passes_reset(reason);
                 self.front.reset(reason);
             }
-            Broken::NotAccepted => self.front.reset(Reason::REFUSED_STREAM),
+            Broken::NotAccepted => self.front.refuse(),
             Broken::Refused(Side::Client, _) => self.front.reset(Reason::PROTOCOL_ERROR),
             Broken::Left(Side::Server, _) | Broken::Refused(Side::Server, _) => {
                 self.front.answer(StatusCode::BAD_GATEWAY, &end)
@@ -297,6 +297,12 @@ impl Front {
     /// Says what has failed.
     pub(super) fn answer(&mut self, status: StatusCode, end: &End) {
         answer(&mut self.respond, &self.account, status, end);
+    }
+
+    /// Tells the client that it may ask again: no server has accepted its request.
+    pub(super) fn refuse(&mut self) {
+        self.shared.client.seen.passes_reset(Reason::REFUSED_STREAM);
+        self.reset(Reason::REFUSED_STREAM);
     }
 
     /// Breaks the client's stream off.

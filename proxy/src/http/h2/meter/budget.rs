@@ -27,6 +27,8 @@ pub(super) enum Account {
     ResponseHead,
     /// Streams that had to be reset because of what it sent.
     Broken,
+    /// Streams that it opened though there were as many as it may have.
+    Excess,
 }
 
 /// What an account holds at first, and again after some time; what it gets back each second; the most that can be earned.
@@ -38,7 +40,7 @@ struct Terms {
     most: u32,
 }
 
-const NUMBER: usize = 11;
+const NUMBER: usize = 12;
 
 /// What all accounts of frames hold together at first: a connection that brings nothing else ends before the thousandth frame.
 pub(crate) const MOST_USELESS: u32 = 992;
@@ -55,9 +57,11 @@ const TERMS: [Terms; NUMBER] = [
     Terms { account: Account::Unknown, floor: 64, each_second: 10, most: 256 },
     Terms { account: Account::ResponseHead, floor: 64, each_second: 20, most: 8_192 },
     Terms { account: Account::Broken, floor: MOST_BROKEN, each_second: 10, most: 2_000 },
+    // So many may be on their way before it is known how many there may be (RFC 9113, section 6.5.2).
+    Terms { account: Account::Excess, floor: MOST_BROKEN, each_second: 10, most: MOST_BROKEN },
 ];
 
-/// Streams that a peer may break at first.
+/// Streams that a peer may break at first; and as many may it open that are too many.
 pub(crate) const MOST_BROKEN: u32 = 400;
 
 /// Bytes of content for which one more update of a window is not too much; a reader that asks for less at a time is not
@@ -151,16 +155,11 @@ impl Budget {
                 self.earn(Account::ResponseHead, 4);
                 self.earn(Account::Broken, 1);
             }
-            Kind::ResetStream if breaks(frame.first_number().into()) => {
-                if !self.take(Account::Broken, 1) {
-                    self.broken = self.broken.saturating_add(1);
-                }
-            }
+            Kind::ResetStream => self.sent_reset(frame.first_number().into()),
             // It will be acknowledged.
             Kind::Ping if !frame.is_ack() => self.earn(Account::Ping, 1),
             Kind::Ping
             | Kind::Priority
-            | Kind::ResetStream
             | Kind::Settings
             | Kind::PushPromise
             | Kind::GoAway
@@ -168,6 +167,17 @@ impl Budget {
             | Kind::Continuation
             | Kind::PriorityUpdate
             | Kind::Unknown => {}
+        }
+    }
+
+    fn sent_reset(&mut self, code: Reason) {
+        let account = match code {
+            Reason::REFUSED_STREAM => Account::Excess,
+            code if breaks(code) => Account::Broken,
+            _ => return,
+        };
+        if !self.take(account, 1) {
+            self.broken = self.broken.saturating_add(1);
         }
     }
 
@@ -229,7 +239,8 @@ mod tests {
 
     #[test]
     fn accounts_hold_less_than_a_thousand_together() {
-        let of_frames = TERMS.iter().filter(|terms| terms.account != Account::Broken);
+        let of_frames =
+            TERMS.iter().filter(|terms| ![Account::Broken, Account::Excess].contains(&terms.account));
         assert_eq!(of_frames.map(|terms| terms.floor).sum::<u32>(), MOST_USELESS);
         assert!(TERMS.iter().all(|terms| terms.most >= terms.floor));
     }

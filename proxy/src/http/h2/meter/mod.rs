@@ -163,7 +163,7 @@ impl Violation {
             Account::GoAway => Self::GoAwayFlood,
             Account::Unknown => Self::UnknownFrameFlood,
             Account::ResponseHead => Self::ResponseHeadFlood,
-            Account::Broken => Self::BrokenStreamFlood,
+            Account::Broken | Account::Excess => Self::BrokenStreamFlood,
         }
     }
 }

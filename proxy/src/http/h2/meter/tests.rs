@@ -166,6 +166,26 @@ fn what_was_sent_pays_for_the_answers() {
     assert!((120..=400).contains(&pings), "{pings}");
 }
 
+/// Who has not been told how many streams there may be, or has more to send than an answer takes, opens some too many.
+#[test]
+fn streams_that_are_too_many_have_a_bound() {
+    let now = Instant::now();
+    let refused = |forgives: bool| {
+        let mut meter = greeted(Peer::Client, now);
+        (0..5_000).position(|number| {
+            let stream = 2 * number + 1;
+            let violation = meter.received(&frame(1, 5, stream, &[0x82]), now);
+            meter.sent(&frame(3, 0, stream, &[0, 0, 0, 7]));
+            if forgives {
+                meter.forgive(1);
+            }
+            violation == Err(Violation::BrokenStreamFlood)
+        })
+    };
+    assert!((400..1_000).contains(&refused(false).expect("an end")));
+    assert_eq!(refused(true), None);
+}
+
 #[test]
 fn each_reason_has_a_name_of_its_own() {
     let of_frames = Violation::ALL.map(Violation::code);
