@@ -11,6 +11,7 @@ mod long;
 mod pooled;
 mod races;
 mod refused;
+mod slow;
 mod switched;
 pub(crate) mod traced;
 

@@ -5,6 +5,7 @@ mod changed;
 mod divided;
 mod drained;
 mod races;
+mod slow;
 mod traced;
 
 use std::io::{Read, Write};
