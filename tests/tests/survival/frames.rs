@@ -1,10 +1,9 @@
 //! What attackers say by frames of HTTP/2, which are made by hand as the conformance crate's are.
 
 pub(crate) use conformance::frames::{
-    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PRIORITY, frame, ping, reset, settings,
-    window_update,
+    ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, NO_ERROR, PADDED, PING, PREFACE,
+    PRIORITY, PUSH_PROMISE, frame, goaway, literal, ping, reset, settings, window_update,
 };
-use conformance::frames::{NO_ERROR, PREFACE, goaway};
 
 /// RFC 7541: GET or POST, http, /, and an authority that is not remembered.
 pub(crate) const GET: &[u8] = b"\x82\x86\x84\x01\x03web";

@@ -4,12 +4,12 @@
 //! It does so again and again, each time on a new connection, and leaves to its victim to end it. What the peer at the other
 //! end takes counts for nobody. Requests in good order are no attack, however many: they cost what they are for.
 
+mod connections;
 mod http1;
 mod http2;
 mod peers;
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tests::exec::Progress;
@@ -22,6 +22,9 @@ use peers::{Part, Server, play};
 
 /// The most that an attack may take of the proxy, in what it takes of the attacker.
 const MOST: f64 = 10.0;
+
+/// What the log has of whatever comes in.
+const CARRIED: &str = "\"reporter\":\"destination\"";
 
 /// Of the two peers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,62 +51,106 @@ struct Lab {
 }
 
 impl Lab {
-    fn new() -> Self {
+    fn new(options: &[&str]) -> Self {
         let mut switch = Switch::new("switch").expect("a switch");
-        let meshed = Meshed::new(&mut switch, "meshed", &[]);
+        let meshed = Meshed::new(&mut switch, "meshed", options);
         let plain = switch.attach("plain").expect("a namespace");
         let target = SocketAddr::new(meshed.node.v4.into(), PORT);
         let listener = as_app(&meshed.node.netns, || TcpListener::bind(target)).expect("a listener");
         Self { meshed, plain, listener, _switch: switch }
     }
 
-    /// Plays an attack until the attacker has taken `amount`; what it took then, what the proxy did, and how often it was played.
-    fn play(&self, attacker: Attacker, attack: &Attack, amount: Duration) -> (Duration, Duration, usize) {
+    /// Plays an attack until the attacker has taken `amount`, and waits until the log tells of all.
+    fn play(&self, attacker: Attacker, attack: &Attack, amount: Duration) -> Played {
         let target = self.listener.local_addr().expect("its address");
         let server = Server::new(&self.listener, &attack.server);
-        let is_over = AtomicBool::new(false);
+        let before = self.told(attack);
         std::thread::scope(|scope| {
-            let serving = scope.spawn(|| server.serve_until(&is_over));
+            let serving = Serving { server: &server, lab: self };
+            scope.spawn(|| server.serve());
             let played = as_app(&self.plain.netns, || {
                 let spent = || match attacker {
                     Attacker::Client => own_processor_time(),
                     Attacker::Server => server.spent(),
                 };
-                let once = || play(&peers::connect(target), &attack.client);
+                let once = || {
+                    // A server that attacks may have ended it before it has begun.
+                    let is_played =
+                        peers::connect(target).is_some_and(|stream| play(&stream, &attack.client));
+                    assert!(is_played || attacker == Attacker::Server, "{}: nothing was said", attack.name);
+                };
                 // What the proxy makes once for all.
-                assert!(once() > 0, "{}: nothing was said", attack.name);
-                let (proxy, peer, mut times) = (processor_time(self.meshed.proxy.pid()), spent(), 0);
-                while spent() < peer + amount {
-                    assert!(once() > 0, "{}: nothing was said", attack.name);
+                once();
+                let (proxy_before, before, mut times) = (self.taken(), spent(), 0);
+                while spent() < before + amount {
+                    once();
                     times += 1;
                 }
-                (spent() - peer, processor_time(self.meshed.proxy.pid()) - proxy, times)
+                (spent() - before, proxy_before, times)
             });
-            is_over.store(true, Ordering::Relaxed);
-            // Wakes it.
-            drop(as_app(&self.plain.netns, || peers::connect(target)));
-            serving.join().expect("a server that ends");
-            played
+            let (spent, proxy_before, times) = played;
+            let is_told = |progress: &Progress| (tell(progress, attack) > before + times).then_some(());
+            self.meshed.proxy.wait_for(attack.told, PATIENCE, is_told).expect(attack.name);
+            drop(serving);
+            Played { spent, taken: self.taken() - proxy_before, times }
         })
     }
+
+    /// The processor time of the proxy so far.
+    fn taken(&self) -> Duration {
+        processor_time(self.meshed.proxy.pid())
+    }
+
+    fn told(&self, attack: &Attack) -> usize {
+        tell(&self.meshed.proxy.progress(), attack)
+    }
+}
+
+/// Lines of the log that tell of an attack.
+fn tell(progress: &Progress, attack: &Attack) -> usize {
+    progress.stdout.lines().filter(|line| line.contains(attack.told)).count()
+}
+
+/// A server that serves until this is dropped.
+struct Serving<'a> {
+    server: &'a Server<'a>,
+    lab: &'a Lab,
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        self.server.stop();
+        // Wakes it.
+        let target = self.lab.listener.local_addr().expect("its address");
+        drop(as_app(&self.lab.plain.netns, || peers::connect(target)));
+    }
+}
+
+/// What was played, apart from the first time.
+struct Played {
+    /// By the attacker.
+    spent: Duration,
+    /// By the proxy.
+    taken: Duration,
+    times: usize,
 }
 
 /// Each attack of a list costs what it may, and is what it is meant to be.
 fn measure(attacker: Attacker, attacks: &[Attack]) {
+    measure_with(&[], attacker, attacks);
+}
+
+/// The same of a proxy with these options.
+fn measure_with(options: &[&str], attacker: Attacker, attacks: &[Attack]) {
     let amount =
         scale::of("processor time of each attack", Duration::from_millis(300), Duration::from_millis(30));
-    let lab = Lab::new();
+    let lab = Lab::new(options);
     let mut failures = Vec::new();
     for attack in attacks {
-        let told =
-            |progress: &Progress| progress.stdout.lines().filter(|line| line.contains(attack.told)).count();
-        let before = told(&lab.meshed.proxy.progress());
-        let (spent, taken, times) = lab.play(attacker, attack, amount);
+        let Played { spent, taken, times } = lab.play(attacker, attack, amount);
         let ratio = taken.as_secs_f64() / spent.as_secs_f64();
         let line = format!("{}: {ratio:.1}, {taken:?} for {spent:?} in {times} connections", attack.name);
         println!("{line}");
-        let is_told = |progress: &Progress| (told(progress) >= before + times).then_some(());
-        lab.meshed.proxy.wait_for(attack.told, PATIENCE, is_told).expect(attack.name);
         if ratio > attack.most {
             failures.push(line);
         }

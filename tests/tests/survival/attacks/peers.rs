@@ -1,23 +1,39 @@
 //! The two ends: what is said was made before, and what comes is read and forgotten, up to the end that the other side makes.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::SockRef;
 use tests::meshed::PATIENCE;
 
 use crate::frames::{self, DATA, END_STREAM, HEADERS};
 use crate::taken::own_processor_time;
 
 /// What one peer does.
+#[derive(Clone)]
 pub(super) struct Part {
     says: Vec<u8>,
     /// How much of it in one write.
     piece: usize,
     waits: Waits,
+    leaves: Leaves,
+}
+
+/// What a peer does when it has said all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Leaves {
+    /// Reads what it is told, up to the end that the other side makes.
+    Last,
+    /// Ends its side, and reads on.
+    Ending,
+    /// Closes.
+    Closing,
+    /// Resets the connection.
+    Resetting,
 }
 
 /// For what a peer waits before it says anything.
@@ -35,7 +51,7 @@ enum Waits {
 impl Part {
     /// Says this at once.
     pub(super) fn says(says: impl Into<Vec<u8>>) -> Self {
-        Self { says: says.into(), piece: usize::MAX, waits: Waits::No }
+        Self { says: says.into(), piece: usize::MAX, waits: Waits::No, leaves: Leaves::Last }
     }
 
     /// Says it when what has come ends so.
@@ -56,36 +72,70 @@ impl Part {
     pub(super) fn in_pieces(self, piece: usize) -> Self {
         Self { piece, ..self }
     }
+
+    /// Ends its side when it has said all.
+    pub(super) fn ending(self) -> Self {
+        Self { leaves: Leaves::Ending, ..self }
+    }
+
+    /// Closes then, and reads nothing more.
+    pub(super) fn closing(self) -> Self {
+        Self { leaves: Leaves::Closing, ..self }
+    }
+
+    /// Resets the connection then.
+    pub(super) fn resetting(self) -> Self {
+        Self { leaves: Leaves::Resetting, ..self }
+    }
 }
 
-/// A connection to the proxy, whose bytes leave as they are written.
-pub(super) fn connect(target: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&target, PATIENCE).expect("a connection");
-    stream.set_nodelay(true).expect("the option");
-    stream
+/// A connection to the proxy, whose bytes leave as they are written; none if it was reset at once.
+pub(super) fn connect(target: SocketAddr) -> Option<TcpStream> {
+    match TcpStream::connect_timeout(&target, PATIENCE) {
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+        connected => {
+            let stream = connected.expect("a connection");
+            // It may be over already.
+            drop(stream.set_nodelay(true));
+            Some(stream)
+        }
+    }
 }
 
-/// Plays a part until the other side ends the connection; how many bytes were said.
-pub(super) fn play(mut stream: &TcpStream, part: &Part) -> usize {
+/// Plays a part until it is over, at most until the other side ends the connection; whether anything was said, if there was.
+pub(super) fn play(mut stream: &TcpStream, part: &Part) -> bool {
     stream.set_nonblocking(true).expect("the option");
     let mut buffer = [0; 64 * 1024];
     let (mut said, mut heard) = (0, Vec::new());
     let mut may_speak = part.waits == Waits::No;
+    let mut has_left = part.leaves == Leaves::Last;
     if let Waits::ForFrame { .. } = part.waits {
-        stream.write_all(&frames::greeting()).expect("room for it");
+        // The client may have gone.
+        drop(stream.write_all(&frames::greeting()));
     }
     loop {
+        if may_speak && said == part.says.len() && !std::mem::replace(&mut has_left, true) {
+            match part.leaves {
+                // The other side may have gone.
+                Leaves::Last | Leaves::Ending => drop(stream.shutdown(Shutdown::Write)),
+                Leaves::Closing => return true,
+                Leaves::Resetting => {
+                    SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("the option");
+                    return true;
+                }
+            }
+        }
         let rest = part.says.get(said..).filter(|rest| may_speak && !rest.is_empty());
         let mut is_stuck = true;
         if let Some(rest) = rest {
             match stream.write(rest.get(..part.piece).unwrap_or(rest)) {
                 Ok(written) => (said, is_stuck) = (said + written, false),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return said,
+                Err(_) => return said > 0 || part.says.is_empty(),
             }
         }
         match stream.read(&mut buffer) {
-            Ok(0) => return said,
+            Ok(0) => return said > 0 || part.says.is_empty(),
             Ok(length) => {
                 is_stuck = false;
                 if !may_speak {
@@ -94,7 +144,7 @@ pub(super) fn play(mut stream: &TcpStream, part: &Part) -> usize {
                 }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => return said,
+            Err(_) => return said > 0 || part.says.is_empty(),
         }
         if is_stuck {
             wait(stream, rest.is_some());
@@ -128,20 +178,26 @@ pub(super) struct Server<'a> {
     listener: &'a TcpListener,
     part: &'a Part,
     nanoseconds: AtomicU64,
+    is_over: AtomicBool,
 }
 
 impl<'a> Server<'a> {
     pub(super) fn new(listener: &'a TcpListener, part: &'a Part) -> Self {
-        Self { listener, part, nanoseconds: AtomicU64::new(0) }
+        Self { listener, part, nanoseconds: AtomicU64::new(0), is_over: AtomicBool::new(false) }
     }
 
-    /// Until a connection comes after that.
-    pub(super) fn serve_until(&self, is_over: &AtomicBool) {
+    /// The next connection that comes is the last.
+    pub(super) fn stop(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Until it is stopped.
+    pub(super) fn serve(&self) {
         while let Ok((stream, _)) = self.listener.accept() {
-            if is_over.load(Ordering::Relaxed) {
+            if self.is_over.load(Ordering::Relaxed) {
                 break;
             }
-            stream.set_nodelay(true).expect("the option");
+            drop(stream.set_nodelay(true));
             play(&stream, self.part);
             let spent = u64::try_from(own_processor_time().as_nanos()).expect("not centuries");
             self.nanoseconds.store(spent, Ordering::Relaxed);
