@@ -253,7 +253,7 @@ impl Stream {
         self.break_server(&broken);
         let end = match broken {
             // It does not end its request, and has all that it wants.
-            Broken::Client(Some(_)) if download.has_ended() => End::COMPLETE,
+            Broken::Client(_) if download.has_ended() => End::COMPLETE,
             _ => broken.end(true),
         };
         match broken {

@@ -222,18 +222,24 @@ async fn a_response_to_a_call_that_is_no_grpc_breaks_off_by_a_reset() {
 #[tokio::test]
 async fn a_client_that_has_its_response_breaks_nothing_off() {
     let (mut client, mut server, ended) = Lab::greeted(&[]).await;
-    client.send(post(1)).await.unwrap();
-    let stream = server.next_of(HEADERS).await.stream;
-    server.send(headers(stream, END_HEADERS | END_STREAM, OK)).await.unwrap();
-    assert!(client.next_of(HEADERS).await.is_end());
+    client.send([post(1), post(3)].concat()).await.unwrap();
+    let streams = [server.next_of(HEADERS).await.stream, server.next_of(HEADERS).await.stream];
+    for stream in streams {
+        server.send(headers(stream, END_HEADERS | END_STREAM, OK)).await.unwrap();
+        assert!(client.next_of(HEADERS).await.is_end());
+    }
     client.send(reset(1, CANCEL)).await.unwrap();
-    let reset = server.next_of(RST_STREAM).await;
-    assert_eq!((reset.stream, reset.code()), (stream, CANCEL));
+    let first = server.next_of(RST_STREAM).await;
     drop(client);
+    let second = server.next_of(RST_STREAM).await;
+    assert_eq!(
+        [first, second].map(|reset| (reset.stream, reset.code())),
+        streams.map(|stream| (stream, CANCEL))
+    );
     let _ = soon(ended.end).await.unwrap();
     let lines = Lab::metric(&ended.shown, &["istio_requests_total{"]);
-    let is_complete = |line: &String| line.contains("response_flags=\"-\"") && line.ends_with(" 1");
-    assert!(matches!(&lines[..], [line] if is_complete(line)), "{lines:?}");
+    let are_complete = |line: &String| line.contains("response_flags=\"-\"") && line.ends_with(" 2");
+    assert!(matches!(&lines[..], [line] if are_complete(line)), "{lines:?}");
 }
 
 #[tokio::test]
