@@ -193,7 +193,6 @@ impl Metered {
     }
 
     fn look_at(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> io::Result<()> {
-        self.seen.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let looked = self.meter.received(bytes, Instant::now());
         self.seen.is_leaving.store(self.meter.is_leaving(), Ordering::Relaxed);
         self.seen.is_worn.store(self.meter.is_worn(), Ordering::Relaxed);
@@ -271,11 +270,15 @@ impl AsyncRead for Metered {
             (self.read, self.frames) = (0, 0);
         }
         ready!(polled)?;
+        let read = buffer.filled().len() - before;
+        self.seen.received.fetch_add(read as u64, Ordering::Relaxed);
+        let length = self.meter.join(buffer.filled_mut().get_mut(before..).unwrap_or_default());
+        buffer.set_filled(before + length);
         let bytes = buffer.filled().get(before..).unwrap_or_default();
         let frames = self.meter.frames();
         let looked = self.look_at(bytes, cx);
         let frames = self.meter.frames().wrapping_sub(frames);
-        self.read += bytes.len();
+        self.read += read;
         self.frames += frames;
         self.is_choppy = bytes.len() < SHORT * frames;
         Poll::Ready(looked)

@@ -251,11 +251,9 @@ impl Stream {
             Err(broken) => broken.with_cause(&self.front.shared.client.seen, self.upload.source()),
         };
         self.break_server(&broken);
-        let end = match broken {
-            // It does not end its request, and has all that it wants.
-            Broken::Client(_) if download.has_ended() => End::COMPLETE,
-            _ => broken.end(true),
-        };
+        // It does not end its request, and has all that it wants.
+        let is_served = matches!(broken, Broken::Client(_)) && download.has_ended();
+        let end = if is_served { End::COMPLETE } else { broken.end(true) };
         match broken {
             Broken::Client(_) | Broken::Left(Side::Client, _) => {}
             Broken::Reset(reason) => {

@@ -3,7 +3,7 @@
 //! Pure. A frame is told as soon as its head and what [`Frame::begin`] holds of its payload have passed.
 
 /// RFC 9113, section 4.1.
-const HEAD: usize = 9;
+pub(super) const HEAD: usize = 9;
 
 /// What is looked at of a payload: an error code after a stream identifier, at most.
 const BEGIN: usize = 8;
@@ -103,7 +103,7 @@ pub(super) enum Passed {
 }
 
 /// Follows one direction.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Walker {
     /// What a client sends before its first frame (RFC 9113, section 3.4), as far as it has not passed.
     preface: u8,
@@ -144,6 +144,24 @@ impl Walker {
             Within::Rest | Within::Settings => self.rest == 0,
         };
         is_between && self.preface == 0
+    }
+
+    /// Where in `bytes`, which come next, a frame begins first; or their end.
+    pub(super) fn next_head(&self, bytes: &[u8]) -> usize {
+        let left = match self.within {
+            Within::Head if self.has == 0 => usize::from(self.preface),
+            Within::Head => {
+                let mut begun = self.clone();
+                if !begun.keep(&mut &*bytes) {
+                    return bytes.len();
+                }
+                HEAD - self.has + begun.frame().length as usize
+            }
+            Within::Begin => HEAD + self.frame().length as usize - self.has,
+            Within::Settings => self.rest as usize - self.has,
+            Within::Rest => self.rest as usize,
+        };
+        left.min(bytes.len())
     }
 
     /// Takes what passes from the front of `bytes`, until there is something to tell.

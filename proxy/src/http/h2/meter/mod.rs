@@ -7,6 +7,7 @@
 
 mod budget;
 mod frame;
+mod joined;
 #[cfg(test)]
 mod tests;
 
@@ -236,6 +237,11 @@ impl Meter {
             long_blocks: VecDeque::new(),
             ended: Vec::new(),
         }
+    }
+
+    /// Joins what of `bytes`, which come next, [can be](joined); so many are left of them, at the front.
+    pub(super) fn join(&self, bytes: &mut [u8]) -> usize {
+        joined::join(bytes, self.from_peer.next_head(bytes))
     }
 
     /// The peer sent `bytes`. After a violation there is nothing more to be looked at.
