@@ -204,6 +204,27 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(one, 0..12).prop_map(|frames| frames.concat())
 }
 
+#[test]
+fn the_next_frame_begins_where_the_last_one_ends() {
+    let mut bytes = PREFACE.to_vec();
+    let mut begins = vec![bytes.len()];
+    for (kind, length) in [(4, 12), (4, 0), (0, 0), (0, 3), (0, 40), (1, 8), (6, 8), (4, 7), (0xfa, 300)] {
+        bytes.extend(frame(kind, 0, 1, &vec![1; length]));
+        begins.push(bytes.len());
+    }
+    for cut in 0..bytes.len() {
+        let (passed, rest) = bytes.split_at(cut);
+        let mut walker = Walker::after_preface();
+        walk(&mut walker, passed);
+        let next = *begins.iter().find(|begin| **begin >= cut).unwrap();
+        assert_eq!(walker.next_head(rest), next - cut, "{cut}");
+        for few in 0..rest.len().min(40) {
+            let next = walker.next_head(&rest[..few]);
+            assert!(next == few || begins.contains(&(cut + next)), "{cut} {few}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn frames_are_told_alike_however_they_are_cut(
