@@ -98,8 +98,8 @@ impl Chunked {
             } else if let State::Extension { size, quote } = self.state {
                 let taken = self.extension(size, quote, rest)?;
                 rest = rest.get(taken..).unwrap_or_default();
-            } else if let (State::Size { digits: 0, .. }, Some(mut after)) =
-                (self.state, self.after_chunk(rest))
+            } else if let State::Size { digits: 0, .. } = self.state
+                && let Some(mut after) = self.after_chunk(rest)
             {
                 while let Some(more) = self.after_chunk(after) {
                     after = more;
@@ -268,18 +268,13 @@ fn after_size(bytes: &[u8]) -> Option<(usize, &[u8])> {
     {
         return Some((usize::from(digit - b'0'), after));
     }
-    // A long size of a chunk that is there has little else.
-    let zeros = bytes.iter().take_while(|byte| **byte == b'0').count();
-    let (mut size, mut rest) = (0, bytes.get(zeros..)?);
-    while let [byte, after @ ..] = rest
-        && let Some(digit) = char::from(*byte).to_digit(16)
-    {
-        size = size << 4 | u64::from(digit);
-        rest = after;
-    }
-    let has_few = bytes.len() - rest.len() <= usize::from(MOST_DIGITS);
-    let size = usize::try_from(size).ok().filter(|size| *size > 0 && has_few)?;
-    Some((size, rest))
+    // No more of them are looked at than there may be, and one: whoever has more is refused where they are read one by one.
+    let most = usize::from(MOST_DIGITS);
+    let count = bytes.iter().take(most + 1).take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (digits, rest) = bytes.split_at_checked(count).filter(|_| count <= most)?;
+    let digits = digits.iter().filter_map(|digit| char::from(*digit).to_digit(16));
+    let size = digits.fold(0, |size, digit| size << 4 | u64::from(digit));
+    Some((usize::try_from(size).ok().filter(|size| *size > 0)?, rest))
 }
 
 /// One more letter of a name; one that is too long to be forbidden is remembered as such.

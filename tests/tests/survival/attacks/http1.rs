@@ -72,6 +72,7 @@ fn clients_that_break_rules_pay_for_it() {
     let kept = |more: &str| ["GET / HTTP/1.1\r\nHost: web\r\n\r\n", more].concat();
     let posts = |content: &str| Part::says([POST, content].concat());
     let long = "v".repeat(60_000);
+    let sizes = "0a".repeat(100_000);
     let twice = long.repeat(2);
     let target = |target: &str| format!("GET /{target} HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n");
     let attacks = [
@@ -86,6 +87,8 @@ fn clients_that_break_rules_pay_for_it() {
         part("a chunk that is none", posts("x\r\n"), REFUSED),
         part("a long extension", posts(&format!("1;{long}")), REFUSED),
         part("a long trailer", posts(&format!("0\r\nx: {long}")), REFUSED),
+        part("a long trailer that could be sizes", posts(&format!("0\r\nx: {sizes}")), REFUSED),
+        part("a long name that could be sizes", posts(&format!("0\r\n{sizes}")), REFUSED),
         part("many trailers", posts(&repeated("0\r\n", "a:\r\n", 10_000, "\r\n")), REFUSED),
         part("a head that ends early", Part::says(GET).ending(), REFUSED),
         part("content that ends early", posts("5\r\nab").ending(), LEFT),
@@ -162,6 +165,11 @@ fn servers_pay_for_what_they_cost() {
         slowly(server("chunks byte by byte", repeated(CHUNKED, "1\r\na\r\n", 1_000, LAST_CHUNK), ANSWERED)),
         server("a chunk that is none", chunked("x\r\n"), REFUSED),
         server("trailers", chunked(&repeated("0\r\n", "a:\r\n", 97, "\r\n")), ANSWERED),
+        server(
+            "a long trailer that could be sizes",
+            chunked(&format!("0\r\nx: {}", "0a".repeat(100_000))),
+            REFUSED,
+        ),
         server("many trailers", chunked(&repeated("0\r\n", "a:\r\n", 10_000, "\r\n")), REFUSED),
         Attack {
             server: Part::answers(b"\r\n\r\n", &OK[..OK.len() - 1]).closing(),
