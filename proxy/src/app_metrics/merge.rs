@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::line::{Line, line};
 use crate::application::Answer;
 use crate::telemetry::ScrapeResult;
-use crate::telemetry::exposition::{Exposition, Family, Format, PIECE};
+use crate::telemetry::exposition::{Exposition, Family, Format, PIECE, give_way};
 
 /// No sample is longer.
 pub(crate) const LINE: usize = 1 << 20;
@@ -191,6 +191,7 @@ impl Merge {
             let gone = |_| (ScrapeResult::Abandoned, "the scraper has gone".to_owned());
             let room = self.sender.reserve().await.map_err(gone)?;
             room.send(std::mem::replace(&mut self.output, Vec::with_capacity(PIECE)).into());
+            give_way().await;
         }
         Ok(())
     }
@@ -209,6 +210,7 @@ impl Merge {
             if self.sender.send(piece).await.is_err() {
                 return;
             }
+            give_way().await;
         }
     }
 }
