@@ -39,7 +39,7 @@ async fn be_a_client(direction: Direction) {
     let proxy = Proxy::start(direction, &[]);
     let report = http2::client_face(async || proxy.open().await, PACE).await;
     assert_clean_but_for(direction, &report, &LEFT_OUT_OF_RESPONSES);
-    assert!(report.lines.len() >= 100, "{}", report.summary());
+    assert!(report.lines.len() >= 147, "{}", report.summary());
     assert_named_apart(&report);
     proxy.stop().await;
 }

@@ -5,6 +5,7 @@ use crate::frames::*;
 
 const BAD: &[u32] = &[PROTOCOL_ERROR];
 const SIZE: &[u32] = &[FRAME_SIZE_ERROR];
+const BAD_SIZE: &[u32] = &[PROTOCOL_ERROR, FRAME_SIZE_ERROR];
 const WINDOW: &[u32] = &[FLOW_CONTROL_ERROR];
 const CLOSED_OR_BAD: &[u32] = &[STREAM_CLOSED, PROTOCOL_ERROR];
 
@@ -58,6 +59,20 @@ pub(super) const CASES: &[Case] = &[
         "9113 4.1",
         "the reserved bit of a response",
         || headers(1 << 31 | 1, END_STREAM | END_HEADERS, OK),
+        Lives,
+        Status(200),
+    ),
+    (
+        "9113 4.1",
+        "the reserved bit of PING",
+        || [frame(PING, 0, 1 << 31, [0; 8]), ok()].concat(),
+        Lives,
+        Status(200),
+    ),
+    (
+        "9113 4.1",
+        "an unknown frame of the stream",
+        || [frame(0xfa, 0, 1, [0; 8]), ok()].concat(),
         Lives,
         Status(200),
     ),
@@ -180,6 +195,20 @@ pub(super) const CASES: &[Case] = &[
         Status(502),
     ),
     (
+        "9113 6.1",
+        "content that is padding alone",
+        || [head(), frame(DATA, PADDED | END_STREAM, 1, [3, 0, 0, 0])].concat(),
+        Lives,
+        Status(200),
+    ),
+    (
+        "9113 6.1",
+        "padding that does not say how long it is",
+        || [head(), frame(DATA, PADDED, 1, [])].concat(),
+        Dies(BAD_SIZE),
+        Status(502),
+    ),
+    (
         "9113 6.2",
         "a response of no stream",
         || headers(0, END_STREAM | END_HEADERS, OK),
@@ -200,9 +229,26 @@ pub(super) const CASES: &[Case] = &[
         Lives,
         Status(200),
     ),
+    (
+        "9113 6.2",
+        "padded fields",
+        || headers(1, PADDED | END_STREAM | END_HEADERS, [2, 0x88, 0, 0]),
+        Lives,
+        Status(200),
+    ),
+    (
+        "9113 6.2",
+        "padded fields with a priority",
+        || headers(1, PADDED | WITH_PRIORITY | END_STREAM | END_HEADERS, [1, 0, 0, 0, 0, 9, 0x88, 0]),
+        Lives,
+        Status(200),
+    ),
+    ("9113 6.3", "a long PRIORITY", || frame(PRIORITY, 0, 1, [0; 6]), Resets(SIZE), Status(502)),
+    ("9113 6.3", "PRIORITY of no stream", || frame(PRIORITY, 0, 0, [0; 5]), Dies(BAD), Status(502)),
     ("9113 6.3", "a short PRIORITY", || frame(PRIORITY, 0, 1, [0; 4]), Resets(SIZE), Status(502)),
     ("9113 6.4", "RST_STREAM of no stream", || reset(0, CANCEL), Dies(BAD), Status(502)),
     ("9113 6.4", "a short RST_STREAM", || frame(RST_STREAM, 0, 1, [0; 3]), Dies(SIZE), Status(502)),
+    ("9113 6.4", "a long RST_STREAM", || frame(RST_STREAM, 0, 1, [0; 5]), Dies(SIZE), Status(502)),
     (
         "9113 6.4",
         "a stream that is refused, and is asked for again",
@@ -228,6 +274,29 @@ pub(super) const CASES: &[Case] = &[
         Status(502),
     ),
     ("9113 6.5", "an acknowledgement too many", || frame(SETTINGS, ACK, 0, []), Dies(BAD), Status(502)),
+    (
+        "9113 6.5",
+        "settings again and again",
+        || [settings(&[]).repeat(10), ok()].concat(),
+        Lives,
+        Status(200),
+    ),
+    ("9113 6.5.2", "an unknown setting", || [settings(&[(0xf0f0, 1)]), ok()].concat(), Lives, Status(200)),
+    (
+        "9113 6.5.2",
+        "the largest window",
+        || [settings(&[(4, (1 << 31) - 1)]), ok()].concat(),
+        Lives,
+        Status(200),
+    ),
+    (
+        "9113 6.5.2",
+        "the longest frames",
+        || [settings(&[(5, (1 << 24) - 1)]), ok()].concat(),
+        Lives,
+        Status(200),
+    ),
+    ("9113 6.5.2", "a setting twice", || [settings(&[(4, 1), (4, 9)]), ok()].concat(), Lives, Status(200)),
     ("9113 6.5.2", "that it would take pushes", || settings(&[(2, 1)]), Dies(BAD), Status(502)),
     ("9113 6.5.2", "pushes that are neither allowed nor not", || settings(&[(2, 2)]), Dies(BAD), Status(502)),
     ("9113 6.5.2", "that it takes no pushes", || [settings(&[(2, 0)]), ok()].concat(), Lives, Status(200)),
@@ -259,6 +328,8 @@ pub(super) const CASES: &[Case] = &[
     ("9113 6.6", "a short push", || frame(PUSH_PROMISE, END_HEADERS, 1, [0, 0, 0]), Dies(SIZE), Status(502)),
     ("9113 6.7", "PING of a stream", || frame(PING, 0, 1, [0; 8]), Dies(BAD), Status(502)),
     ("9113 6.7", "a short PING", || frame(PING, 0, 0, [0; 7]), Dies(SIZE), Status(502)),
+    ("9113 6.7", "a long PING", || frame(PING, 0, 0, [0; 9]), Dies(SIZE), Status(502)),
+    ("9113 6.7", "PING and the response", || [ping(&[7; 8]), ok()].concat(), Lives, Status(200)),
     ("9113 6.7", "an answer to nothing", || [frame(PING, ACK, 0, [0; 8]), ok()].concat(), Lives, Status(200)),
     ("9113 6.8", "GOAWAY of a stream", || frame(GOAWAY, 0, 1, [0; 8]), Dies(BAD), Status(502)),
     ("9113 6.8", "a short GOAWAY", || frame(GOAWAY, 0, 0, [0; 7]), Dies(SIZE), Status(502)),
@@ -279,6 +350,22 @@ pub(super) const CASES: &[Case] = &[
         Status(502),
     ),
     ("9113 6.8", "GOAWAY and the response", || [goaway(1, NO_ERROR), ok()].concat(), Closes, Status(200)),
+    (
+        "9113 6.8",
+        "GOAWAY that says why, and the response",
+        || [frame(GOAWAY, 0, 0, [vec![0, 0, 0, 1, 0, 0, 0, 0], b"later".to_vec()].concat()), ok()].concat(),
+        Closes,
+        Status(200),
+    ),
+    ("9113 6.9", "a long WINDOW_UPDATE", || frame(WINDOW_UPDATE, 0, 0, [0; 5]), Dies(SIZE), Status(502)),
+    (
+        "9113 6.9",
+        "more for the connection and the stream",
+        || [window_update(0, 1), window_update(1, 1), ok()].concat(),
+        Lives,
+        Status(200),
+    ),
+    ("9113 6.9.2", "no window from now on", || [settings(&[(4, 0)]), ok()].concat(), Lives, Status(200)),
     ("9113 6.9", "a short WINDOW_UPDATE", || frame(WINDOW_UPDATE, 0, 0, [0; 3]), Dies(SIZE), Status(502)),
     ("9113 6.9", "nothing more for the connection", || window_update(0, 0), Dies(BAD), Status(502)),
     ("9113 6.9", "nothing more for a stream", || window_update(1, 0), Resets(BAD), Status(502)),
@@ -296,6 +383,14 @@ pub(super) const CASES: &[Case] = &[
         Resets(WINDOW),
         Status(502),
     ),
+    (
+        "9113 6.10",
+        "a block in many frames",
+        || [open_block(), frame(CONTINUATION, 0, 1, []).repeat(4), rest_of_block(1)].concat(),
+        Lives,
+        Status(200),
+    ),
+    ("9113 6.10", "the rest of a block of no stream", || rest_of_block(0), Dies(BAD), Status(502)),
     ("9113 6.10", "the rest of no block", || rest_of_block(1), Dies(BAD), Status(502)),
     (
         "9113 6.10",

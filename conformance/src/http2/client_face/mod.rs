@@ -3,6 +3,7 @@
 //! Each case is a connection of its own, on which a client has asked once. Whatever the server does, the client gets an answer or
 //! a reset, and its connection lives until then.
 
+mod compression;
 mod frames;
 mod messages;
 
@@ -55,7 +56,7 @@ const WHILE_OPEN: [&str; 2] = ["9113 5.1", "9113 6.9.1"];
 
 /// Lets a server send every case. It is the only one, so that a request which it has not taken cannot be sent to another.
 pub async fn client_face(open: impl AsyncFn() -> io::Result<Ends>, pace: Pace) -> Report {
-    let cases = [frames::CASES, messages::CASES].into_iter().flatten().map(Some);
+    let cases = [frames::CASES, compression::CASES, messages::CASES].into_iter().flatten().map(Some);
     let judge = async |case: Option<&'static Case>| {
         let (source, name) = case.map_or(GREETING, |(source, name, ..)| (source, name));
         let verdict = judge(case, &open, pace.patience).await.into();
