@@ -59,10 +59,7 @@ pub enum Refusal {
     /// RFC 9113, section 6.9: of a stream or a connection.
     #[error("more content than a window allows, or a window that is larger than one can be")]
     FlowControl,
-    /// RFC 9113, section 4.2.
-    #[error("a frame is not as long as it has to be")]
-    FrameSize,
-    /// RFC 9113, section 4.3.
+    /// RFC 9113, section 4.3: in a head that is too long already.
     #[error("a block of fields cannot be decoded, or is not worth it")]
     Compression,
     /// RFC 9113, section 10.5.1: several times what is allowed.
@@ -72,7 +69,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All that there are.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 19] = [
         Self::Malformed,
         Self::TooManyStreams,
         Self::Path,
@@ -90,7 +87,6 @@ impl Refusal {
         Self::TrailerForbidden,
         Self::Protocol,
         Self::FlowControl,
-        Self::FrameSize,
         Self::Compression,
         Self::Excess,
     ];
@@ -99,7 +95,6 @@ impl Refusal {
     pub(super) fn of_connection(reason: Reason) -> Self {
         match reason {
             Reason::FLOW_CONTROL_ERROR => Self::FlowControl,
-            Reason::FRAME_SIZE_ERROR => Self::FrameSize,
             Reason::COMPRESSION_ERROR => Self::Compression,
             Reason::ENHANCE_YOUR_CALM => Self::Excess,
             _ => Self::Protocol,
@@ -134,7 +129,6 @@ impl Refusal {
             Self::TrailerForbidden => "http2.trailer_forbidden",
             Self::Protocol => "http2.protocol_error",
             Self::FlowControl => "http2.flow_control_error",
-            Self::FrameSize => "http2.frame_size_error",
             Self::Compression => "http2.compression_error",
             Self::Excess => "http2.enhance_your_calm",
         })

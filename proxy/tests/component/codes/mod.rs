@@ -8,6 +8,8 @@ mod http2;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
+use proxy::telemetry::Code;
+
 use crate::support::{INBOUND, Proxy, accept, eventually};
 
 /// What one end does.
@@ -67,6 +69,17 @@ struct Case {
     code: &'static str,
     /// How often at once.
     times: u64,
+}
+
+/// Cases of one kind.
+type Group = fn() -> Vec<Case>;
+
+/// Nothing that is refused has no case.
+fn assert_all_are_played(groups: &[Group], codes: &[Code]) {
+    let played: Vec<_> = groups.iter().flat_map(|group| group()).map(|case| case.code).collect();
+    let left_out: Vec<_> =
+        codes.iter().map(|code| code.name()).filter(|code| !played.contains(code)).collect();
+    assert!(left_out.is_empty(), "{left_out:?}");
 }
 
 const CLIENT: &str = "client";

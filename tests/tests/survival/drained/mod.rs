@@ -119,5 +119,5 @@ fn no_request_is_lost_when_a_proxy_ends_under_load() {
     println!("{answered} requests while the proxy ended {ENDS} times, and {late} that came too late");
     assert!(answered >= REQUESTS);
     // Those that were on their way when their connection was said to take no more.
-    assert!(late * 100 < answered, "{late} of {answered} came too late");
+    assert!(late * 500 < answered, "{late} of {answered} came too late");
 }
