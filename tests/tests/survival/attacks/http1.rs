@@ -1,7 +1,7 @@
 //! Of HTTP/1.
 
 use super::peers::Part;
-use super::{Attack, Attacker, CARRIED, MOST, measure};
+use super::{Attack, Attacker, CARRIED, MOST, measure, measure_outbound};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: web\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -177,4 +177,5 @@ fn servers_pay_for_what_they_cost() {
         },
     ];
     measure(Attacker::Server, &attacks);
+    measure_outbound(Attacker::Server, &attacks);
 }

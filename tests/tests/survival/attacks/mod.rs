@@ -9,12 +9,13 @@ mod http1;
 mod http2;
 mod peers;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tests::exec::Progress;
 use tests::meshed::{Meshed, PATIENCE, PORT, as_app};
-use tests::netns::{Node, Switch};
+use tests::netns::{Netns, Node, Switch};
 use tests::scale;
 
 use crate::taken::{own_processor_time, processor_time};
@@ -23,8 +24,15 @@ use peers::{Part, Server, play};
 /// The most that an attack may take of the proxy, in what it takes of the attacker.
 const MOST: f64 = 10.0;
 
-/// What the log has of whatever comes in.
-const CARRIED: &str = "\"reporter\":\"destination\"";
+/// What the log has of whatever is carried.
+const CARRIED: &str = "\"reporter\":\"";
+
+/// Where connections go, as the pod sees it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Direction {
+    Inbound,
+    Outbound,
+}
 
 /// Of the two peers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,22 +50,36 @@ struct Attack {
     most: f64,
 }
 
-/// A pod with the proxy, and a host of clients.
+/// A pod with the proxy, and a host beside it: one has the clients, and the other the server.
 struct Lab {
     meshed: Meshed,
     plain: Node,
+    direction: Direction,
     listener: TcpListener,
+    next_port: AtomicU16,
     _switch: Switch,
 }
 
+/// Above those of the proxy, and below those that the kernel chooses from.
+const FIRST_PORT: u16 = 16_000;
+
 impl Lab {
-    fn new(options: &[&str]) -> Self {
+    fn new(direction: Direction, options: &[&str]) -> Self {
         let mut switch = Switch::new("switch").expect("a switch");
         let meshed = Meshed::new(&mut switch, "meshed", options);
         let plain = switch.attach("plain").expect("a namespace");
-        let target = SocketAddr::new(meshed.node.v4.into(), PORT);
-        let listener = as_app(&meshed.node.netns, || TcpListener::bind(target)).expect("a listener");
-        Self { meshed, plain, listener, _switch: switch }
+        let node = if direction == Direction::Inbound { &meshed.node } else { &plain };
+        let target = SocketAddr::new(node.v4.into(), PORT);
+        let listener = as_app(&node.netns, || TcpListener::bind(target)).expect("a listener");
+        Self { meshed, plain, direction, listener, next_port: AtomicU16::new(FIRST_PORT), _switch: switch }
+    }
+
+    /// Where clients are.
+    fn clients(&self) -> &Netns {
+        match self.direction {
+            Direction::Inbound => &self.plain.netns,
+            Direction::Outbound => &self.meshed.node.netns,
+        }
     }
 
     /// Plays an attack until the attacker has taken `amount`, and waits until the log tells of all.
@@ -68,15 +90,14 @@ impl Lab {
         std::thread::scope(|scope| {
             let serving = Serving { server: &server, lab: self };
             scope.spawn(|| server.serve());
-            let played = as_app(&self.plain.netns, || {
+            let played = as_app(self.clients(), || {
                 let spent = || match attacker {
                     Attacker::Client => own_processor_time(),
                     Attacker::Server => server.spent(),
                 };
                 let once = || {
                     // A server that attacks may have ended it before it has begun.
-                    let is_played =
-                        peers::connect(target).is_some_and(|stream| play(&stream, &attack.client));
+                    let is_played = self.connect(target).is_some_and(|stream| play(&stream, &attack.client));
                     assert!(is_played || attacker == Attacker::Server, "{}: nothing was said", attack.name);
                 };
                 // What the proxy makes once for all.
@@ -94,6 +115,16 @@ impl Lab {
             drop(serving);
             Played { spent, taken: self.taken() - proxy_before, times }
         })
+    }
+
+    /// A client's connection. Out of the pod it has a port that nobody else had: what the proxy has called a server from, and was reset
+    /// by the server, is a way past the rules for some seconds, since its conntrack entry lives on and is not translated.
+    fn connect(&self, target: SocketAddr) -> Option<TcpStream> {
+        let port = match self.direction {
+            Direction::Inbound => 0,
+            Direction::Outbound => self.next_port.fetch_add(1, Ordering::Relaxed),
+        };
+        peers::connect(target, port)
     }
 
     /// The processor time of the proxy so far.
@@ -122,7 +153,7 @@ impl Drop for Serving<'_> {
         self.server.stop();
         // Wakes it.
         let target = self.lab.listener.local_addr().expect("its address");
-        drop(as_app(&self.lab.plain.netns, || peers::connect(target)));
+        drop(as_app(self.lab.clients(), || self.lab.connect(target)));
     }
 }
 
@@ -163,16 +194,25 @@ fn cost(lab: &Lab, attacker: Attacker, attack: &Attack, first: Duration) -> Play
 
 /// Each attack of a list costs what it may, and is what it is meant to be.
 fn measure(attacker: Attacker, attacks: &[Attack]) {
-    measure_with(&[], attacker, attacks);
+    measure_in(&Lab::new(Direction::Inbound, &[]), attacker, attacks);
+}
+
+/// The same of what goes out of the pod, where clients share connections to servers. The server has one at a time, and so no unused
+/// one may wait for long.
+fn measure_outbound(attacker: Attacker, attacks: &[Attack]) {
+    measure_in(&Lab::new(Direction::Outbound, &["--http-pool-idle-timeout=200ms"]), attacker, attacks);
 }
 
 /// The same of a proxy with these options.
 fn measure_with(options: &[&str], attacker: Attacker, attacks: &[Attack]) {
+    measure_in(&Lab::new(Direction::Inbound, options), attacker, attacks);
+}
+
+fn measure_in(lab: &Lab, attacker: Attacker, attacks: &[Attack]) {
     let first = scale::of("processor time of each attack at first", WHOLE, FIRST);
-    let lab = Lab::new(options);
     let mut failures = Vec::new();
     for attack in attacks {
-        let played = cost(&lab, attacker, attack, first);
+        let played = cost(lab, attacker, attack, first);
         let (ratio, Played { spent, taken, times }) = (played.ratio(), played);
         let line = format!("{}: {ratio:.1}, {taken:?} for {spent:?} in {times} connections", attack.name);
         println!("{line}");

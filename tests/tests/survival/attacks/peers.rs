@@ -1,13 +1,13 @@
 //! The two ends: what is said was made before, and what comes is read and forgotten, up to the end that the other side makes.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use tests::meshed::PATIENCE;
 
 use crate::frames::{self, DATA, END_STREAM, HEADERS};
@@ -89,12 +89,15 @@ impl Part {
     }
 }
 
-/// A connection to the proxy, whose bytes leave as they are written; none if it was reset at once.
-pub(super) fn connect(target: SocketAddr) -> Option<TcpStream> {
-    match TcpStream::connect_timeout(&target, PATIENCE) {
+/// A connection to the proxy, by this port, whose bytes leave as they are written; none if it was reset at once.
+pub(super) fn connect(target: SocketAddr, port: u16) -> Option<TcpStream> {
+    let socket = Socket::new(Domain::for_address(target), Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into()).expect("the port");
+    match socket.connect_timeout(&target.into(), PATIENCE) {
         Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
         connected => {
-            let stream = connected.expect("a connection");
+            connected.expect("a connection");
+            let stream = TcpStream::from(socket);
             // It may be over already.
             drop(stream.set_nodelay(true));
             Some(stream)

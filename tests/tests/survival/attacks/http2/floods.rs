@@ -1,7 +1,7 @@
 //! What clients send again and again on a connection, or on one stream.
 
 use super::*;
-use crate::attacks::{Attacker, CARRIED, measure};
+use crate::attacks::{Attacker, CARRIED, measure, measure_outbound};
 
 /// A flood in the middle of a request.
 fn flood(name: &'static str, frames: &[u8], told: &'static str) -> Attack {
@@ -21,11 +21,10 @@ fn one_by_one() -> Attack {
     Attack { client: attack.client.in_pieces(LENGTH), ..attack }
 }
 
-#[test]
-fn clients_pay_for_floods() {
+fn floods() -> Vec<Attack> {
     let resets = on_each(MANY, |stream| [get(stream), reset(stream, CANCEL)].concat());
     let pushed = frame(PUSH_PROMISE, END_HEADERS, 1, [&[0, 0, 0, 2], GET].concat());
-    let attacks = [
+    vec![
         client("resets", resets, "reset_flood"),
         one_by_one(),
         flood("resets of one stream", &reset(1, CANCEL), "reset_flood"),
@@ -48,8 +47,17 @@ fn clients_pay_for_floods() {
         flood("full unknown frames", &frame(0xfa, 0, 0, [0; 16_384]), CARRIED),
         flood("GOAWAY", &goaway(0, NO_ERROR), "goaway_flood"),
         flood("PUSH_PROMISE", &pushed, "http2.push"),
-    ];
-    measure(Attacker::Client, &attacks);
+    ]
+}
+
+#[test]
+fn clients_pay_for_floods() {
+    measure(Attacker::Client, &floods());
+}
+
+#[test]
+fn clients_of_shared_connections_pay_for_floods() {
+    measure_outbound(Attacker::Client, &floods());
 }
 
 /// For a page of which everything is taken byte by byte.
