@@ -24,7 +24,16 @@ pub fn block(fields: &[(&str, &str)]) -> Vec<u8> {
 
 /// One of them.
 pub fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0];
+    begun_with(0, name, value)
+}
+
+/// RFC 7541, section 6.2.3: one that may enter nobody's table.
+pub fn never_indexed(name: &[u8], value: &[u8]) -> Vec<u8> {
+    begun_with(0x10, name, value)
+}
+
+fn begun_with(first: u8, name: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
     for text in [name, value] {
         bytes.extend(integer(text.len(), 7));
         bytes.extend(text);

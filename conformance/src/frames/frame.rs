@@ -1,6 +1,6 @@
 //! A frame that was read.
 
-use super::{DATA, END_STREAM, GOAWAY, HEADERS};
+use super::{DATA, Decoder, END_STREAM, GOAWAY, HEADERS, PADDED, WITH_PRIORITY};
 
 /// A whole one, whatever is in it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,46 +28,24 @@ impl Frame {
         matches!(self.kind, DATA | HEADERS) && self.flags & END_STREAM != 0
     }
 
+    /// What it has without its padding and its priority (RFC 9113, sections 6.1 and 6.2).
+    pub fn content(&self) -> Option<&[u8]> {
+        let has = |flag| self.flags & flag != 0;
+        let (padding, mut rest) =
+            if has(PADDED) { self.payload.split_first()? } else { (&0, &self.payload[..]) };
+        if self.kind == HEADERS && has(WITH_PRIORITY) {
+            rest = rest.get(5..)?;
+        }
+        rest.get(..rest.len().checked_sub(usize::from(*padding))?)
+    }
+
     /// Of a response whose sender was told to have no table of its own; of trailers and everything else, none.
     pub fn status(&self) -> Option<u16> {
         if self.kind != HEADERS {
             return None;
         }
-        let block = match &self.payload[..] {
-            // The size of the table.
-            [first, rest @ ..] if first & 0xe0 == 0x20 => rest,
-            block => block,
-        };
-        match block {
-            // Entries of the static table.
-            [index @ 0x88..=0x8e, ..] => {
-                [200, 204, 206, 304, 400, 404, 500].get(usize::from(index - 0x88)).copied()
-            }
-            // The name of one of them, and a value that is compressed or not.
-            [0x08..=0x0e | 0x18..=0x1e | 0x48..=0x4e, length, rest @ ..] => {
-                let value = rest.get(..usize::from(length & 0x7f))?;
-                let digits = if length & 0x80 == 0 { value.to_vec() } else { digits(value)? };
-                String::from_utf8(digits).ok()?.parse().ok()
-            }
-            _ => None,
-        }
+        let fields = Decoder::new(0).read(self.content()?)?;
+        let status = fields.into_iter().find(|field| field.name == b":status")?;
+        String::from_utf8(status.value).ok()?.parse().ok()
     }
-}
-
-/// RFC 7541, appendix B, as far as it is about three digits: 0, 1 and 2 have five bits, the others six.
-fn digits(bytes: &[u8]) -> Option<Vec<u8>> {
-    let bits: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
-    let mut rest = &bits[..];
-    let mut digits = vec![];
-    while digits.len() < 3 {
-        let five = u8::from_str_radix(rest.get(..5)?, 2).ok()?;
-        let (digit, length) = if five < 3 {
-            (five, 5)
-        } else {
-            (u8::from_str_radix(rest.get(..6)?, 2).ok()?.checked_sub(0x19)? + 3, 6)
-        };
-        digits.push(b'0' + digit);
-        rest = rest.get(length..)?;
-    }
-    Some(digits)
 }

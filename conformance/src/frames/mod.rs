@@ -2,11 +2,14 @@
 //!
 //! [`Peer`] is a connection of frames; the rest makes what it sends.
 
+mod decoder;
 mod fields;
 mod frame;
+mod huffman;
 mod peer;
 
-pub use fields::{GET, block, get_with, literal, post_with};
+pub use decoder::{Decoder, Field};
+pub use fields::{GET, block, get_with, literal, never_indexed, post_with};
 pub use frame::Frame;
 pub use peer::{Peer, codes, read_to_the_last};
 
