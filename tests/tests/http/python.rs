@@ -9,7 +9,7 @@ use crate::program::{Program, words};
 
 /// What is installed: servers with parsers of their own, the two parsers that uvicorn can have, and libraries
 /// for WebSocket and gRPC.
-const PACKAGES: [&str; 10] = [
+const PACKAGES: [&str; 11] = [
     "gunicorn==27.0.1",
     "uvicorn==0.54.0",
     "h11==0.16.0",
@@ -20,6 +20,7 @@ const PACKAGES: [&str; 10] = [
     "websockets==17.4",
     "wsproto==1.3.2",
     "grpcio==1.85.3",
+    "hypercorn==0.18.0",
 ];
 
 /// The interpreter's path, and what its container has to have.

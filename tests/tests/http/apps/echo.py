@@ -122,5 +122,22 @@ def serve_aiohttp(port):
     asyncio.run(run())
 
 
+def serve_hypercorn(port):
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    config = Config()
+    config.bind = [f"0.0.0.0:{port}"]
+    config.keep_alive_timeout = 60
+    config.keep_alive_max_requests = 100_000
+    asyncio.run(serve(asgi, config))
+
+
 if __name__ == "__main__":
-    {"waitress": serve_waitress, "tornado": serve_tornado, "aiohttp": serve_aiohttp}[sys.argv[1]](int(sys.argv[2]))
+    SERVERS = {
+        "waitress": serve_waitress,
+        "tornado": serve_tornado,
+        "aiohttp": serve_aiohttp,
+        "hypercorn": serve_hypercorn,
+    }
+    SERVERS[sys.argv[1]](int(sys.argv[2]))

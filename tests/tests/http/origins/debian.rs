@@ -7,6 +7,21 @@ const SCRIPT: &str = "echo.js";
 const CONFIGURATION: &str = "configuration";
 
 pub(super) fn nginx(port: u16) -> Program {
+    nginx_with(&port.to_string(), MANY_REQUESTS)
+}
+
+pub(super) fn nginx_http2(port: u16) -> Program {
+    nginx_leaving(port, MANY_REQUESTS)
+}
+
+pub(super) fn nginx_leaving(port: u16, requests: u32) -> Program {
+    nginx_with(&format!("{port} http2"), requests)
+}
+
+/// On a connection.
+const MANY_REQUESTS: u32 = 100_000;
+
+fn nginx_with(port: &str, requests: u32) -> Program {
     let text = format!(
         r#"daemon off;
 master_process off;
@@ -23,7 +38,7 @@ http {{
   scgi_temp_path {HOME}/scgi;
   client_max_body_size 20m;
   large_client_header_buffers 8 32k;
-  keepalive_requests 100000;
+  keepalive_requests {requests};
   server {{
     listen 0.0.0.0:{port};
     root {HOME}/{FILES};
@@ -50,6 +65,14 @@ http {{
 }
 
 pub(super) fn haproxy(port: u16) -> Program {
+    haproxy_with(&port.to_string())
+}
+
+pub(super) fn haproxy_http2(port: u16) -> Program {
+    haproxy_with(&format!("{port} proto h2"))
+}
+
+fn haproxy_with(port: &str) -> Program {
     let text = format!(
         r#"global
     nbthread 1
@@ -82,9 +105,16 @@ frontend all
 }
 
 pub(super) fn apache(port: u16) -> Program {
-    const MODULES: [&str; 5] = ["mpm_event", "authz_core", "headers", "dir", "include"];
-    let load = |name: &str| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n");
-    let modules: String = MODULES.map(load).concat();
+    apache_with(port, &["mpm_event", "authz_core", "headers", "dir", "include"], "http/1.1")
+}
+
+pub(super) fn apache_http2(port: u16) -> Program {
+    apache_with(port, &["mpm_event", "authz_core", "headers", "dir", "include", "http2"], "h2c")
+}
+
+fn apache_with(port: u16, modules: &[&str], protocol: &str) -> Program {
+    let load = |name: &&str| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n");
+    let modules: String = modules.iter().map(load).collect();
     let text = format!(
         r#"ServerRoot {HOME}
 ServerName server.example
@@ -96,6 +126,7 @@ Mutex file:{HOME} default
 LogFormat "%r" line
 {modules}
 CustomLog {HOME}/{LOG} line
+Protocols {protocol}
 TraceEnable extended
 KeepAliveTimeout 60
 MaxKeepAliveRequests 0
@@ -145,10 +176,18 @@ hosts:
 }
 
 pub(super) fn node(port: u16) -> Program {
+    node_with(include_str!("../apps/echo.js"), port)
+}
+
+pub(super) fn node_http2(port: u16) -> Program {
+    node_with(include_str!("../apps/streams.js"), port)
+}
+
+fn node_with(script: &str, port: u16) -> Program {
     Program {
         name: "node",
         package: "nodejs",
-        files: vec![(SCRIPT, include_str!("../apps/echo.js").to_owned())],
+        files: vec![(SCRIPT, script.to_owned())],
         arguments: words(["/usr/bin/node", &own(SCRIPT), &port.to_string()]),
         mounts: Vec::new(),
     }

@@ -28,6 +28,16 @@ const PROGRAMS: [fn(u16) -> Program; 11] = [
     python::aiohttp,
 ];
 
+/// How each that speaks HTTP/2 without TLS is started at a port.
+const PROGRAMS_OF_HTTP2: [fn(u16) -> Program; 6] = [
+    debian::nginx_http2,
+    debian::haproxy_http2,
+    debian::apache_http2,
+    debian::h2o,
+    debian::node_http2,
+    python::hypercorn,
+];
+
 /// The port of the first.
 const FIRST_PORT: u16 = 8101;
 
@@ -40,7 +50,23 @@ pub(crate) struct Origin {
 
 /// All of them, once they can be asked.
 pub(crate) fn start(ways: &Ways) -> Vec<Origin> {
-    let programs = (FIRST_PORT..).zip(PROGRAMS);
+    start_all(ways, &PROGRAMS)
+}
+
+/// The same of those that speak HTTP/2.
+pub(crate) fn start_http2(ways: &Ways) -> Vec<Origin> {
+    start_all(ways, &PROGRAMS_OF_HTTP2)
+}
+
+/// nginx, which leaves after so many requests.
+pub(crate) fn start_leaving(ways: &Ways, requests: u32) -> Origin {
+    let origin = Origin::start(ways, FIRST_PORT, debian::nginx_leaving(FIRST_PORT, requests));
+    origin.wait_until_it_listens(ways);
+    origin
+}
+
+fn start_all(ways: &Ways, programs: &[fn(u16) -> Program]) -> Vec<Origin> {
+    let programs = (FIRST_PORT..).zip(programs);
     let all: Vec<_> = programs.map(|(port, program)| Origin::start(ways, port, program(port))).collect();
     for origin in &all {
         origin.wait_until_it_listens(ways);

@@ -28,6 +28,10 @@ fn uvicorn(name: &'static str, parser: &str, port: u16) -> Program {
     python::program(name, SCRIPT, &[&listen[..], &options, &["echo:asgi"]].concat())
 }
 
+pub(super) fn hypercorn(port: u16) -> Program {
+    own_server("hypercorn", port)
+}
+
 pub(super) fn waitress(port: u16) -> Program {
     own_server("waitress", port)
 }

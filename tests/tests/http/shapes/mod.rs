@@ -3,7 +3,7 @@
 mod bodies;
 mod connections;
 mod interim;
-mod requests;
+pub(crate) mod requests;
 mod responses;
 mod tunnels;
 

@@ -3,7 +3,8 @@
 use crate::message::To;
 use crate::script::{HOST, Shape, ok, request};
 
-const TARGETS: [(&str, &str); 14] = [
+/// With a name each; all of them begin with a slash.
+pub(crate) const TARGETS: [(&str, &str); 14] = [
     ("two slashes", "//"),
     ("slashes within", "/a//b///"),
     ("an encoded slash", "/a%2fb%2F"),
@@ -20,7 +21,8 @@ const TARGETS: [(&str, &str); 14] = [
     ("a colon", "/a:b@c"),
 ];
 
-const METHODS: [&str; 10] =
+/// Known ones, and others.
+pub(crate) const METHODS: [&str; 10] =
     ["GET", "DELETE", "OPTIONS", "PATCH", "PROPFIND", "M-SEARCH", "get", "Get", "X!#$%&'*+.^_`|~", "TRACE"];
 
 /// Fields of a GET.
