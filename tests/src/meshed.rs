@@ -101,7 +101,7 @@ impl Meshed {
                 all.filter(|line| line["original_destination"] == destination.to_string()).collect();
             (lines.len() >= count).then_some(lines)
         };
-        let lines = self.proxy.wait_for("access log", PATIENCE, lines).expect("a line for each connection");
+        let lines = self.proxy.wait_for("access log", PATIENCE, lines).expect("as many lines");
         assert_eq!(lines.len(), count, "{lines:?}");
         lines
     }

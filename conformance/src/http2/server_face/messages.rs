@@ -99,6 +99,7 @@ pub(super) const CASES: &[Case] = &[
         || request(&[M, S, A, (":path", "http://a/x")]),
         Resets(BAD),
     ),
+    ("9113 8.3.1", "a path with a fragment", || request(&[M, S, A, (":path", "/a#b")]), Resets(BAD)),
     ("9113 8.3.1", "a path with a space", || request(&[M, S, A, (":path", "/a b")]), Resets(BAD)),
     (
         "9113 8.3.1",
