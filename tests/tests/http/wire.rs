@@ -15,7 +15,7 @@ use crate::ways::{Way, Ways};
 /// What cuts at random places are made of, and those of a soak begin with.
 const SEED: u64 = 8;
 
-/// The issue's own number is 60.
+/// Shapes, below which some must have been lost.
 const LEAST: usize = 120;
 
 /// A conversation, as both sides saw it.

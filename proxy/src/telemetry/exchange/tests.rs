@@ -360,7 +360,7 @@ fn an_exchange_has_a_line_and_its_connection_has_none() {
 #[test]
 fn a_connection_of_http_without_a_request_has_a_line_and_is_not_counted() {
     let desk = Desk::new(Direction::Outbound);
-    desk.session().close(End { flags: "DPE", details: Some("two_lengths".into()), ..End::COMPLETE });
+    desk.session().close(End { flags: "DPE", details: Some("http1.length_twice".into()), ..End::COMPLETE });
     desk.session().close(End::COMPLETE);
     assert!(!desk.shown.text().contains("istio_tcp_connections_closed_total{"));
     let lines = desk.log();
@@ -368,7 +368,7 @@ fn a_connection_of_http_without_a_request_has_a_line_and_is_not_counted() {
     for key in ["method", "protocol", "response_code_details"] {
         assert_eq!(lines[0][key], serde_json::Value::Null, "{key}");
     }
-    assert_eq!(lines[0]["connection_termination_details"], "two_lengths");
+    assert_eq!(lines[0]["connection_termination_details"], "http1.length_twice");
 }
 
 #[test]
@@ -382,10 +382,10 @@ fn accounts_are_small() {
 fn refusals_retries_and_time_limits_are_counted() {
     let desk = Desk::new(Direction::Inbound);
     let session = desk.session();
-    session.refused(Side::Client, Code::new("http1.two_lengths"));
+    session.refused(Side::Client, Code::new("http1.length_twice"));
     session.retried_request();
     [Timer::Idle, Timer::Idle, Timer::Head].into_iter().for_each(|timer| session.timed_out(timer));
-    let labels = ["direction=\"inbound\"", "side=\"client\"", "reason=\"http1.two_lengths\""];
+    let labels = ["direction=\"inbound\"", "side=\"client\"", "reason=\"http1.length_twice\""];
     assert_eq!(desk.value("remora_http_refused_messages_total", &labels), 1.0);
     assert_eq!(desk.value("remora_http_retries_total", &["direction=\"inbound\""]), 1.0);
     for (timer, count) in [("idle_timeout", 2.0), ("request_head_timeout", 1.0), ("stream_idle_timeout", 0.0)]
