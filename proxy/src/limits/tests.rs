@@ -46,6 +46,53 @@ fn every_option_that_takes_an_amount_is_in_the_list() {
     }
 }
 
+/// Rows of README's table of limits: the default as it is told, and the options.
+fn told() -> Vec<(&'static str, &'static str)> {
+    const README: &str = include_str!("../../../README.md");
+    let (_, table) = README.split_once("| limit | default | option |\n").expect("the table of limits");
+    let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
+    let cells = rows.map(|row| row.trim_matches('|').split('|').collect::<Vec<_>>());
+    cells.map(|cells| (cells[1], cells[2])).collect()
+}
+
+/// Numbers, alone or of a unit.
+fn amounts(text: &str) -> Vec<Value> {
+    let words = text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words: Vec<_> = words.collect();
+    let amount = |(at, word): (usize, &&str)| {
+        let number: u64 = word.parse().ok()?;
+        Some(match words.get(at + 1).copied().unwrap_or_default() {
+            "KiB" => Value::Bytes(number << 10),
+            "MiB" => Value::Bytes(number << 20),
+            "ms" => Value::Time(Duration::from_millis(number)),
+            "s" => Value::Time(Duration::from_secs(number)),
+            "min" => Value::Time(Duration::from_secs(60 * number)),
+            "h" => Value::Time(Duration::from_secs(3_600 * number)),
+            _ => Value::Count(number),
+        })
+    };
+    words.iter().enumerate().filter_map(amount).collect()
+}
+
+#[test]
+fn the_readme_tells_all_defaults() {
+    let (run, limits, told) = (Args::augment_args(Command::new("run")), limits(&[]), told());
+    for limit in limits.iter().filter(|limit| limit.option.is_some()) {
+        let option = limit.option.unwrap();
+        let (default, _) = told
+            .iter()
+            .find(|(_, options)| options.contains(&format!("`{option}`")))
+            .unwrap_or_else(|| panic!("{option} is not in README's table of limits"));
+        let argument = run.get_arguments().find(|argument| argument.get_long() == option.strip_prefix("--"));
+        // Others follow from what the process is given.
+        if !argument.unwrap().get_default_values().is_empty() {
+            assert!(amounts(default).contains(&limit.value), "{option} is {}, and not{default}", limit.value);
+        }
+    }
+    let (slow_readers, _) = told.iter().find(|(default, _)| default.ends_with("a direction ")).unwrap();
+    assert_eq!(amounts(slow_readers), [value(&limits, "read_ahead")]);
+}
+
 #[test]
 fn values_are_those_in_use() {
     let limits = limits(&[
