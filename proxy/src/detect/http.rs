@@ -58,10 +58,12 @@ fn version(bytes: &[u8]) -> Found {
         Begins::No => return Found::Nothing,
     };
     let end = number.iter().position(|byte| *byte <= b' ' || *byte == 0x7f).unwrap_or(number.len());
-    match unblank(number.get(end..).unwrap_or_default()) {
-        [] | [b'\r'] => Found::Begun,
-        [b'\n', ..] | [b'\r', b'\n', ..] => Found::Http1,
-        _ => Found::Nothing,
+    let ends = unblank(number.get(end..).unwrap_or_default());
+    // Some take off whatever is blank before LF.
+    match ends.iter().find(|byte| **byte != b'\r') {
+        None => Found::Begun,
+        Some(b'\n') => Found::Http1,
+        Some(_) => Found::Nothing,
     }
 }
 

@@ -73,7 +73,7 @@ fn http(protocol: Protocol) -> Detected {
     Detected { protocol, reason: Reason::FirstBytes, hello: None }
 }
 
-const REQUEST_LINES: [&str; 15] = [
+const REQUEST_LINES: [&str; 16] = [
     "GET / HTTP/1.1\r\n",
     "GET / HTTP/1.0\n",
     "\r\nPOST /a?b=c%20d HTTP/1.1\r\n",
@@ -87,6 +87,7 @@ const REQUEST_LINES: [&str; 15] = [
     "GET / HTTP/2.0\r\n",
     "GET / HTTP/1.x\r\n",
     "GET / HTTP/1.1 \r\n",
+    "GET / HTTP/1.1\r\r\n",
     "GET  /\tHTTP/1.1\r\n",
     "GET\t/ HTTP/\n",
     "PRI * HTTP/2.0\r\nH",
