@@ -1,6 +1,7 @@
 //! What became of the cases: a line for each, and a last one for all.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Of one case.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,6 +29,8 @@ pub struct Line {
     pub name: String,
     /// What became of it.
     pub verdict: Verdict,
+    /// How long that took.
+    pub took: Duration,
 }
 
 /// All cases of a suite, in its order.
@@ -45,10 +48,14 @@ impl Report {
         self.lines.iter().filter(|line| matches!(line.verdict, Verdict::Failed(_)))
     }
 
+    /// Those that were not judged.
+    pub fn skipped(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(|line| matches!(line.verdict, Verdict::Skipped(_)))
+    }
+
     /// The last line: how many there are of each.
     pub fn summary(&self) -> String {
-        let skipped = self.lines.iter().filter(|line| matches!(line.verdict, Verdict::Skipped(_))).count();
-        let (all, failed) = (self.lines.len(), self.failures().count());
+        let (all, failed, skipped) = (self.lines.len(), self.failures().count(), self.skipped().count());
         let passed = all - failed - skipped;
         format!("{}: {all} cases, {passed} passed, {failed} failed, {skipped} skipped", self.suite)
     }

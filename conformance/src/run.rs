@@ -1,11 +1,11 @@
 //! Cases, some of them at once.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 
-use crate::report::{Line, Report};
+use crate::report::{Line, Report, Verdict};
 
 /// How cases are run.
 #[derive(Clone, Copy, Debug)]
@@ -36,13 +36,21 @@ pub enum Unfit {
     },
 }
 
+/// A case that was judged: source, name and verdict, as a [`Line`] has them.
+pub(crate) type Judged = (&'static str, String, Verdict);
+
 /// Judges all cases, and reports in their order.
 pub(crate) async fn all<C>(
     suite: &'static str,
     cases: impl IntoIterator<Item = C>,
     pace: Pace,
-    judge: impl AsyncFn(C) -> Line,
+    judge: impl AsyncFn(C) -> Judged,
 ) -> Report {
-    let lines = stream::iter(cases).map(|case| judge(case)).buffered(pace.at_once.max(1)).collect().await;
+    let timed = async |case| {
+        let began = Instant::now();
+        let (source, name, verdict) = judge(case).await;
+        Line { source, name, verdict, took: began.elapsed() }
+    };
+    let lines = stream::iter(cases).map(|case| timed(case)).buffered(pace.at_once.max(1)).collect().await;
     Report { suite, lines }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use crate::frames::*;
-use crate::report::{Line, Report, Verdict};
-use crate::run::{self, Pace};
+use crate::report::{Report, Verdict};
+use crate::run::{self, Judged, Pace};
 use crate::wire::{Bytes, Connection, Ends, Stop, accept};
 
 /// Those that have brought servers down; clients and servers have a case of each.
@@ -100,7 +100,7 @@ pub async fn server_face<S: Bytes>(connect: impl AsyncFn() -> io::Result<S>, pac
             Ok(stream) => of_client(attack, Peer::new(Connection::new(stream, pace.patience))).await,
             Err(error) => Verdict::Failed(format!("no connection: {error}")),
         };
-        attack.line(verdict)
+        attack.judged(verdict)
     };
     run::all("attacks", OF_BOTH.iter().chain(of_clients::OTHERS), pace, judge).await
 }
@@ -109,14 +109,14 @@ pub async fn server_face<S: Bytes>(connect: impl AsyncFn() -> io::Result<S>, pac
 pub async fn client_face(open: impl AsyncFn() -> io::Result<Ends>, pace: Pace) -> Report {
     let judge = async |attack: &'static Attack| {
         let verdict = of_server(attack, &open, pace.patience).await.unwrap_or_else(Verdict::Failed);
-        attack.line(verdict)
+        attack.judged(verdict)
     };
     run::all("attacks of servers", OF_BOTH.iter().chain(of_servers::OTHERS), pace, judge).await
 }
 
 impl Attack {
-    fn line(&self, verdict: Verdict) -> Line {
-        Line { source: self.source, name: self.name.to_owned(), verdict }
+    fn judged(&self, verdict: Verdict) -> Judged {
+        (self.source, self.name.to_owned(), verdict)
     }
 }
 

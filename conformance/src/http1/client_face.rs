@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::answer::{self, Answer};
 use super::{GET, Part, Response, responses};
-use crate::report::{Line, Report};
+use crate::report::Report;
 use crate::run::{self, Pace};
 use crate::wire::{Connection, Ends, Stop, accept};
 
@@ -18,7 +18,7 @@ const HIDDEN: &str = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled";
 pub async fn client_face(open: impl AsyncFn() -> io::Result<Ends>, pace: Pace) -> Report {
     let judge = async |response: Response| {
         let verdict = judge(&response, &open, pace.patience).await.into();
-        Line { source: response.message.rule.source, name: response.message.name, verdict }
+        (response.message.rule.source, response.message.name, verdict)
     };
     run::all("http1 servers", responses(), pace, judge).await
 }

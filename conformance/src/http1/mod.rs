@@ -15,7 +15,7 @@ mod server_face;
 pub use client_face::client_face;
 pub use responses::{Response, responses};
 pub use rule::Rule;
-pub use server_face::{preflight, server_face};
+pub use server_face::{BEHIND_ANOTHER, preflight, server_face};
 
 /// A request of which nothing can be wrong.
 pub const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -51,16 +51,18 @@ impl Message {
         Self { rule, part, name, bytes: bytes.into() }
     }
 
-    /// Whether a peer of several protocols takes it for HTTP by its first line: a word, another one, and what begins like a
-    /// version. Others are for whoever is known to speak HTTP.
+    /// Whether a peer of several protocols takes it for HTTP by its first line, or by the one behind an empty line: a word, another
+    /// one, and what begins like a version. Others are for whoever is known to speak HTTP.
     pub fn begins_as_http(&self) -> bool {
         if self.part != Part::Line {
             return true;
         }
         let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
         let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-        let line = self.bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let bytes = self.bytes.strip_prefix(b"\r\n").or_else(|| self.bytes.strip_prefix(b"\n"));
+        let line = bytes.unwrap_or(&self.bytes).split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
+        let line = line.get(..end).unwrap_or_default();
         let words: Vec<_> = line.split(is_blank).filter(|word| !word.is_empty()).collect();
         let [method, _, version] = words[..] else { return false };
         line.starts_with(method)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::answer::{self, Answer};
 use super::{GET, Message, requests};
-use crate::report::{Line, Report};
+use crate::report::{Report, Verdict};
 use crate::run::{self, Pace, Unfit};
 use crate::wire::{Bytes, Connection, Stop};
 
@@ -35,12 +35,19 @@ pub async fn preflight<S: Bytes>(
     Ok(())
 }
 
+/// How a message passes that would be of no known protocol at the beginning of a connection.
+pub const BEHIND_ANOTHER: &str = "behind a good request only";
+
 /// Sends every message at the beginning of a connection and behind a good request, with another request behind it: it must be
 /// refused, by a status that says so or by the end, and the connection must end with it.
 pub async fn server_face<S: Bytes>(connect: impl AsyncFn() -> io::Result<S>, pace: Pace) -> Report {
     let judge = async |message: Message| {
-        let verdict = judge(&message, &connect, pace.patience).await.into();
-        Line { source: message.rule.source, name: message.name, verdict }
+        let verdict = match judge(&message, &connect, pace.patience).await {
+            Ok(()) if message.begins_as_http() => Verdict::Passed(None),
+            Ok(()) => Verdict::Passed(Some(BEHIND_ANOTHER.to_owned())),
+            Err(what) => Verdict::Failed(what),
+        };
+        (message.rule.source, message.name, verdict)
     };
     run::all("http1", requests(), pace, judge).await
 }

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use conformance::http1::{self, Message, Rule};
+use conformance::http1::{self, BEHIND_ANOTHER, Message, Rule};
+use conformance::report::Verdict;
 
 use crate::origin::Http1;
-use crate::support::{Direction, PACE, Proxy, assert_clean};
+use crate::support::{Direction, PACE, Proxy, assert_clean, tell};
 
 /// How often the proxy has to say that each rule was broken.
 fn counts(broken: impl Iterator<Item = (Rule, u64)>) -> HashMap<String, u64> {
@@ -27,6 +28,10 @@ async fn refuse_requests(direction: Direction) {
     let requests = http1::requests();
     assert!(report.lines.len() >= 200, "{}", report.summary());
     assert_eq!(report.lines.len(), requests.len());
+    let behind_another = Verdict::Passed(Some(BEHIND_ANOTHER.to_owned()));
+    let behind_another = report.lines.iter().filter(|line| line.verdict == behind_another).count();
+    tell(format_args!("{behind_another} of them {BEHIND_ANOTHER}"));
+    assert_eq!(behind_another, 26);
     // At the beginning of a connection, too, unless its first line is nothing that is known.
     let times = |message: &Message| if message.begins_as_http() { 2 } else { 1 };
     let expected = counts(requests.iter().map(|message| (message.rule, times(message))));

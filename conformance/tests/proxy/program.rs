@@ -74,7 +74,7 @@ async fn a_lenient_server_is_found_to_be_one() {
 async fn assert_passes(suite: &str, origin: SocketAddr) {
     let proxy = Proxy::start(Direction::Inbound, &[]);
     let (code, report, error) =
-        run(&[suite, &proxy.all_to(origin).to_string(), "--quiet", "--patience=20s"]).await;
+        run(&[suite, &proxy.all_to(origin).to_string(), "--quiet", "--patience=5s"]).await;
     assert_eq!((code, error.as_str()), (0, ""), "{report}");
     assert!(report.lines().count() == 1 && report.contains(" 0 failed, 0 skipped"), "{report}");
     proxy.stop().await;

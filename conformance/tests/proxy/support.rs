@@ -21,8 +21,11 @@ use runtime::log::{LogArgs, LogFormat, LogHandle};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
-/// Everything that is waited for comes, so this is only for failures.
-pub(crate) const PACE: Pace = Pace { patience: Duration::from_secs(20), at_once: 16 };
+/// Whoever does nothing for so long hangs, and a case that takes so long does. Everything that is waited for comes, so this is only
+/// for failures.
+const MOST: Duration = Duration::from_secs(5);
+
+pub(crate) const PACE: Pace = Pace { patience: MOST, at_once: 16 };
 
 /// The log of this process, which all its proxies share; silent.
 static LOG: LazyLock<LogHandle> = LazyLock::new(|| {
@@ -187,19 +190,22 @@ fn on_loopback(addresses: &[SocketAddr]) -> SocketAddr {
 
 /// Says what became of a suite, whatever the test runner captures, and fails with what failed.
 pub(crate) fn assert_clean(direction: Direction, report: &Report) {
-    tell(format_args!("{direction:?} {}", report.summary()));
-    let failures: Vec<_> = report.failures().map(ToString::to_string).collect();
-    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+    assert_clean_but_for(direction, report, &[]);
 }
 
 /// The same where exactly these cases fail, whose reason is known.
 pub(crate) fn assert_clean_but_for(direction: Direction, report: &Report, known: &[&str]) {
-    tell(format_args!("{direction:?} {}", report.summary()));
+    let longest = report.lines.iter().map(|line| line.took).max().unwrap_or_default();
+    tell(format_args!("{direction:?} {}, the longest in {longest:.0?}", report.summary()));
     let failures: Vec<_> = report.failures().collect();
     let names: Vec<_> = failures.iter().map(|line| line.name.as_str()).collect();
     assert_eq!(names, known, "\n{failures:#?}");
+    let skipped: Vec<_> = report.skipped().collect();
+    assert!(skipped.is_empty(), "{skipped:#?}");
+    let hung: Vec<_> = report.lines.iter().filter(|line| line.took > MOST).collect();
+    assert!(hung.is_empty(), "{hung:#?}");
 }
 
-fn tell(what: fmt::Arguments<'_>) {
+pub(crate) fn tell(what: fmt::Arguments<'_>) {
     writeln!(io::stderr().lock(), "{what}").unwrap();
 }

@@ -16,7 +16,7 @@ use super::became::Became;
 use crate::frames::{
     ACK, Frame, GOAWAY, HEADERS, Peer, RST_STREAM, SETTINGS, codes, frame, get, post, read_to_the_last,
 };
-use crate::report::{Line, Report};
+use crate::report::Report;
 use crate::run::{self, Pace};
 use crate::wire::{Connection, Ends, Stop, accept};
 
@@ -60,7 +60,7 @@ pub async fn client_face(open: impl AsyncFn() -> io::Result<Ends>, pace: Pace) -
     let judge = async |case: Option<&'static Case>| {
         let (source, name) = case.map_or(GREETING, |(source, name, ..)| (source, name));
         let verdict = judge(case, &open, pace.patience).await.into();
-        Line { source, name: name.to_owned(), verdict }
+        (source, name.to_owned(), verdict)
     };
     run::all("http2 servers", [None].into_iter().chain(cases), pace, judge).await
 }

@@ -15,7 +15,7 @@ use crate::frames::{
     ACK, GOAWAY, HEADERS, PING, PREFACE, Peer, RST_STREAM, SETTINGS, frame, get, ping, read_to_the_last,
     settings,
 };
-use crate::report::{Line, Report, Verdict};
+use crate::report::{Report, Verdict};
 use crate::run::{self, Pace, Unfit};
 use crate::wire::{Bytes, Connection, Stop};
 
@@ -86,7 +86,7 @@ pub async fn server_face<S: Bytes>(connect: impl AsyncFn() -> io::Result<S>, pac
             Ok(stream) => judge(case, Peer::new(Connection::new(stream, pace.patience))).await,
             Err(error) => Verdict::Failed(format!("no connection: {error}")),
         };
-        Line { source, name: name.to_owned(), verdict }
+        (source, name.to_owned(), verdict)
     };
     run::all("http2", all(), pace, judge).await
 }
