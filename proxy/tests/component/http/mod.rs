@@ -14,6 +14,7 @@ mod refused;
 mod slow;
 mod switched;
 pub(crate) mod traced;
+mod unhurried;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
