@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{Ends, GET, OK, expect, proxy, rest, told};
-use crate::support::{Seen, Way, next};
+use super::{AS_SENT, Ends, GET, OK, address, expect, proxy, rest, told};
+use crate::support::{OUTBOUND, Proxy, Seen, Way, next, reset};
 
 const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: web\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n";
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
@@ -96,13 +96,15 @@ fn other_versions_of_http_are_not_switched_to() {
     ends.is_answered(OK);
 }
 
+const CONNECT: &str = "CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n\r\n";
+const ESTABLISHED: &str = "HTTP/1.1 200 Established\r\n\r\n";
+
 #[test]
 fn connect_makes_a_tunnel_or_does_not() {
     let proxy = proxy(&[]);
     let mut ends = Ends::inbound(&proxy);
-    let connect = "CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n\r\n";
-    ends.exchange(connect, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
-    ends.exchange(connect, "HTTP/1.1 200 Established\r\n\r\n");
+    ends.exchange(CONNECT, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+    ends.exchange(CONNECT, ESTABLISHED);
     for bytes in ["\x16\x03\x01", "GET no request"] {
         ends.asks(bytes);
         ends.is_asked(bytes);
@@ -113,4 +115,58 @@ fn connect_makes_a_tunnel_or_does_not() {
     ends.server_ends();
     expect(&ends.client, b"");
     assert_eq!(next(&ends.client), Seen::End);
+}
+
+/// Whose end of a connection is the last one; or there is none.
+#[derive(Clone, Copy)]
+enum Last {
+    Client,
+    Server,
+    Reset,
+}
+
+#[test]
+fn what_has_become_something_else_never_waits_for_another_client() {
+    for (request, response) in [(UPGRADE, SWITCH), (CONNECT, ESTABLISHED)] {
+        for last in [Last::Client, Last::Server, Last::Reset] {
+            let proxy = Proxy::start(&AS_SENT);
+            let mut ends = Ends::of(&proxy, OUTBOUND);
+            ends.exchange(GET, OK);
+            ends.exchange(request, response);
+            ends.exchange("a", "b");
+            let mut ends = ends.end_with(last, &proxy);
+            ends.asks(GET);
+            ends.serve_anew();
+            ends.is_asked(GET);
+            ends.answers(OK);
+            ends.is_answered(OK);
+            let pool = ["remora_http_pool_connections ", "remora_http_pool_reuses_total "];
+            assert_eq!(pool.map(|metric| proxy.metric(&[metric])), [0, 0]);
+        }
+    }
+}
+
+impl Ends {
+    /// What is passed on is the end of a connection that nobody keeps. The next client is there then.
+    fn end_with(self, last: Last, proxy: &Proxy) -> Self {
+        match last {
+            Last::Client => {
+                self.server_ends();
+                assert_eq!(next(&self.client), Seen::End);
+                self.client_ends();
+                assert_eq!(next(&self.server), Seen::End);
+            }
+            Last::Server => {
+                self.client_ends();
+                assert_eq!(next(&self.server), Seen::End);
+                self.server_ends();
+                assert_eq!(next(&self.client), Seen::End);
+            }
+            Last::Reset => {
+                reset(self.client);
+                assert_eq!(next(&self.server), Seen::Reset);
+            }
+        }
+        Self { client: proxy.connect(OUTBOUND, address(&self.listener)), ..self }
+    }
 }
