@@ -28,7 +28,7 @@ impl Mesh {
         Self::with(text, &[])
     }
 
-    fn with(text: &str, options: &[&str]) -> Self {
+    pub(crate) fn with(text: &str, options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("mesh.yaml"), text).unwrap();
         let path = directory.path().to_str().unwrap().to_owned();

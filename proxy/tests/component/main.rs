@@ -40,6 +40,8 @@ mod lifecycle;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod preferred;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod scrapes;

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use crate::support::{INBOUND, PATIENCE, Proxy, Way, accept};
 
-fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
@@ -32,7 +32,7 @@ fn asynchronous(stream: TcpStream) -> tokio::net::TcpStream {
     tokio::net::TcpStream::from_std(stream).unwrap()
 }
 
-async fn client(stream: TcpStream) -> SendRequest<Bytes> {
+pub(crate) async fn client(stream: TcpStream) -> SendRequest<Bytes> {
     let (requests, connection) = client::handshake(asynchronous(stream)).await.unwrap();
     tokio::spawn(async move {
         let _: Result<(), h2::Error> = connection.await;
@@ -54,11 +54,11 @@ fn serve(stream: TcpStream) -> tokio::sync::mpsc::UnboundedReceiver<Asked> {
     asked
 }
 
-async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("in time")
 }
 
-fn get() -> Request<()> {
+pub(crate) fn get() -> Request<()> {
     Request::get("http://web/a?b").body(()).unwrap()
 }
 
