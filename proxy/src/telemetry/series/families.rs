@@ -250,3 +250,72 @@ fn push(labels: &mut Vec<u8>, (name, value): (&str, &str)) {
     }
     labels.push(b'"');
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Barrier, mpsc};
+    use std::time::Duration;
+
+    use super::super::Extent;
+    use super::{Edges, Family, NO_FLAGS, Outcome, Samples, Shows};
+    use crate::direction::Direction;
+    use crate::telemetry::edge::Edge;
+    use crate::telemetry::names::Names;
+    use crate::telemetry::workload::Workload;
+
+    static BEGUN: Barrier = Barrier::new(2);
+    static ENDS: Barrier = Barrier::new(2);
+
+    /// Whoever writes it stands still within a series, and with it whatever is held meanwhile.
+    static STANDS: Family = Family {
+        name: "stands",
+        help: "Nothing.",
+        shows: Shows::Connections(|_| {
+            BEGUN.wait();
+            ENDS.wait();
+            0
+        }),
+    };
+
+    /// No event is waited for longer.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn names(name: &str) -> Names {
+        let workload = Workload::known(name, "shop", None, None);
+        Edge::from(Some(Arc::new(workload))).names(Direction::Inbound, &Arc::new(Workload::unknown()))
+    }
+
+    #[test]
+    fn nobody_who_counts_or_adds_waits_for_a_scrape() {
+        let edges = &Edges::default();
+        let edge = edges.add(names("known"));
+        edge.opened();
+        std::thread::scope(|scope| {
+            let mut samples = Samples::new(&STANDS, edges.clone());
+            scope.spawn(move || samples.write(&mut Vec::new(), usize::MAX));
+            BEGUN.wait();
+            let (done, is_done) = mpsc::channel();
+            scope.spawn(move || {
+                let all = Extent {
+                    duration: Duration::ZERO,
+                    request_bytes: 1,
+                    response_bytes: 1,
+                    request_messages: 0,
+                    response_messages: 0,
+                };
+                let outcome = Outcome { is_grpc: false, code: 200, flags: NO_FLAGS, grpc_status: None };
+                for edge in [edge, edges.add(names("new"))] {
+                    edge.opened();
+                    edge.sent(1);
+                    edge.received(1);
+                    edge.exchanged(outcome, &all);
+                    edge.closed("UC");
+                }
+                done.send(())
+            });
+            let in_time = is_done.recv_timeout(PATIENCE);
+            ENDS.wait();
+            in_time.expect("a worker waits for no scrape");
+        });
+    }
+}
