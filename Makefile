@@ -59,11 +59,12 @@ bench-injector: ## what a review and a pod's creation cost, beside a webhook tha
 	$(RELEASE)/bench-injector
 	$(if $(CLUSTER),tests/kind/bench-injector)
 
-lint: ## formatting, clippy, documentation, layers and sizes, licences, shell scripts
+lint: ## formatting, clippy, fuzz targets, documentation, layers and sizes, licences, shell scripts
 	@tests/packages $(LINT_PACKAGES)
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p injector --test admission -- -D warnings
+	cargo check --quiet --manifest-path fuzz/Cargo.toml --locked
 	cargo clippy -p tests --test cluster --test cluster_down --test control_plane --test images -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	cargo test -p tests --test tidy

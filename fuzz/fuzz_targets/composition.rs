@@ -6,10 +6,10 @@
 mod composition;
 #[path = "../seeds.rs"]
 mod seeds;
-#[allow(dead_code, reason = "the tests' own, of which this is a part")]
+#[expect(dead_code, reason = "the tests' own, of which this is a part")]
 #[path = "../../proxy/tests/component/support.rs"]
 mod support;
-#[allow(dead_code, reason = "the tests' own, of which this is a part")]
+#[expect(dead_code, reason = "the tests' own, of which this is a part")]
 #[path = "../../proxy/tests/component/targets.rs"]
 mod targets;
 

@@ -1,5 +1,6 @@
 //! A client's first bytes in, what is spoken out. The target is the tests' own; this gives it to libFuzzer, and libFuzzer something to begin with.
 #![no_main]
+#![expect(dead_code, reason = "of what the tests share a target uses a part")]
 
 #[path = "../seeds.rs"]
 mod seeds;

@@ -1,5 +1,6 @@
 //! Fields of requests in, the context of their traces out. The target is the tests' own; this gives it to libFuzzer, and libFuzzer something to begin with.
 #![no_main]
+#![expect(dead_code, reason = "of what the tests share a target uses a part")]
 
 #[path = "../seeds.rs"]
 mod seeds;
