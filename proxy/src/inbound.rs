@@ -142,6 +142,10 @@ impl Upstream for ToApplication<'_> {
         }
     }
 
+    fn choices(&self) -> [Vec<SocketAddr>; 2] {
+        [vec![self.to.address()], vec![]]
+    }
+
     fn goes_to(&self, session: &Session, address: SocketAddr, local: SocketAddr) -> Reached<()> {
         self.name(session);
         session.connected(local, address);

@@ -138,6 +138,18 @@ impl Upstream for ToDestination<'_> {
         self.outbound.connect(session, self.to, &mut kept).await.map_err(|failed| failed.end)
     }
 
+    fn choices(&self) -> [Vec<SocketAddr>; 2] {
+        match self.target() {
+            Target::Service(service) => service
+                .by_preference()
+                .map(|endpoints| endpoints.iter().map(|endpoint| endpoint.address).collect()),
+            Target::Workload(_) | Target::External(_) | Target::Passthrough => {
+                [vec![self.to.address()], vec![]]
+            }
+            Target::Forbidden(_) => [vec![], vec![]],
+        }
+    }
+
     fn goes_to(&self, session: &Session, address: SocketAddr, local: SocketAddr) -> Reached<()> {
         session.connected(local, address);
         let mut reached = Reached::at(address, Found::Kept(()));

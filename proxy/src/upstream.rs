@@ -29,6 +29,9 @@ pub(crate) trait Upstream: Sync {
         kept: impl FnMut(SocketAddr) -> Option<Kept<C>> + Send,
     ) -> impl Future<Output = Result<Reached<C>, End>> + Send;
 
+    /// The addresses of all servers that may be chosen now: of those that are preferred, and of the others.
+    fn choices(&self) -> [Vec<SocketAddr>; 2];
+
     /// What is asked goes to `address` after all, which was chosen before, by a connection of the socket `local` that is there: the
     /// account is told so.
     fn goes_to(&self, session: &Session, address: SocketAddr, local: SocketAddr) -> Reached<()>;

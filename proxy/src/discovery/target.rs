@@ -101,14 +101,19 @@ impl ServicePort {
     ) -> Option<&Endpoint> {
         let now = Instant::now();
         let cost = |endpoint: &Endpoint| endpoint.load.cost(policy, now);
-        let (near, far) = self.endpoints.split_at_checked(self.near)?;
-        [near, far].into_iter().find_map(|group| {
+        self.by_preference().into_iter().find_map(|group| {
             if tried.is_empty() {
                 return balance::choose(group, cost, &mut random);
             }
             let left: Vec<_> = group.iter().filter(|endpoint| !tried.contains(&endpoint.address)).collect();
             balance::choose(&left, |endpoint| cost(endpoint), &mut random).copied()
         })
+    }
+
+    /// Those that are preferred, and the others.
+    pub fn by_preference(&self) -> [&[Endpoint]; 2] {
+        let (near, far) = self.endpoints.split_at_checked(self.near).unwrap_or((&self.endpoints, &[]));
+        [near, far]
     }
 
     /// The endpoint that has this address, if there still is one.

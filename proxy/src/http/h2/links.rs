@@ -89,12 +89,11 @@ impl Links {
         Some(there.min_by_key(|server| server.load())?.seat())
     }
 
-    /// A place on the connection to one of `addresses` that has the fewest streams, whether or not it has room.
-    fn any_seat(&self, addresses: &[SocketAddr]) -> Option<Seat> {
+    /// The connection to one of `addresses` that has the fewest streams, of those with room if there are any.
+    fn any(&self, addresses: &[SocketAddr]) -> Option<Arc<Server>> {
         let state = self.state();
         let there = addresses.iter().filter_map(|address| state.known.get(address)).flatten();
-        let there = there.filter(|server| server.takes_requests());
-        Some(there.min_by_key(|server| server.load())?.seat())
+        there.filter(|server| server.takes_requests()).min_by_key(|server| crowd(server)).map(Arc::clone)
     }
 
     /// One more. Where there are too many, the oldest one that nobody needs is ended; it is known until it has.
@@ -148,6 +147,11 @@ impl State {
         let oldest = unused.min_by_key(|server| server.began);
         oldest.inspect(|server| server.retire()).is_some()
     }
+}
+
+/// How little one is to be chosen.
+fn crowd(server: &Server) -> (bool, usize) {
+    (!server.has_room(), server.load())
 }
 
 /// The longest that a connection takes to be made where somebody accepts it, and the way is no long one.
@@ -242,8 +246,13 @@ impl<'a> Dial<'a> {
 
     /// A place where there is one to wait for, since no more connections can be made.
     pub(super) fn in_spite(&self) -> Option<Seat> {
-        let looked = self.looked();
-        self.all().find_map(|links| links.any_seat(&looked.wanted))
+        self.any_seat(&self.looked().wanted)
+    }
+
+    /// A place on a connection to one of `addresses`, whether or not there is room.
+    pub(super) fn any_seat(&self, addresses: &[SocketAddr]) -> Option<Seat> {
+        let there = self.all().filter_map(|links| links.any(addresses));
+        Some(there.min_by_key(|server| crowd(server))?.seat())
     }
 
     /// Tells those who wait.

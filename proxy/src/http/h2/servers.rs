@@ -77,6 +77,9 @@ pub(super) trait Reach: Sync {
     fn reach<'s>(&'s self, session: &'s Session, avoid: Vec<SocketAddr>, dial: Arc<Dial<'s>>)
     -> Reaching<'s>;
 
+    /// See [`Upstream::choices`].
+    fn choices(&self) -> [Vec<SocketAddr>; 2];
+
     /// See [`Upstream::goes_to`].
     fn goes_to(&self, session: &Session, address: SocketAddr, local: SocketAddr) -> Reached<()>;
 }
@@ -89,6 +92,10 @@ impl<U: Upstream> Reach for U {
         dial: Arc<Dial<'s>>,
     ) -> Reaching<'s> {
         Box::pin(async move { Upstream::reach(self, session, &avoid, |address| dial.look(address)).await })
+    }
+
+    fn choices(&self) -> [Vec<SocketAddr>; 2] {
+        Upstream::choices(self)
     }
 
     fn goes_to(&self, session: &Session, address: SocketAddr, local: SocketAddr) -> Reached<()> {
@@ -171,7 +178,7 @@ impl<'a> Servers<'a> {
                 Ok(Ok(reached)) => reached,
                 Ok(Err(end)) => {
                     begun.dial.is_over(&Err(end.clone()));
-                    return self.in_spite(&begun.dial, exchange, end);
+                    return self.in_spite(begun.dial.in_spite(), exchange, end);
                 }
                 Err(seat) => {
                     begun.leave();
@@ -193,16 +200,15 @@ impl<'a> Servers<'a> {
                     }
                     Ok(Ok(failed)) => {
                         let end = failed.err().unwrap_or_else(waited_in_vain);
-                        return self.in_spite(dial, exchange, end);
+                        return self.in_spite(dial.in_spite(), exchange, end);
                     }
                     Err(seat) => return Ok(self.goes_to(seat, exchange)),
                 },
-                // Another one may be connected.
-                Found::Kept(There::Never) if is_new => {
-                    in_vain.push(reached.address);
-                    continue;
+                // Another one may be connected. They are asked for at once, since a Service may have thousands.
+                Found::Kept(There::Never) => {
+                    let seat = self.upstream.choices().iter().find_map(|choices| dial.any_seat(choices));
+                    return self.in_spite(seat, exchange, no_descriptor());
                 }
-                Found::Kept(There::Never) => return self.in_spite(dial, exchange, no_descriptor()),
                 Found::New(leg) => {
                     let greeted = self.greet(leg, reached.address).await;
                     let seat = greeted
@@ -268,9 +274,9 @@ impl<'a> Servers<'a> {
         }
     }
 
-    /// A place on a connection that has no room, where no more could be made because of `end`.
-    fn in_spite(&self, dial: &Dial<'_>, exchange: &Exchange, end: End) -> Result<Seat, End> {
-        let Some(seat) = dial.in_spite() else {
+    /// A place on a connection that perhaps has no room, where no more could be made because of `end`.
+    fn in_spite(&self, seat: Option<Seat>, exchange: &Exchange, end: End) -> Result<Seat, End> {
+        let Some(seat) = seat else {
             self.session.unconnected();
             exchange.routed(false);
             return Err(end);

@@ -68,7 +68,7 @@ const SHARED: &str = "--http-pool-size=8";
 #[derive(Default)]
 struct InTurn {
     addresses: Vec<SocketAddr>,
-    turn: AtomicUsize,
+    turn: Arc<AtomicUsize>,
     dials: Arc<AtomicUsize>,
     /// How many dials go on, where not all do.
     gate: Option<Arc<Semaphore>>,
@@ -106,6 +106,10 @@ impl Upstream for InTurn {
             }
         }
         Err(End { flags: "UF,URX", details: None, failure })
+    }
+
+    fn choices(&self) -> [Vec<SocketAddr>; 2] {
+        [self.addresses.clone(), vec![]]
     }
 
     fn goes_to(&self, session: &Session, address: SocketAddr, local: SocketAddr) -> Reached<()> {

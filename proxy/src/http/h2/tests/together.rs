@@ -328,14 +328,18 @@ async fn without_a_descriptor_for_another_connection_streams_wait_for_the_one_th
 async fn without_a_descriptor_a_request_goes_to_a_server_that_is_connected() {
     // More than are tried where dials fail.
     let [one, others @ ..] = [listen().await, listen().await, listen().await, listen().await, listen().await];
-    let servers: Vec<_> = std::iter::once(&one).chain(&others).collect();
-    let (mut client, _lab, dials) = Lab::among(&[SHARED, FOR_ONE], &servers).await;
+    let servers = std::iter::once(&one).chain(&others);
+    let addresses = servers.map(|server| server.local_addr().unwrap()).collect();
+    let turns = Arc::default();
+    let way = InTurn { addresses, turn: Arc::clone(&turns), ..InTurn::default() };
+    let (mut client, _lab, dials) = Lab::through(&[SHARED, FOR_ONE], way).await;
     client.send(get(1)).await.unwrap();
     let mut server = accept(&one).await;
     let held = asked(&mut server).await;
     client.send(get(3)).await.unwrap();
     answers(&mut server).await;
     assert_eq!((client.next_of(HEADERS).await.stream, dials.load(Ordering::Relaxed)), (3, 1));
+    assert_eq!(turns.load(Ordering::Relaxed), 2, "others are not chosen one after the other");
     server.send(headers(held, END_STREAM | END_HEADERS, OK)).await.unwrap();
     assert_eq!(client.next_of(HEADERS).await.stream, 1);
 }
