@@ -32,6 +32,8 @@ impl Begun {
             remember(&mut self.skipped, next..=stream - 1);
         }
         self.last = self.last.max(stream);
+        // Whoever has it tells of it.
+        self.ended.retain(|(ended, _)| *ended != stream);
     }
 
     /// A stream was ended by a frame that, if it is h2's own, means this.
@@ -48,8 +50,7 @@ impl Begun {
         let ended = std::mem::take(&mut self.ended);
         let (known, waiting) = ended.into_iter().partition(|(stream, _)| has_all || *stream <= self.last);
         self.ended = waiting;
-        let known: Vec<_> = known;
-        let refused = known.into_iter().filter(|(stream, _)| !self.has(*stream)).collect::<Vec<_>>();
+        let refused: Vec<_> = known;
         refused.iter().for_each(|(stream, _)| remember(&mut self.told, *stream));
         refused.into_iter().map(|(_, refusal)| refusal).collect()
     }
@@ -99,6 +100,16 @@ mod tests {
         [3, 5, 11].into_iter().for_each(|stream| begun.end(stream, malformed));
         assert_eq!(begun.refused(false), [malformed; 2]);
         assert_eq!(begun.refused(true), [malformed]);
+        assert_eq!(begun.refused(true), []);
+    }
+
+    #[test]
+    fn what_was_not_is_told_however_many_were_handed_out_meanwhile() {
+        let mut begun = Begun::default();
+        let good = |number: u32| 4 * number + 1;
+        (0..200).for_each(|number| begun.end(good(number) + 2, Refusal::Malformed));
+        (0..200).for_each(|number| begun.begin(good(number)));
+        assert_eq!(begun.refused(true).len(), 200);
         assert_eq!(begun.refused(true), []);
     }
 
