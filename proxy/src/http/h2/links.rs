@@ -208,6 +208,10 @@ impl<'a> Dial<'a> {
         looked.wanted.push(address);
         let mut state = self.links.state();
         if let Some(waiting) = state.dialing.get_mut(&address) {
+            // Who has gone is forgotten when there would have to be more room.
+            if waiting.len() == waiting.capacity() {
+                waiting.retain(|waits| !waits.is_closed());
+            }
             waiting.push(sender);
             return soon(made);
         }
@@ -286,7 +290,7 @@ impl<'a> Dial<'a> {
         looked
             .dials
             .and_then(|address| state.dialing.get(&address))
-            .is_some_and(|waiting| !waiting.is_empty())
+            .is_some_and(|waiting| waiting.iter().any(|waits| !waits.is_closed()))
     }
 
     fn looked(&self) -> MutexGuard<'_, Looked> {
@@ -337,5 +341,30 @@ impl Queued {
             self.looks = (self.looks + 1).min(MOST_LOOKS);
             patience.as_mut().reset(Instant::now() + PATIENCE * self.looks);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dial, Links, NO_SOCKET, Room};
+    use crate::net::capacity::Capacity;
+    use crate::telemetry::metrics::Metrics;
+
+    #[test]
+    fn who_has_waited_and_has_gone_wants_nothing_and_leaves_nothing() {
+        let room = Room::new(Capacity::new(&Default::default(), 20_000, None), Metrics::default().sockets());
+        let links = Links::shared();
+        let dial = || Dial::new(links.clone(), None, &room);
+        let (dials, waits) = (dial(), dial());
+        assert!(dials.look(NO_SOCKET).is_none());
+        let made = waits.look(NO_SOCKET);
+        assert!(made.is_some() && dials.is_wanted());
+        for _ in 0..1_000 {
+            assert!(waits.look(NO_SOCKET).is_some());
+        }
+        let waiting = links.state().dialing.values().flatten().count();
+        assert!(waiting < 10, "{waiting} for one");
+        drop(made);
+        assert!(!dials.is_wanted());
     }
 }
