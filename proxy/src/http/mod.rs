@@ -2,6 +2,7 @@
 //!
 //! No version is translated into another one: what came as HTTP/1 goes as HTTP/1.
 
+mod authority;
 pub mod h1;
 pub mod h2;
 mod pipeline;

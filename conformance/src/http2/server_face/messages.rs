@@ -130,6 +130,12 @@ pub(super) const CASES: &[Case] = &[
         Resets(BAD),
     ),
     ("9113 8.3.1", "an authority with a path", || request(&[M, S, (":authority", "a/b"), P]), Resets(BAD)),
+    (
+        "9113 8.3.1",
+        "an authority that could be two",
+        || request(&[M, S, (":authority", "a,b"), P]),
+        Resets(BAD),
+    ),
     ("9113 8.3.1", "an empty authority", || request(&[M, S, (":authority", ""), P]), Resets(BAD)),
     ("9113 8.3.1", "an authority with a port", || request(&[M, S, (":authority", "a:8080"), P]), Responds),
     (

@@ -6,6 +6,7 @@ use super::body::Length;
 use super::fields::{Facts, Room, Version, binds, refusal};
 use super::forward::{Direction, Edit, Hop};
 use super::{Refusal, Settings};
+use crate::http::authority::{is_host_and_port, port};
 
 /// A head that may be forwarded.
 #[derive(Debug)]
@@ -173,7 +174,7 @@ fn form<'b>(method: &str, target: &'b [u8]) -> Result<Target<'b>, Refusal> {
     };
     let is_valid = match form {
         Target::Origin | Target::Asterisk => true,
-        Target::Absolute(authority, _) => !authority.is_empty() && is_host_and_port(authority),
+        Target::Absolute(authority, _) => is_host_and_port(authority),
         Target::Authority(authority) => {
             port(authority).is_some_and(|port| !port.is_empty()) && is_host_and_port(authority)
         }
@@ -197,7 +198,8 @@ fn check_host(host: Option<&[u8]>, version: Version, target: &Target<'_>) -> Res
     let Some(host) = host else {
         return if version == Version::Old { Ok(()) } else { Err(Refusal::HostMissing) };
     };
-    if !is_host_and_port(host) {
+    // RFC 9112, section 3.2: it is empty where the target has no authority.
+    if !(host.is_empty() || is_host_and_port(host)) {
         return Err(Refusal::HostInvalid);
     }
     let agrees = match *target {
@@ -217,27 +219,4 @@ fn check_host(host: Option<&[u8]>, version: Version, target: &Target<'_>) -> Res
         }
     };
     if agrees { Ok(()) } else { Err(Refusal::HostNotTarget) }
-}
-
-/// RFC 3986, sections 3.2.2 and 3.2.3; without userinfo, which RFC 9110, section 4.2.4, has abolished.
-fn is_host_and_port(authority: &[u8]) -> bool {
-    let (host, port) = match port(authority) {
-        Some(port) => (authority.get(..authority.len() - port.len() - 1).unwrap_or_default(), port),
-        None => (authority, &b""[..]),
-    };
-    let is_host = match host {
-        [b'[', address @ .., b']'] => {
-            str::from_utf8(address).is_ok_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
-        }
-        _ => host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte)),
-    };
-    let is_there = !host.is_empty() || authority.is_empty();
-    is_there && is_host && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
-}
-
-/// What follows the last colon that is not within brackets.
-fn port(authority: &[u8]) -> Option<&[u8]> {
-    let colon = authority.iter().rposition(|byte| *byte == b':')?;
-    let port = authority.get(colon + 1..)?;
-    (!port.contains(&b']')).then_some(port)
 }

@@ -7,6 +7,7 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
 
 use super::Refusal;
+use crate::http::authority::is_host_and_port;
 
 /// The most of what one message may have.
 #[derive(Clone, Copy, Debug)]
@@ -135,26 +136,6 @@ fn judge_host(uri: &Uri, fields: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// RFC 3986, sections 3.2.2 and 3.2.3; what is within brackets http has looked at, where it comes from `:authority`.
-fn is_host_and_port(authority: &[u8]) -> bool {
-    let port = authority.iter().rposition(|byte| *byte == b':');
-    // Colons within brackets are the address's.
-    let port = port.filter(|colon| !authority.get(*colon..).unwrap_or_default().contains(&b']'));
-    let (host, port) = match port {
-        Some(colon) => {
-            (authority.get(..colon).unwrap_or_default(), authority.get(colon + 1..).unwrap_or_default())
-        }
-        None => (authority, &b""[..]),
-    };
-    let is_host = match host {
-        [b'[', address @ .., b']'] => {
-            str::from_utf8(address).is_ok_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
-        }
-        _ => host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=,".contains(byte)),
-    };
-    !host.is_empty() && is_host && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Most, judge_request, judge_response, judge_trailers, most_of_block};
@@ -192,6 +173,8 @@ mod tests {
             ("GET", "/", &[], refused(Refusal::AuthorityMissing)),
             ("GET", "/", &[("host", "")], refused(Refusal::AuthorityInvalid)),
             ("GET", "/", &[("host", "a@b")], refused(Refusal::AuthorityInvalid)),
+            ("GET", "/", &[("host", "a,b")], refused(Refusal::AuthorityInvalid)),
+            ("GET", "http://a,b/", &[], refused(Refusal::AuthorityInvalid)),
             ("GET", "/", &[("host", "a/b")], refused(Refusal::AuthorityInvalid)),
             ("GET", "/", &[("host", "a:b")], refused(Refusal::AuthorityInvalid)),
             ("GET", "/", &[("host", "a:123456")], refused(Refusal::AuthorityInvalid)),
