@@ -168,7 +168,7 @@ async fn establish<'a, U: Upstream>(
     let (client, heard) = match &dialed {
         Some(Ok(server)) => tokio::select! {
             biased;
-            heard = first.either(client, server.leg(), means.detection) => {
+            heard = first.either(client, server.leg(), means.detection, means.http.settings.http_head_timeout) => {
                 heard.map(|(client, heard)| (client, Some(heard))).map_err(|error| Box::new(broken(&error)))?
             }
             silence = session.given_up() => return Err(Box::new(given_up(&silence))),

@@ -14,6 +14,11 @@ const LONGEST_METHOD: usize = 64;
 /// RFC 9112, section 2.3. Which versions there are is not asked here.
 const VERSION: &[u8] = b"HTTP/";
 
+/// Whether these are the first bytes of the preface, or all of them.
+pub(super) fn is_preface(bytes: &[u8]) -> bool {
+    PREFACE.starts_with(bytes)
+}
+
 /// Reads the beginning of a stream.
 pub(super) fn read(bytes: &[u8]) -> Found {
     match begins(bytes, PREFACE) {

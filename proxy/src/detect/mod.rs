@@ -129,8 +129,30 @@ impl Detected {
     }
 }
 
-/// Whether a client has begun as TLS does.
-pub(crate) fn is_hello(bytes: &[u8]) -> bool {
+/// What a client has begun, of which it is not known yet what it is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Begun {
+    /// What could become TLS, and nothing else.
+    Hello,
+    /// What HTTP/2 begins with, as far as it goes. The first letters could be another method's.
+    Preface,
+    /// Anything else.
+    #[default]
+    Other,
+}
+
+impl Begun {
+    /// By its first bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            _ if is_hello(bytes) => Self::Hello,
+            [_, ..] if http::is_preface(bytes) => Self::Preface,
+            _ => Self::Other,
+        }
+    }
+}
+
+fn is_hello(bytes: &[u8]) -> bool {
     bytes.first() == Some(&client_hello::FIRST_BYTE)
 }
 

@@ -11,9 +11,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::detect::{
-    Detected, Hint, Memory, Protocol, Reason, Settings, detect, is_hello, is_http2_greeting,
-};
+use crate::detect::{Begun, Detected, Hint, Memory, Protocol, Reason, Settings, detect, is_http2_greeting};
 use crate::direction::Direction;
 use crate::net::leg::Leg;
 use crate::net::peek::peek;
@@ -45,8 +43,17 @@ pub(crate) struct FirstSpeaker {
     is_hidden: bool,
     /// Whether the last client of the destination spoke HTTP, and nothing is declared.
     may_ask: bool,
-    /// What the client has begun could become TLS, and nothing else.
-    is_hello: bool,
+    /// What it could become.
+    begun: Begun,
+}
+
+/// How long a client's beginning may take, from its first byte to its last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Before it is carried as bytes of any protocol.
+    pub(crate) any: Duration,
+    /// Where it can be HTTP/2's, and the last client of the destination spoke HTTP. To no other reader it would make sense.
+    pub(crate) preface: Duration,
 }
 
 impl FirstSpeaker {
@@ -65,7 +72,7 @@ impl FirstSpeaker {
             since: None,
             is_hidden: false,
             may_ask,
-            is_hello: false,
+            begun: Begun::Other,
         };
         new.expect(hint);
         new
@@ -86,42 +93,55 @@ impl FirstSpeaker {
 
     /// Returns when the client has said enough, or has ended. What has been heard stays heard when this is given up.
     ///
-    /// A beginning may take as long as `limit` from its first byte to its last, where there is a limit.
-    pub(crate) async fn client(&mut self, client: &Leg, limit: Option<Duration>) -> io::Result<()> {
+    /// A beginning may take as long as `limits` say, where there are any.
+    pub(crate) async fn client(&mut self, client: &Leg, limits: Option<Limits>) -> io::Result<()> {
         while self.detected.is_none() {
-            let has_ended = match self.since.zip(limit) {
+            let has_ended = match self.since.zip(limits) {
                 None => client.readable_or_ended().await?,
-                Some((since, limit)) => match timeout_at(since + limit, client.readable_or_ended()).await {
-                    Ok(has_ended) => has_ended?,
-                    Err(_) => {
-                        // Where HTTP is spoken waiting is no way past what applies to it: its reader has limits of its own.
-                        let is_http = self.may_ask && !self.is_hello;
-                        self.detected = Some(if is_http {
-                            Detected::HTTP1_BY_MEMORY
-                        } else {
-                            Detected::opaque(Reason::Incomplete)
-                        });
-                        break;
+                Some((since, limits)) => {
+                    let end = since + if self.awaits_preface() { limits.preface } else { limits.any };
+                    match timeout_at(end, client.readable_or_ended()).await {
+                        Ok(has_ended) => has_ended?,
+                        Err(_) => {
+                            self.is_late();
+                            break;
+                        }
                     }
-                },
+                }
             };
             self.look(client, has_ended)?;
         }
         Ok(())
     }
 
+    fn awaits_preface(&self) -> bool {
+        self.may_ask && self.begun == Begun::Preface
+    }
+
+    /// The client's beginning has not come to its end in time.
+    fn is_late(&mut self) {
+        // Where HTTP is spoken waiting is no way past what applies to it: its reader has limits of its own.
+        let is_http = self.may_ask && self.begun != Begun::Hello;
+        let late = if is_http { Detected::HTTP1_BY_MEMORY } else { Detected::opaque(Reason::Incomplete) };
+        self.detected = Some(late);
+    }
+
     /// Returns when it is known what is spoken, with both legs there, and gives the client's back, from which the relay can
-    /// read.
+    /// read. `head` is the time that a head of HTTP has.
     pub(crate) async fn either(
         mut self,
         client: Leg,
         server: &Leg,
         settings: &Settings,
+        head: Duration,
     ) -> Result<(Leg, Detected), Broken> {
+        let any = settings.detection_timeout;
+        let limits = Limits { any, preface: head.max(any) };
+        let greeted = if self.may_ask { limits.preface } else { GREETED * any };
         let by_server = tokio::select! {
             biased;
-            heard = self.client(&client, Some(settings.detection_timeout)) => heard.map(|()| None).map_err(Broken::Client)?,
-            heard = by_server(server, settings.detection_timeout) => heard.map(Some).map_err(Broken::Server)?,
+            heard = self.client(&client, Some(limits)) => heard.map(|()| None).map_err(Broken::Client)?,
+            heard = by_server(server, greeted) => heard.map(Some).map_err(Broken::Server)?,
         };
         let detected = match (self.detected, by_server) {
             (Some(detected), _) => detected,
@@ -160,7 +180,7 @@ impl FirstSpeaker {
 
     /// Returns when the client has said enough, where nobody else will say anything; nothing if it has ended without a word.
     pub(crate) async fn declared(mut self, client: &Leg, limit: Duration) -> io::Result<Option<Self>> {
-        self.client(client, Some(limit)).await?;
+        self.client(client, Some(Limits { any: limit, preface: limit })).await?;
         Ok((self.seen > 0).then_some(self))
     }
 
@@ -176,11 +196,11 @@ impl FirstSpeaker {
     }
 
     fn look(&mut self, client: &Leg, has_ended: bool) -> io::Result<()> {
-        match peek(client, self.seen, |bytes| (bytes.len(), is_hello(bytes), detect(bytes))) {
+        match peek(client, self.seen, |bytes| (bytes.len(), Begun::of(bytes), detect(bytes))) {
             Ok((0, ..)) => self.detected = Some(Detected::opaque(Reason::Ended)),
-            Ok((length, is_hello, detected)) => {
+            Ok((length, begun, detected)) => {
                 self.is_hidden = false;
-                self.is_hello = is_hello;
+                self.begun = begun;
                 self.seen = length;
                 if detected.is_none() {
                     self.since.get_or_insert_with(Instant::now);
@@ -199,16 +219,16 @@ impl FirstSpeaker {
 }
 
 /// What it means that the server has said something, or has ended. A server of HTTP/2 may greet before its client does,
-/// for which that does not wait (RFC 9113, section 3.4): only a client that is
-/// silent much longer than `limit` speaks something else.
-async fn by_server(server: &Leg, limit: Duration) -> io::Result<Reason> {
+/// for which that does not wait (RFC 9113, section 3.4): only a client that is silent for as long as `greeted`, from then on, speaks
+/// something else.
+async fn by_server(server: &Leg, greeted: Duration) -> io::Result<Reason> {
     loop {
         server.readable_or_ended().await?;
         match peek(server, 0, |bytes| (bytes.len(), is_http2_greeting(bytes))) {
             Ok((0, _)) => return Ok(Reason::Ended),
             Ok((_, is_greeting)) => {
                 if is_greeting {
-                    sleep(GREETED * limit).await;
+                    sleep(greeted).await;
                 }
                 return Ok(Reason::ServerFirst);
             }

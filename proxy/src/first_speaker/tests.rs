@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 
-use super::{Detected, FirstSpeaker, GREETED, Hint, Reason, Settings};
+use super::{Detected, FirstSpeaker, GREETED, Hint, Limits, Reason, Settings};
 use crate::detect::{Ports, Protocol};
 use crate::direction::Direction;
 use crate::net::leg::Leg;
@@ -20,6 +20,10 @@ use crate::net::relay::Broken;
 
 const LIMIT: Duration = Duration::from_millis(100);
 const HOUR: Duration = Duration::from_hours(1);
+/// The time that a head of HTTP has.
+const HEAD: Duration = Duration::from_secs(10);
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const AN_HOUR: Limits = Limits { any: HOUR, preface: HOUR };
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
 
 /// Within [`LIMIT`].
@@ -69,7 +73,7 @@ async fn a_beginning_without_an_end_is_given_its_time_and_kept() {
         let began = Instant::now();
         // A destination of its own, since what was seen is remembered.
         let listening = FirstSpeaker::new(Direction::Outbound, caller.local_addr().unwrap(), None);
-        let (client, detected) = listening.either(client, &server, &AT_ONCE).await.unwrap();
+        let (client, detected) = listening.either(client, &server, &AT_ONCE, HEAD).await.unwrap();
         assert_eq!((detected, began.elapsed()), (Detected::opaque(Reason::Incomplete), LIMIT));
         assert_eq!(unread(&client).await, half);
     }
@@ -81,7 +85,7 @@ async fn a_beginning_without_an_end_is_given_its_time_and_kept() {
             tokio::time::sleep(LIMIT / 10).await;
         }
     };
-    let (heard, ()) = tokio::join!(listening(None).either(client, &server, &AT_ONCE), drip);
+    let (heard, ()) = tokio::join!(listening(None).either(client, &server, &AT_ONCE, HEAD), drip);
     assert_eq!(heard.unwrap().1, Detected::opaque(Reason::Incomplete));
     assert!(began.elapsed() >= LIMIT);
 }
@@ -93,14 +97,14 @@ async fn silence_has_no_deadline_and_neither_has_a_beginning_before_the_dial() {
     assert!(timeout(HOUR, listening.client(&client, None)).await.is_err());
     let (silent, _silent_caller) = pair().await;
     let either =
-        FirstSpeaker::new(Direction::Outbound, destination(), None).either(silent, &server, &AT_ONCE);
+        FirstSpeaker::new(Direction::Outbound, destination(), None).either(silent, &server, &AT_ONCE, HEAD);
     assert!(timeout(HOUR, either).await.is_err());
     caller.write_all(b"GET /").await.unwrap();
     assert!(timeout(HOUR, listening.client(&client, None)).await.is_err());
     caller.write_all(b" HTTP/1.1\r\n").await.unwrap();
     listening.client(&client, None).await.unwrap();
     callee.write_all(b"too late").await.unwrap();
-    let (client, detected) = listening.either(client, &server, &AT_ONCE).await.unwrap();
+    let (client, detected) = listening.either(client, &server, &AT_ONCE, HEAD).await.unwrap();
     assert_eq!((detected.protocol, detected.reason), (Protocol::Http1, Reason::FirstBytes));
     assert_eq!(unread(&client).await, b"GET / HTTP/1.1\r\n");
 }
@@ -113,7 +117,7 @@ async fn an_unread_beginning_costs_nothing_until_more_comes() {
     let polls = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&polls);
     let listening = tokio::spawn(async move {
-        let mut either = pin!(listening(None).either(client, &server, &AT_LENGTH));
+        let mut either = pin!(listening(None).either(client, &server, &AT_LENGTH, HEAD));
         poll_fn(|cx| {
             count.fetch_add(1, Ordering::Relaxed);
             either.as_mut().poll(cx)
@@ -149,11 +153,11 @@ async fn every_byte_alone_is_looked_at_and_none_is_taken() {
     let mut listening = listening(None);
     for (sent, byte) in REQUEST[..15].iter().enumerate() {
         caller.write_all(&[*byte]).await.unwrap();
-        let heard = timeout(LIMIT, listening.client(&client, Some(HOUR))).await;
+        let heard = timeout(LIMIT, listening.client(&client, Some(AN_HOUR))).await;
         assert!(heard.is_err() && listening.seen == sent + 1, "{listening:?}");
     }
     caller.write_all(&REQUEST[15..]).await.unwrap();
-    let (client, detected) = listening.either(client, &server, &AT_LENGTH).await.unwrap();
+    let (client, detected) = listening.either(client, &server, &AT_LENGTH, HEAD).await.unwrap();
     assert_eq!(detected.protocol, Protocol::Http1);
     assert_eq!(unread(&client).await, REQUEST);
 }
@@ -171,7 +175,7 @@ async fn the_first_speaker_decides() {
         caller.write_all(from_client).await.unwrap();
         callee.write_all(from_server).await.unwrap();
         let listening = FirstSpeaker::new(Direction::Outbound, caller.local_addr().unwrap(), None);
-        let (client, detected) = listening.either(client, &server, &AT_LENGTH).await.unwrap();
+        let (client, detected) = listening.either(client, &server, &AT_LENGTH, HEAD).await.unwrap();
         assert_eq!((detected.protocol, detected.reason), expected);
         if !from_client.is_empty() {
             assert_eq!(unread(&client).await, from_client);
@@ -190,7 +194,7 @@ async fn an_end_is_an_answer() {
             caller.write_all(said).await.unwrap();
             if client_ends { caller.shutdown() } else { callee.shutdown() }.await.unwrap();
             LOOKS.set(0);
-            let (client, detected) = listening(None).either(client, &server, &AT_LENGTH).await.unwrap();
+            let (client, detected) = listening(None).either(client, &server, &AT_LENGTH, HEAD).await.unwrap();
             assert_eq!(detected, Detected::opaque(Reason::Ended), "{client_ends}");
             assert!(LOOKS.get() <= 4, "{} looks", LOOKS.get());
             if client_ends || !said.is_empty() {
@@ -204,11 +208,11 @@ async fn an_end_is_an_answer() {
 async fn a_reset_is_told_by_its_side() {
     let ((client, caller), (server, callee)) = (pair().await, pair().await);
     reset(caller);
-    let heard = listening(None).either(client, &server, &AT_LENGTH).await;
+    let heard = listening(None).either(client, &server, &AT_LENGTH, HEAD).await;
     assert!(matches!(heard, Err(Broken::Client(_))), "{heard:?}");
     let (client, _caller) = pair().await;
     reset(callee);
-    let heard = listening(None).either(client, &server, &AT_LENGTH).await;
+    let heard = listening(None).either(client, &server, &AT_LENGTH, HEAD).await;
     assert!(matches!(heard, Err(Broken::Server(_))), "{heard:?}");
 }
 
@@ -226,13 +230,15 @@ async fn what_is_declared_wins() {
         caller.write_all(from_client).await.unwrap();
         callee.write_all(from_server).await.unwrap();
         LOOKS.set(0);
-        let (_, detected) = listening(Some(hint)).either(client, &server, &AT_ONCE).await.unwrap();
+        let (_, detected) = listening(Some(hint)).either(client, &server, &AT_ONCE, HEAD).await.unwrap();
         assert_eq!((detected.protocol, detected.reason), expected, "{hint:?}");
         assert_eq!(LOOKS.get() == 0, hint == Hint::Opaque);
     }
     // However long nobody says anything, it does not become opaque.
     let ((client, _caller), (server, _callee)) = (pair().await, pair().await);
-    assert!(timeout(HOUR, listening(Some(Hint::Http)).either(client, &server, &AT_ONCE)).await.is_err());
+    assert!(
+        timeout(HOUR, listening(Some(Hint::Http)).either(client, &server, &AT_ONCE, HEAD)).await.is_err()
+    );
 }
 
 #[tokio::test]
@@ -244,7 +250,7 @@ async fn a_destination_known_to_be_opaque_is_not_looked_at() {
         LOOKS.set(0);
         let mut listening = listening(None);
         listening.expect(hint);
-        let detected = listening.either(client, &server, &AT_LENGTH).await.unwrap().1;
+        let detected = listening.either(client, &server, &AT_LENGTH, HEAD).await.unwrap().1;
         (detected.protocol, detected.reason, LOOKS.get() > 0)
     };
     let seen = (Protocol::Opaque, Reason::ServerFirst, true);
@@ -256,15 +262,16 @@ async fn a_destination_known_to_be_opaque_is_not_looked_at() {
     assert_eq!(look(Some(Hint::Tls)).await, (Protocol::Tls, Reason::Hint, true));
 }
 
+const GREETING: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\x10\0\0";
+
 #[tokio::test(start_paused = true)]
 async fn a_server_of_http2_may_greet_first() {
-    const GREETING: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\x10\0\0";
     let ((client, mut caller), (server, mut callee)) = (pair().await, pair().await);
     callee.write_all(GREETING).await.unwrap();
     let listening = FirstSpeaker::new(Direction::Outbound, caller.local_addr().unwrap(), None);
-    let mut heard = pin!(listening.either(client, &server, &AT_LENGTH));
+    let mut heard = pin!(listening.either(client, &server, &AT_LENGTH, HEAD));
     assert!(timeout(LIMIT, heard.as_mut()).await.is_err());
-    caller.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    caller.write_all(PREFACE).await.unwrap();
     let (_, detected) = heard.await.unwrap();
     assert_eq!((detected.protocol, detected.reason), (Protocol::Http2, Reason::FirstBytes));
     assert_eq!(unread(&server).await, GREETING);
@@ -273,7 +280,7 @@ async fn a_server_of_http2_may_greet_first() {
     let (silent, silent_caller) = pair().await;
     let began = Instant::now();
     let listening = FirstSpeaker::new(Direction::Outbound, silent_caller.local_addr().unwrap(), None);
-    let (_, detected) = listening.either(silent, &server, &AT_ONCE).await.unwrap();
+    let (_, detected) = listening.either(silent, &server, &AT_ONCE, HEAD).await.unwrap();
     assert_eq!((detected, began.elapsed()), (Detected::opaque(Reason::ServerFirst), GREETED * LIMIT));
 }
 
@@ -288,7 +295,7 @@ async fn nonsense_of_a_stranger_is_not_remembered_of_the_server() {
             let ((client, mut caller), (server, _callee)) = (pair().await, pair().await);
             caller.write_all(nonsense).await.unwrap();
             let listening = FirstSpeaker::new(direction, destination, None);
-            let (_, detected) = listening.either(client, &server, &AT_ONCE).await.unwrap();
+            let (_, detected) = listening.either(client, &server, &AT_ONCE, HEAD).await.unwrap();
             assert_eq!(detected.protocol, Protocol::Opaque);
             let next = FirstSpeaker::new(direction, destination, None);
             assert_eq!(next.detected.is_some(), remembers, "{direction:?} {nonsense:?}");
@@ -296,10 +303,57 @@ async fn nonsense_of_a_stranger_is_not_remembered_of_the_server() {
         let ((client, _caller), (server, mut callee)) = (pair().await, pair().await);
         callee.write_all(b"220").await.unwrap();
         FirstSpeaker::new(direction, SocketAddr::from(([192, 0, 2, 8], port)), None)
-            .either(client, &server, &AT_ONCE)
+            .either(client, &server, &AT_ONCE, HEAD)
             .await
             .unwrap();
         let next = FirstSpeaker::new(direction, SocketAddr::from(([192, 0, 2, 8], port)), None);
         assert!(next.detected.is_some(), "the server has said it");
+    }
+}
+
+/// A destination whose last client spoke HTTP.
+async fn known_as_http(direction: Direction) -> SocketAddr {
+    let ((client, mut caller), (server, _callee)) = (pair().await, pair().await);
+    caller.write_all(REQUEST).await.unwrap();
+    let destination = caller.local_addr().unwrap();
+    FirstSpeaker::new(direction, destination, None).either(client, &server, &AT_ONCE, HEAD).await.unwrap();
+    destination
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preface_in_pieces_is_waited_for_where_http_is_spoken() {
+    for greeting in [&b""[..], GREETING] {
+        let destination = known_as_http(Direction::Outbound).await;
+        let ((client, mut caller), (server, mut callee)) = (pair().await, pair().await);
+        callee.write_all(greeting).await.unwrap();
+        let pieces = async {
+            for piece in PREFACE.chunks(4) {
+                tokio::time::sleep(15 * LIMIT).await;
+                caller.write_all(piece).await.unwrap();
+            }
+        };
+        let listening = FirstSpeaker::new(Direction::Outbound, destination, None);
+        let (heard, ()) = tokio::join!(listening.either(client, &server, &AT_ONCE, HEAD), pieces);
+        let (client, detected) = heard.unwrap();
+        assert_eq!((detected.protocol, detected.reason), (Protocol::Http2, Reason::FirstBytes));
+        assert_eq!(unread(&client).await, PREFACE);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reader_of_http_has_what_takes_long() {
+    for (begun, limit, expected) in [
+        (&PREFACE[..1], HEAD, Detected::HTTP1_BY_MEMORY),
+        (&PREFACE[..23], HEAD, Detected::HTTP1_BY_MEMORY),
+        (b"PO", LIMIT, Detected::HTTP1_BY_MEMORY),
+        (b"\x16\x03", LIMIT, Detected::opaque(Reason::Incomplete)),
+    ] {
+        let destination = known_as_http(Direction::Outbound).await;
+        let ((client, mut caller), (server, _callee)) = (pair().await, pair().await);
+        caller.write_all(begun).await.unwrap();
+        let began = Instant::now();
+        let listening = FirstSpeaker::new(Direction::Outbound, destination, None);
+        let (_, detected) = listening.either(client, &server, &AT_ONCE, HEAD).await.unwrap();
+        assert_eq!((detected, began.elapsed()), (expected, limit), "{}", begun.escape_ascii());
     }
 }
