@@ -49,28 +49,32 @@ impl<K: Copy + Eq + Hash> Memory<K> {
         Some(Detected::opaque(Reason::Memory))
     }
 
-    /// Whether `destination` spoke HTTP.
+    /// Whether `destination` has responded by HTTP last.
     pub fn asks(&self, destination: K) -> bool {
         self.get(destination).is_some_and(|entry| entry.trust == Entry::HTTP.trust)
     }
 
     /// This was found by a look. A beginning that took too long counts: where clients say something short that could become
-    /// HTTP, every connection would wait. That a side has left tells nothing of the destination.
+    /// HTTP, every connection would wait. That a side has left tells nothing of the destination, nor does a client's HTTP before
+    /// that was [answered](Self::speaks_http).
     pub fn learn(&mut self, destination: K, found: &Detected) {
         match found.reason {
             Reason::ServerFirst | Reason::Unrecognized | Reason::Incomplete => {
                 let trust = self.get(destination).map_or(1, |entry| (entry.trust * 2 + 1).min(MOST_TRUST));
                 self.put(destination, Entry { trust, left: trust });
             }
-            Reason::FirstBytes if matches!(found.protocol, Protocol::Http1 | Protocol::Http2) => {
-                self.put(destination, Entry::HTTP);
-            }
+            Reason::FirstBytes if matches!(found.protocol, Protocol::Http1 | Protocol::Http2) => {}
             Reason::FirstBytes => {
                 self.young.remove(&destination);
                 self.old.remove(&destination);
             }
             Reason::TooLong | Reason::Ended | Reason::Hint | Reason::Memory => {}
         }
+    }
+
+    /// `destination` has responded by HTTP.
+    pub fn speaks_http(&mut self, destination: K) {
+        self.put(destination, Entry::HTTP);
     }
 
     #[cfg(test)]

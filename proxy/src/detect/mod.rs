@@ -115,7 +115,7 @@ impl Detected {
         (Protocol::Opaque, Reason::Memory),
     ];
 
-    /// A beginning that takes long, where the last client spoke HTTP.
+    /// A beginning that takes long, where the server has responded by HTTP last.
     pub(crate) const HTTP1_BY_MEMORY: Self =
         Self { protocol: Protocol::Http1, reason: Reason::Memory, hello: None };
 

@@ -41,7 +41,7 @@ pub(crate) struct FirstSpeaker {
     since: Option<Instant>,
     /// Whether tokio takes the client's leg for empty, which it is not.
     is_hidden: bool,
-    /// Whether the last client of the destination spoke HTTP, and nothing is declared.
+    /// Whether the destination has responded by HTTP last, and nothing is declared.
     may_ask: bool,
     /// What it could become.
     begun: Begun,
@@ -52,7 +52,7 @@ pub(crate) struct FirstSpeaker {
 pub(crate) struct Limits {
     /// Before it is carried as bytes of any protocol.
     pub(crate) any: Duration,
-    /// Where it can be HTTP/2's, and the last client of the destination spoke HTTP. To no other reader it would make sense.
+    /// Where it can be HTTP/2's, and the destination has responded by HTTP last. To no other reader it would make sense.
     pub(crate) preface: Duration,
 }
 
@@ -151,20 +151,19 @@ impl FirstSpeaker {
         if let Some(hint) = self.hint {
             return Ok((client, hint.settle(detected)));
         }
-        // What one stranger says is no reason not to look at what the next one does: the server has to say it, or the pod itself.
-        let is_strangers = self.direction == Direction::Inbound
-            && matches!(detected.reason, Reason::Unrecognized | Reason::Incomplete);
-        if is_strangers {
-            return Ok((client, detected));
-        }
         let most = usize::try_from(settings.detection_memory).unwrap_or(usize::MAX);
+        // What one stranger says is no reason to treat the next one otherwise: the server has to say it, or the pod itself.
+        let is_told = self.direction == Direction::Outbound || detected.reason == Reason::ServerFirst;
         MEMORY.with_borrow_mut(|memory| {
-            memory.get_or_insert_with(|| Memory::new(most)).learn(self.destination, &detected);
+            let memory = memory.get_or_insert_with(|| Memory::new(most));
+            if is_told {
+                memory.learn(self.destination, &detected);
+            }
         });
         Ok((client, detected))
     }
 
-    /// Whether the client asks by HTTP right away, where the one before it did: then a connection is not made before it is
+    /// Whether the client asks by HTTP right away, where one before it was answered so: then a connection is not made before it is
     /// known for which request.
     pub(crate) async fn asks(&mut self, client: &Leg, limit: Duration) -> io::Result<bool> {
         if !self.may_ask {
@@ -216,6 +215,15 @@ impl FirstSpeaker {
         }
         Ok(())
     }
+}
+
+/// The server at `destination` has responded by HTTP, which is remembered where it is looked for what is spoken.
+pub(crate) fn speaks_http(destination: SocketAddr) {
+    MEMORY.with_borrow_mut(|memory| {
+        if let Some(memory) = memory {
+            memory.speaks_http(destination);
+        }
+    });
 }
 
 /// What it means that the server has said something, or has ended. A server of HTTP/2 may greet before its client does,

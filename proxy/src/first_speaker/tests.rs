@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 
-use super::{Detected, FirstSpeaker, GREETED, Hint, Limits, Reason, Settings};
+use super::{Detected, FirstSpeaker, GREETED, Hint, Limits, Reason, Settings, speaks_http};
 use crate::detect::{Ports, Protocol};
 use crate::direction::Direction;
 use crate::net::leg::Leg;
@@ -311,19 +311,39 @@ async fn nonsense_of_a_stranger_is_not_remembered_of_the_server() {
     }
 }
 
-/// A destination whose last client spoke HTTP.
-async fn known_as_http(direction: Direction) -> SocketAddr {
+/// A client says this, to nobody in particular.
+async fn say(bytes: &[u8], (direction, destination): (Direction, SocketAddr)) {
     let ((client, mut caller), (server, _callee)) = (pair().await, pair().await);
-    caller.write_all(REQUEST).await.unwrap();
-    let destination = caller.local_addr().unwrap();
+    caller.write_all(bytes).await.unwrap();
     FirstSpeaker::new(direction, destination, None).either(client, &server, &AT_ONCE, HEAD).await.unwrap();
-    destination
+}
+
+/// A destination that has responded by HTTP.
+async fn known_as_http() -> SocketAddr {
+    say(REQUEST, (Direction::Outbound, destination())).await;
+    speaks_http(destination());
+    destination()
+}
+
+#[tokio::test(start_paused = true)]
+async fn http_is_what_a_server_has_responded_by() {
+    for (port, direction) in (1..).zip(Direction::BOTH) {
+        let destination = SocketAddr::from(([192, 0, 2, 7], port));
+        let asks = || FirstSpeaker::new(direction, destination, None).may_ask;
+        say(REQUEST, (direction, destination)).await;
+        assert!(!asks(), "{direction:?}");
+        speaks_http(destination);
+        assert!(asks(), "{direction:?}");
+        // It is not for strangers to say that it is over.
+        say(b"?\0", (direction, destination)).await;
+        assert_eq!(asks(), direction == Direction::Inbound);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_preface_in_pieces_is_waited_for_where_http_is_spoken() {
     for greeting in [&b""[..], GREETING] {
-        let destination = known_as_http(Direction::Outbound).await;
+        let destination = known_as_http().await;
         let ((client, mut caller), (server, mut callee)) = (pair().await, pair().await);
         callee.write_all(greeting).await.unwrap();
         let pieces = async {
@@ -348,7 +368,7 @@ async fn the_reader_of_http_has_what_takes_long() {
         (b"PO", LIMIT, Detected::HTTP1_BY_MEMORY),
         (b"\x16\x03", LIMIT, Detected::opaque(Reason::Incomplete)),
     ] {
-        let destination = known_as_http(Direction::Outbound).await;
+        let destination = known_as_http().await;
         let ((client, mut caller), (server, _callee)) = (pair().await, pair().await);
         caller.write_all(begun).await.unwrap();
         let began = Instant::now();

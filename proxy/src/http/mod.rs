@@ -15,8 +15,10 @@ use runtime::duration;
 use runtime::shutdown::Shutdown;
 use tokio::time::sleep;
 
+use crate::balance::Held;
+use crate::first_speaker;
 use crate::net::capacity::Room;
-use crate::telemetry::exchange::Timer;
+use crate::telemetry::exchange::{Exchange, Timer};
 use crate::telemetry::session::Session;
 use pool::Pool;
 
@@ -99,6 +101,17 @@ pub struct Http {
 /// How long a connection without a request is kept when its listener has closed: a request may be on the way, and would be
 /// lost.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
+
+/// The head of a final response has come from a server, which is the load of an endpoint by `held`, or is none.
+fn responded(exchange: &Exchange, status: u16, held: Option<&Held>) {
+    exchange.responded(status);
+    if let Some((held, after)) = held.zip(exchange.waited()) {
+        held.responded(after, status);
+    }
+    if let Some(destination) = exchange.first_response_from() {
+        first_speaker::speaks_http(destination);
+    }
+}
 
 impl Http {
     /// Returns when a client that has not begun to ask is to be left, in good order.

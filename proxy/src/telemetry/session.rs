@@ -141,7 +141,7 @@ pub(crate) struct Session(Arc<Account>);
 struct Account {
     reporter: Arc<Reporter>,
     connection: Arc<Connection>,
-    /// [`NO_HTTP`], [`HTTP`] or [`EXCHANGES`]; it only grows.
+    /// [`NO_HTTP`], [`HTTP`], [`EXCHANGES`] or [`RESPONSES`]; it only grows.
     http: AtomicU8,
     /// Where bytes are counted, once it is known that they are not HTTP's.
     tcp: OnceLock<Flow>,
@@ -155,6 +155,8 @@ const NO_HTTP: u8 = 0;
 pub(super) const HTTP: u8 = 1;
 /// At least one has.
 pub(super) const EXCHANGES: u8 = 2;
+/// A server has responded to one.
+pub(super) const RESPONSES: u8 = 3;
 
 /// Bytes that are counted while they flow.
 struct Flow {
@@ -303,9 +305,9 @@ impl Session {
         });
     }
 
-    /// The connection speaks HTTP, and is at least so far with it.
-    pub(super) fn speaks(&self, http: u8) {
-        self.0.http.fetch_max(http, Ordering::Relaxed);
+    /// The connection speaks HTTP, and is at least so far with it; whether that is news.
+    pub(super) fn speaks(&self, http: u8) -> bool {
+        self.0.http.fetch_max(http, Ordering::Relaxed) < http
     }
 
     /// Bytes came from the client and were passed on.
@@ -396,7 +398,7 @@ impl Drop for Account {
             });
             series.closed(end.flags);
         }
-        if http != EXCHANGES {
+        if http < EXCHANGES {
             let lasted = self.connection.started.1.elapsed();
             books.access_log.write(|| Line::of(&self.connection, lasted, self.connection.way(), end));
         }

@@ -246,6 +246,28 @@ fn half_a_request_makes_what_spoke_http_no_other_protocol() {
     }
 }
 
+/// ZooKeeper, for one, takes the first letters of a request for a length.
+#[test]
+fn a_request_that_is_not_answered_makes_no_port_one_of_http() {
+    let proxy = Proxy::start(&["--http-request-id", "keep"]);
+    for direction in [INBOUND, OUTBOUND] {
+        let listener = direction.listener();
+        let address = listener.local_addr().unwrap();
+        let mut stranger = proxy.connect(direction, address);
+        stranger.write_all(REQUEST).unwrap();
+        let server = accept(&listener);
+        expect(&server, REQUEST);
+        drop(server);
+        expect(&stranger, b"HTTP/1.1 503 Service Unavailable\r\n");
+        let mut client = proxy.connect(direction, address);
+        client.write_all(b"ruok").unwrap();
+        let mut server = accept(&listener);
+        expect(&server, b"ruok");
+        server.write_all(b"imok").unwrap();
+        expect(&client, b"imok");
+    }
+}
+
 #[test]
 fn a_server_that_answers_half_a_beginning_is_heard() {
     let proxy = Proxy::start(&FOR_EVER);

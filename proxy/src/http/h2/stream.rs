@@ -21,6 +21,7 @@ use super::portion::Portion;
 use super::quiet::Quiet;
 use super::server::Seat;
 use super::shared::Shared;
+use crate::http::responded;
 use crate::telemetry::connections::Side;
 use crate::telemetry::session::End;
 
@@ -201,10 +202,7 @@ impl Stream {
         let is_end = source.is_end_stream();
         let is_call = self.front.account.is_grpc && grpc::is_call(&head.headers);
         let exchange = &self.front.account.exchange;
-        exchange.responded(head.status.as_u16());
-        if let Some((held, after)) = self.seat.held.as_ref().zip(exchange.waited()) {
-            held.responded(after, head.status.as_u16());
-        }
+        responded(exchange, head.status.as_u16(), self.seat.held.as_ref());
         if let (true, Some(status)) = (is_end, grpc::status(&head.headers)) {
             exchange.grpc_status(status);
         }

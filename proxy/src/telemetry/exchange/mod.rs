@@ -8,6 +8,7 @@ mod grpc;
 mod span;
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use super::connections::{Side, Way};
 pub(crate) use super::http::Timer;
 pub(crate) use super::request::Request;
 use super::series::{Extent, NO_FLAGS, Outcome, Series};
-use super::session::{EXCHANGES, End, HTTP, Session};
+use super::session::{EXCHANGES, End, HTTP, RESPONSES, Session};
 use crate::trace::Open;
 use span::{Recorded, Told};
 
@@ -57,7 +58,9 @@ const NO_STATUS: u32 = u32::MAX;
 impl Session {
     /// From now on requests are counted and logged, and not the connection.
     pub(crate) fn speaks_http(&self) {
-        self.accounts().for_each(|account| account.speaks(HTTP));
+        self.accounts().for_each(|account| {
+            account.speaks(HTTP);
+        });
     }
 
     /// A request begins that is in no trace.
@@ -140,6 +143,11 @@ impl Exchange {
     pub(crate) fn responded(&self, status: u16) {
         self.0.status.store(status, Ordering::Relaxed);
         self.0.responded.is_now(self.0.began);
+    }
+
+    /// Where the client wanted to go, if this is the first on its connection to which a server has responded.
+    pub(crate) fn first_response_from(&self) -> Option<SocketAddr> {
+        self.0.session.speaks(RESPONSES).then(|| self.0.session.original_dst())
     }
 
     /// From when the request was passed on until the response's head had come.

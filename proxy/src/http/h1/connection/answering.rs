@@ -13,6 +13,7 @@ use crate::http::h1::request::Asked;
 use crate::http::h1::response::Response;
 use crate::http::h1::scan::{Kind, Scan};
 use crate::http::h1::{Refusal, Room, Version};
+use crate::http::responded;
 use crate::net::leg::Leg;
 use crate::net::relay::{Broken, Messages, Unsent};
 use crate::telemetry::connections::Side;
@@ -175,10 +176,7 @@ impl Awaited<'_> {
         let answered = self.answered(&response);
         response.forward(answered.keeps_client, &mut forwarded);
         self.heard.answer.store(true, Ordering::Relaxed);
-        self.exchange.responded(response.status());
-        if let Some((held, after)) = self.held.zip(self.exchange.waited()) {
-            held.responded(after, response.status());
-        }
+        responded(self.exchange, response.status(), self.held);
         let unsent = messages.write(Side::Server, forwarded, content);
         if length > 0 {
             self.exchange.sent(length);
