@@ -246,8 +246,19 @@ impl Opt {
     }
 }
 
+/// All options of Connection.
+pub(super) fn options<'b>(fields: &[Header<'b>]) -> impl Iterator<Item = &'b [u8]> {
+    let connection = fields.iter().filter(|field| Name::of(field.name) == Name::Connection);
+    connection.flat_map(|field| elements(field.value))
+}
+
+/// Whether Connection names fields of this name, which are for this hop alone then (RFC 9110, section 7.6.1).
+pub(super) fn is_named(fields: &[Header<'_>], name: &str) -> bool {
+    options(fields).any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+}
+
 /// The elements of a list; empty ones count for nothing (RFC 9110, section 5.6.1.2).
-pub(super) fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use httparse::Header;
 
-use super::fields::{CHUNKED, Name, Opt, elements, offset};
+use super::fields::{CHUNKED, Name, Opt, is_named, offset, options};
 
 /// What the next hop has to be told of its connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -107,17 +107,8 @@ impl Edit<'_, '_> {
             Name::TransferEncoding => Fate::Chunked,
             Name::Connection | Name::Host | Name::Lookalike => Fate::Kept,
             Name::Other if self.is_replaced(field.name) => Fate::Dropped,
-            Name::Other => keep_if(!(self.names_fields && self.is_named(field.name))),
+            Name::Other => keep_if(!(self.names_fields && is_named(self.fields, field.name))),
         }
-    }
-
-    fn options(&self) -> impl Iterator<Item = &[u8]> {
-        let connection = self.fields.iter().filter(|field| Name::of(field.name) == Name::Connection);
-        connection.flat_map(|field| elements(field.value))
-    }
-
-    fn is_named(&self, name: &str) -> bool {
-        self.options().any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     fn is_replaced(&self, name: &str) -> bool {
@@ -153,14 +144,14 @@ impl Edit<'_, '_> {
             Opt::Te => self.te_is_kept(),
             Opt::Field(_) => false,
         };
-        self.options().all(is_true)
-            && self.needed().all(|needed| self.options().any(|option| Opt::of(option) == needed))
+        options(self.fields).all(is_true)
+            && self.needed().all(|needed| options(self.fields).any(|option| Opt::of(option) == needed))
     }
 
     /// The options that the next hop gets instead.
     fn connection(&self) -> Vec<u8> {
-        let te =
-            (self.te_is_kept() && self.options().any(|option| Opt::of(option) == Opt::Te)).then_some(Opt::Te);
+        let te = (self.te_is_kept() && options(self.fields).any(|option| Opt::of(option) == Opt::Te))
+            .then_some(Opt::Te);
         let mut options = Vec::new();
         for option in self.needed().chain(te) {
             let option: &[u8] = match option {

@@ -3,7 +3,7 @@
 use httparse::{Header, Status};
 
 use super::body::Length;
-use super::fields::{Facts, Room, Version, binds, refusal};
+use super::fields::{Facts, Room, Version, binds, is_named, refusal};
 use super::forward::{Direction, Edit, Hop};
 use super::{Refusal, Settings};
 use crate::http::authority::{is_host_and_port, port};
@@ -106,9 +106,15 @@ impl<'h, 'b> Request<'h, 'b> {
         })
     }
 
-    /// All of them, in their order.
+    /// All of them that are not for this hop alone, in their order.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&'h str, &'b [u8])> {
-        self.fields.iter().map(|field| (field.name, field.value))
+        let passed_on = self.fields.iter().filter(|field| !self.ends_here(field.name));
+        passed_on.map(|field| (field.name, field.value))
+    }
+
+    /// Whether fields of this name are for this hop alone, because Connection names them.
+    pub fn ends_here(&self, name: &str) -> bool {
+        self.facts.connection.names_fields && is_named(self.fields, name)
     }
 
     /// Whether to ask twice comes to the same as to ask once (RFC 9110, section 9.2.2).

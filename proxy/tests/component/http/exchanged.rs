@@ -251,6 +251,22 @@ fn a_request_of_the_pod_to_itself_is_told_by_both_sides() {
     assert_eq!(told, [r#""destination" 200 "-""#, r#""source" 200 "-""#].repeat(2));
 }
 
+/// RFC 9110, section 7.6.1.
+#[test]
+fn a_name_that_is_for_one_hop_is_none() {
+    let proxy = Proxy::start(&[]);
+    let mut ends = Ends::inbound(&proxy);
+    ends.asks("GET / HTTP/1.1\r\nHost: web\r\nConnection: X-Request-ID\r\nX-Request-ID: mine\r\n\r\n");
+    expect(&ends.server, b"GET / HTTP/1.1\r\nHost: web\r\nx-request-id: ");
+    let mut id = [0; 36];
+    std::io::Read::read_exact(&mut &ends.server, &mut id).unwrap();
+    expect(&ends.server, b"\r\n\r\n");
+    ends.answers(OK);
+    ends.is_answered(OK);
+    let lines = proxy.stop();
+    assert_eq!(lines[0]["request_id"], str::from_utf8(&id).unwrap());
+}
+
 #[test]
 fn a_request_without_a_name_gets_one_and_a_name_stays() {
     let proxy = Proxy::start(&[]);

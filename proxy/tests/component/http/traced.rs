@@ -214,6 +214,20 @@ fn a_trace_that_came_is_followed() {
 }
 
 #[test]
+fn a_trace_that_is_for_one_hop_is_none() {
+    let collector = Collector::start(200);
+    let proxy = traced(&collector.url, &[]);
+    let mut ends = Ends::inbound(&proxy);
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: web\r\nConnection: traceparent\r\ntraceparent: 00-{TRACE}-{SPAN}-00\r\n\r\n"
+    );
+    let head = exchange(&mut ends, &request);
+    let [told] = field(&head, "traceparent")[..] else { panic!("one traceparent: {head}") };
+    assert!(!told.contains(TRACE) && told.ends_with("-01"), "{told}");
+    assert_eq!(field(&head, "x-b3-traceid").len(), 1);
+}
+
+#[test]
 fn what_is_not_recorded_passes_as_it_is() {
     let collector = Collector::start(200);
     let (off, on) = (proxy(&[]), traced(&collector.url, &[]));

@@ -79,7 +79,7 @@ impl<'a> Asking<'a> {
 }
 
 fn told<'b>(request: &Request<'_, 'b>) -> exchange::Request<'b> {
-    let [user_agent, x_forwarded_for, request_id] =
+    let [user_agent, x_forwarded_for, name] =
         request.values(["user-agent", "x-forwarded-for", request_id::NAME]);
     exchange::Request {
         protocol: match request.asked().version {
@@ -91,7 +91,8 @@ fn told<'b>(request: &Request<'_, 'b>) -> exchange::Request<'b> {
         authority: request.host(),
         user_agent,
         x_forwarded_for,
-        request_id,
+        // One that is not passed on is no name across hops.
+        request_id: name.filter(|_| !request.ends_here(request_id::NAME)),
         is_grpc: false,
     }
 }

@@ -184,4 +184,11 @@ fn fields_are_replaced_by_name_and_others_added() {
     // Only what is nothing to HTTP itself can be replaced.
     let expected = "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\nB33: 3\r\nb3: 4\r\n\r\n";
     assert_eq!(String::from_utf8(to).unwrap(), expected);
+    // What Connection names is nobody's beyond this hop, and what is added is not what it names.
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nConnection: B3, x\r\nb3: 1\r\nX: 1\r\nB33: 3\r\n\r\n";
+    let (mut room, mut to) = (Room::new(), Vec::new());
+    let request = Request::parse(head.as_bytes(), &mut room, &settings()).unwrap();
+    assert_eq!(request.fields().map(|(name, _)| name).collect::<Vec<_>>(), ["Host", "Connection", "B33"]);
+    request.forward(true, (&[], b"b3: 4\r\n"), &mut to);
+    assert_eq!(String::from_utf8(to).unwrap(), "GET / HTTP/1.1\r\nHost: a\r\nB33: 3\r\nb3: 4\r\n\r\n");
 }
