@@ -28,10 +28,23 @@ pub(super) fn read(bytes: &[u8]) -> Found {
     }
 }
 
+/// Whether what has begun like a request line, however long that will be, asks for a path or a URL.
+pub(super) fn asks_for_a_path(bytes: &[u8]) -> bool {
+    let bytes = without_empty_line(bytes);
+    let method = bytes.iter().take_while(|byte| is_token(**byte)).count();
+    let target = unblank(bytes.get(method..).unwrap_or_default());
+    let is_url = target.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http"));
+    method > 0 && (target.starts_with(b"/") || is_url)
+}
+
+/// RFC 9112, section 2.2: a server should ignore an empty line before a request, and may take a lone LF for an end of line.
+fn without_empty_line(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\r\n").or_else(|| bytes.strip_prefix(b"\n")).unwrap_or(bytes)
+}
+
 /// RFC 9112, section 3: `method SP request-target SP HTTP-version CRLF`, or what a lenient reader takes for it.
 fn request_line(bytes: &[u8]) -> Found {
-    // Section 2.2: a server should ignore an empty line before it, and may take a lone LF for an end of line.
-    let bytes = bytes.strip_prefix(b"\r\n").or_else(|| bytes.strip_prefix(b"\n")).unwrap_or(bytes);
+    let bytes = without_empty_line(bytes);
     if bytes == b"\r" {
         return Found::Begun;
     }

@@ -21,7 +21,7 @@ pub use memory::Memory;
 pub use ports::Ports;
 
 /// The most that is looked at. ClientHellos have 200 to 2,000 bytes, and request lines of over 8 KiB are refused by most
-/// servers.
+/// servers; what is longer and looks like one is taken for one.
 pub const LIMIT: usize = 16 * 1024;
 
 /// What is spoken on a connection.
@@ -175,6 +175,8 @@ pub fn detect(bytes: &[u8]) -> Option<Detected> {
         Found::Nothing => Some(Detected::opaque(Reason::Unrecognized)),
         Found::TooLong => Some(Detected::opaque(Reason::TooLong)),
         Found::Begun if looked_at.len() < LIMIT => None,
+        // A reader of HTTP says that it is too long, and has a limit of its own.
+        Found::Begun if http::asks_for_a_path(looked_at) => Some(Detected::by_first_bytes(Protocol::Http1)),
         Found::Begun => Some(Detected::opaque(Reason::TooLong)),
     }
 }

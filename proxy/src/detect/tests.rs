@@ -166,8 +166,16 @@ fn no_more_than_the_limit_is_looked_at() {
     let too_long = Some(Detected::opaque(Reason::TooLong));
     let rest = "GET / HTTP/1.1\r\n".len();
     assert_eq!(detect(&line(LIMIT - rest)), Some(http(Protocol::Http1)));
-    assert_eq!(detect(&line(LIMIT - rest + 1)), too_long);
+    // A longer line is HTTP's if it asks for a path or a URL.
+    assert_eq!(detect(&line(LIMIT - rest + 1)), Some(http(Protocol::Http1)));
     assert_eq!(detect(&line(LIMIT - rest + 1)[..LIMIT - 1]), None);
+    let begun = |begin: &str| detect(&[begin.as_bytes(), &vec![b'a'; LIMIT]].concat());
+    for begin in ["\r\nPUT /", "get  HTTP://", "POST / HTTP/1."] {
+        assert_eq!(begun(begin), Some(http(Protocol::Http1)), "{begin}");
+    }
+    for begin in ["get ", "EHLO mail", "CONNECT web", "GET ?/"] {
+        assert_eq!(begun(begin), too_long, "{begin}");
+    }
     // A hello says first how long it will be.
     assert_eq!(detect(&[22, 3, 1, 0x40, 0, 1, 0, 0x40, 1]), too_long);
     assert_eq!(detect(&[22, 3, 1, 0x40, 0, 1, 0, 0x40, 0]), None);

@@ -139,7 +139,7 @@ fn traffic(basis: &Basis<'_>) -> Vec<Row> {
         bytes(
             Some(detect::LIMIT as u64),
             "first_bytes",
-            Fixed("Looked at to tell what a client speaks; it is opaque then"),
+            Fixed("Looked at to tell what a client speaks; it is opaque then, unless a request has begun"),
         )
         .seen_in(&["remora_detected_connections_total{reason=\"too_long\"}"]),
         count(config.relay.splice_pipes, "pipes", "splice_pipes", By("--splice-pipes"))

@@ -78,6 +78,19 @@ fn long_heads_are_refused_with_the_status_that_says_so() {
     }
 }
 
+/// Longer than what is looked at to tell what a client speaks.
+#[test]
+fn a_long_line_at_the_beginning_is_a_request_as_it_is_later() {
+    let proxy = proxy(&[]);
+    let long = |length| format!("GET /{} HTTP/1.1\r\nHost: web\r\n\r\n", "a".repeat(length));
+    Ends::inbound(&proxy).exchange(long(60_000), OK);
+    let mut ends = Ends::inbound(&proxy);
+    ends.asks(long(70_000));
+    assert_eq!(last_answer(&ends.client).0, 431);
+    let parts = ["remora_http_refused_messages_total{", "inbound", "side=\"client\"", "head_too_long"];
+    assert_eq!(proxy.metric(&parts), 1);
+}
+
 #[test]
 fn a_head_that_does_not_end_is_counted_by_what_the_log_calls_it() {
     let proxy = proxy(&[]);
