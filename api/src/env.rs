@@ -39,6 +39,15 @@ pub const CANONICAL_NAME: &str = "REMORA_CANONICAL_NAME";
 /// The canonical revision of telemetry.
 pub const CANONICAL_REVISION: &str = "REMORA_CANONICAL_REVISION";
 
+/// The application's name, from the pod's labels (downward API); empty without the label.
+pub const APP: &str = "REMORA_APP";
+
+/// The application's version, from the pod's labels (downward API); empty without the label.
+pub const APP_VERSION: &str = "REMORA_APP_VERSION";
+
+/// The cluster's name.
+pub const CLUSTER: &str = "REMORA_CLUSTER";
+
 /// The control plane's address, `HOST:PORT` with a DNS name.
 pub const CONTROL_PLANE: &str = "REMORA_CONTROL_PLANE";
 

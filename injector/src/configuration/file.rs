@@ -310,4 +310,16 @@ mod tests {
             "{texts:?}"
         );
     }
+
+    #[test]
+    fn a_cluster_has_a_name_that_metrics_can_tell() {
+        let parse = |name: &str| parse(&format!("{HEAD}clusterName: {name}\n"));
+        for name in ["east-1", "arn:aws:eks:eu-west-1:1:cluster/shop", &"a".repeat(253)] {
+            assert_eq!(parse(name).unwrap().settings.cluster_name, name);
+        }
+        for name in ["''", "two words", "é", &"a".repeat(254)] {
+            let told = parse(name).unwrap_err().to_string();
+            assert!(told.contains("clusterName is") && told.contains("1 to 253"), "{told}");
+        }
+    }
 }

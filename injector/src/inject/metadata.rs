@@ -20,6 +20,10 @@ pub(super) struct Names {
     pub(super) workload: String,
     pub(super) canonical_name: String,
     pub(super) canonical_revision: String,
+    /// The label that has the application's name.
+    pub(super) app_label: &'static str,
+    /// The label that has its version.
+    pub(super) version_label: &'static str,
 }
 
 const LABEL_VALUE_LENGTH: usize = 63;
@@ -37,11 +41,15 @@ impl Names {
     pub(super) fn of(facts: &Facts<'_>) -> Self {
         let pod = facts.pod;
         let workload = facts.workload.map_or_else(|| workload(pod), str::to_owned);
-        let first =
-            |keys: [&str; 3]| keys.into_iter().find_map(|key| facts.label(key).filter(|v| !v.is_empty()));
+        let label = |key: &str| facts.label(key).filter(|value| !value.is_empty());
+        let first = |keys: [&'static str; 3]| keys.into_iter().find_map(label);
         let name = first([labels::CANONICAL_NAME, labels::APP_NAME, labels::APP]);
         let revision = first([labels::CANONICAL_REVISION, labels::APP_VERSION, labels::VERSION]);
+        // Istio's proxies take the short ones alone here, although the recommended ones go first above.
+        let either = |short, long| if label(short).is_none() && label(long).is_some() { long } else { short };
         Self {
+            app_label: either(labels::APP, labels::APP_NAME),
+            version_label: either(labels::VERSION, labels::APP_VERSION),
             canonical_name: name.map_or_else(|| label_value(&workload), str::to_owned),
             canonical_revision: revision.unwrap_or(NO_REVISION).to_owned(),
             workload,

@@ -74,6 +74,12 @@ impl RedirectBackend {
     }
 }
 
+/// Istio's name of a cluster that has none.
+const CLUSTER_NAME: &str = "Kubernetes";
+
+/// As long as the proxy takes one of another cluster.
+const LONGEST_CLUSTER_NAME: usize = 253;
+
 /// What [`super::decide`] is configured with: the part of the configuration file that pods see, and where we run.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -82,6 +88,8 @@ pub struct Settings {
     pub images: Images,
     /// How redirect rules are installed.
     pub redirect_backend: RedirectBackend,
+    /// The cluster's name in metrics.
+    pub cluster_name: String,
     /// What pods and namespaces that say nothing get.
     pub defaults: Defaults,
     /// The oldest Kubernetes whose nodes run the pods; below 1.29 the proxy is an ordinary container.
@@ -146,6 +154,7 @@ impl Settings {
         Self {
             images: Images::default(),
             redirect_backend: RedirectBackend::Auto,
+            cluster_name: CLUSTER_NAME.to_owned(),
             defaults: Defaults::default(),
             minimum_kubernetes_version: None,
             workload_overrides: BTreeSet::new(),
@@ -190,7 +199,19 @@ impl Settings {
 
     /// Everything that is wrong; empty where it can be used.
     pub fn problems(&self) -> Vec<String> {
-        self.images.problems().into_iter().chain(options::problems(self)).collect()
+        let images = self.images.problems().into_iter();
+        images.chain(self.cluster_name_problem()).chain(options::problems(self)).collect()
+    }
+
+    /// The proxy tells it in each of its series.
+    fn cluster_name_problem(&self) -> Option<String> {
+        let name = &self.cluster_name;
+        let good = (1..=LONGEST_CLUSTER_NAME).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_graphic());
+        let allowed = format!(
+            "allowed are 1 to {LONGEST_CLUSTER_NAME} visible characters of ASCII, such as Kubernetes"
+        );
+        (!good).then(|| format!("clusterName is {name:?}; {allowed}"))
     }
 
     /// The image of the init container.

@@ -26,6 +26,9 @@ pub(super) fn variables(host: &Host<'_>, limits: Option<&BTreeMap<String, Quanti
         value(env::WORKLOAD_NAME, &names.workload),
         value(env::CANONICAL_NAME, &names.canonical_name),
         value(env::CANONICAL_REVISION, &names.canonical_revision),
+        from_label(env::APP, names.app_label),
+        from_label(env::APP_VERSION, names.version_label),
+        value(env::CLUSTER, &host.settings.cluster_name),
         value(
             env::CONTROL_PLANE,
             &format!("{}:{}", api::control::CONTROL_PLANE_HOST, api::ports::CONTROL_PLANE),
@@ -87,6 +90,11 @@ fn value(name: &str, value: &str) -> EnvVar {
 fn from_field(name: &str, path: &str) -> EnvVar {
     let source = ObjectFieldSelector { field_path: path.to_owned(), api_version: None };
     from(name, EnvVarSource { field_ref: Some(source), ..EnvVarSource::default() })
+}
+
+/// An empty text where the pod has no such label when the container starts.
+fn from_label(name: &str, label: &str) -> EnvVar {
+    from_field(name, &format!("metadata.labels['{label}']"))
 }
 
 /// In whole units, rounded up: cores, bytes.

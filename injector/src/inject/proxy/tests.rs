@@ -6,7 +6,11 @@ use crate::inject::{Matched, Request, Settings, decide};
 
 /// The init container, where there is one, and the proxy.
 fn containers(annotations: &Value, spec: &Value) -> (Option<Value>, Value) {
-    let mut pod = json!({"metadata": {"name": "solo", "annotations": annotations}, "spec": spec});
+    injected(&json!({"name": "solo", "annotations": annotations}), spec, &Settings::default())
+}
+
+fn injected(metadata: &Value, spec: &Value, settings: &Settings) -> (Option<Value>, Value) {
+    let mut pod = json!({"metadata": metadata, "spec": spec});
     pod["spec"]["containers"] = json!([{"name": "app"}]);
     let request = Request {
         pod: &pod,
@@ -15,7 +19,7 @@ fn containers(annotations: &Value, spec: &Value) -> (Option<Value>, Value) {
         requester: None,
         workload: None,
     };
-    let decision = decide(&request, &Settings::default());
+    let decision = decide(&request, settings);
     assert!(!decision.operations.is_empty(), "{:?}", decision.reasons);
     let operations = serde_json::to_value(&decision.operations).unwrap();
     let added = operations.as_array().unwrap().iter().flat_map(|operation| {
@@ -73,6 +77,37 @@ fn the_proxy_is_told_what_annotations_say() {
     assert_eq!(proxy["args"], json!(["--workers=3"]));
     let args = init.unwrap()["args"].clone();
     assert!(args.as_array().unwrap().contains(&json!("--virtual-interfaces=net1")), "{args}");
+}
+
+#[test]
+fn the_proxy_is_told_by_labels_what_it_carries_for_and_by_settings_where() {
+    let told = |labels: Value, settings: &Settings| {
+        let (_, proxy) = injected(&json!({"name": "solo", "labels": labels}), &json!({}), settings);
+        let field = |name: &str| {
+            let variables = proxy["env"].as_array().unwrap();
+            let variable = variables.iter().find(|variable| variable["name"] == name).unwrap();
+            variable["valueFrom"]["fieldRef"]["fieldPath"].as_str().unwrap().to_owned()
+        };
+        let cluster = value(&proxy, api::env::CLUSTER).unwrap().to_owned();
+        [field(api::env::APP), field(api::env::APP_VERSION), cluster]
+    };
+    let (app, name) = ("metadata.labels['app']", "metadata.labels['app.kubernetes.io/name']");
+    let (version, app_version) =
+        ("metadata.labels['version']", "metadata.labels['app.kubernetes.io/version']");
+    let both = |app: &str, name: &str| json!({"app": app, "app.kubernetes.io/name": name});
+    for (labels, expected) in [
+        (json!({}), [app, version]),
+        (both("a", "b"), [app, version]),
+        (both("", "b"), [name, version]),
+        (both("", ""), [app, version]),
+        (json!({"app.kubernetes.io/name": "b", "version": "1"}), [name, version]),
+        (json!({"app": "a", "app.kubernetes.io/version": "2"}), [app, app_version]),
+    ] {
+        let [app, version] = expected;
+        assert_eq!(told(labels.clone(), &Settings::default()), [app, version, "Kubernetes"], "{labels}");
+    }
+    let named = Settings { cluster_name: "$(HOME)".to_owned(), ..Settings::default() };
+    assert_eq!(told(json!({}), &named)[2], "$$(HOME)", "the kubelet expands nothing");
 }
 
 /// The formats are the proxy's.
