@@ -157,8 +157,9 @@ impl ToApplication<'_> {
     /// Tells the account who is at both ends.
     fn name(&self, session: &Session) {
         let Inbound { parts, unknown, .. } = self.inbound;
-        let peer = parts.discovery.as_ref().and_then(|known| known.peer(session.client().remote.ip()));
-        let edge = peer.as_ref().map_or(unknown, |peer| &peer.edge);
+        let from = session.client().remote.ip();
+        let known = parts.discovery.as_ref().map(|known| known.inbound(from, self.to.address()));
+        let edge = known.as_deref().unwrap_or(unknown);
         session.sent_to(Cluster::Inbound(self.to.port()), edge);
     }
 }

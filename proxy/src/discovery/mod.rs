@@ -22,13 +22,16 @@ use std::sync::Arc;
 
 pub use snapshot::Snapshot;
 pub use store::{Dump, Store, Watch};
-pub use target::{Endpoint, Hint, Host, Peer, ServicePort, Target};
+pub use target::{Endpoint, Hint, Host, ServicePort, Target};
+
+use crate::telemetry::edge::Edge;
 
 /// Who knows about destinations.
 pub trait Discovery: Send + Sync {
     /// What the destination `to` is. It may have to be asked for elsewhere; that nothing is known is an answer as well.
     fn lookup(self: Arc<Self>, to: SocketAddr) -> Pin<Box<dyn Future<Output = Watch> + Send>>;
 
-    /// The workload with this address, if it is known already: for names in metrics nobody waits.
-    fn peer(&self, ip: IpAddr) -> Option<Arc<Peer>>;
+    /// What metrics call connections of `from` to this pod at its address `to`, by what is known already: for names nobody
+    /// waits.
+    fn inbound(&self, from: IpAddr, to: SocketAddr) -> Arc<Edge>;
 }

@@ -122,6 +122,12 @@ pub(super) struct Workload {
     pub(super) workload: Option<Name>,
     pub(super) canonical_service: Option<Text>,
     pub(super) canonical_revision: Option<Text>,
+    /// The label `app`.
+    pub(super) app: Option<Text>,
+    /// The label `version`.
+    pub(super) version: Option<Text>,
+    /// The cluster's name, by default this pod's.
+    pub(super) cluster: Option<Text>,
     /// Its identity, which mutual TLS will ask it to prove.
     pub(super) principal: Option<Text>,
     pub(super) node: Option<Text>,

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::Target;
 use super::resource::Resources;
-use super::{Peer, Target};
 use crate::balance::Load;
+use crate::telemetry::edge::{Caller, Edge, ServiceName};
 
 /// An immutable state of knowledge.
 #[derive(Debug, Default)]
@@ -23,7 +24,11 @@ pub struct Snapshot {
     pub(super) hosts: HashMap<IpAddr, Target>,
     /// Networks, the smallest first; of one network a single port before all ports.
     pub(super) networks: Vec<(IpNet, Option<u16>, Target)>,
-    pub(super) peers: HashMap<IpAddr, Arc<Peer>>,
+    pub(super) callers: HashMap<IpAddr, Arc<Caller>>,
+    /// Everybody else.
+    pub(super) strangers: Caller,
+    /// As whose this pod is called at its own addresses, in order: few, and looked for at each request.
+    pub(super) called_as: Vec<(SocketAddr, Arc<ServiceName>)>,
     /// Of all endpoints, so that the next snapshot goes on counting.
     pub(super) loads: HashMap<SocketAddr, Arc<Load>>,
     pub(super) resources: Arc<Resources>,
@@ -41,9 +46,11 @@ impl Snapshot {
         known.cloned().unwrap_or(Target::Passthrough)
     }
 
-    /// The workload with this address.
-    pub fn peer(&self, ip: IpAddr) -> Option<Arc<Peer>> {
-        self.peers.get(&ip).cloned()
+    /// What metrics call connections of `from` to this pod at its address `to`.
+    pub fn inbound(&self, from: IpAddr, to: SocketAddr) -> Arc<Edge> {
+        let place = self.called_as.binary_search_by_key(&to, |(address, _)| *address).ok();
+        let service = place.and_then(|place| self.called_as.get(place)).map(|(_, name)| name);
+        self.callers.get(&from).map_or(&self.strangers, AsRef::as_ref).edge(service)
     }
 
     /// How many snapshots there were, with this one.

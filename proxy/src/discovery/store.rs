@@ -9,7 +9,8 @@ use serde::{Serialize, Serializer};
 use tokio::sync::Notify;
 
 use super::resource::Resources;
-use super::{Discovery, Peer, Snapshot, Target};
+use super::{Discovery, Snapshot, Target};
+use crate::telemetry::edge::Edge;
 
 /// A snapshot that can be replaced while it is read.
 #[derive(Debug)]
@@ -85,8 +86,8 @@ impl Discovery for Store {
         Box::pin(std::future::ready(self.watch(to)))
     }
 
-    fn peer(&self, ip: IpAddr) -> Option<Arc<Peer>> {
-        self.current.load().peer(ip)
+    fn inbound(&self, from: IpAddr, to: SocketAddr) -> Arc<Edge> {
+        self.current.load().inbound(from, to)
     }
 }
 

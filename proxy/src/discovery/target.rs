@@ -142,10 +142,3 @@ impl Target {
         }
     }
 }
-
-/// A workload that may call this pod.
-#[derive(Debug)]
-pub struct Peer {
-    /// What metrics of inbound connections call it.
-    pub edge: Edge,
-}

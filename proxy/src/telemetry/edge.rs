@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 pub use super::names::ServiceName;
 use super::names::{BLACK_HOLE, Named, Names, PASSTHROUGH};
-use super::series::Series;
+use super::series::{List, Series};
 use super::workload::Workload;
 use crate::direction::Direction;
 
@@ -45,8 +45,15 @@ pub struct Edge {
     pub(super) series: OnceLock<Arc<Series>>,
 }
 
+/// Who may call this pod: the edges that connections from there come over, one for each Service as whose the pod is called.
+pub struct Caller {
+    workload: Option<Arc<Workload>>,
+    /// Those that had a connection; rarely more than one.
+    edges: List<Arc<Edge>>,
+}
+
 impl Edge {
-    /// Inbound: from `workload` to this pod.
+    /// Inbound: from `workload` to this pod, as no Service's.
     pub fn from(workload: Option<Arc<Workload>>) -> Self {
         Self::new(Named::Ours, workload)
     }
@@ -83,9 +90,43 @@ impl Edge {
     }
 }
 
+impl Caller {
+    /// This one, or somebody who is not known.
+    pub fn new(workload: Option<Arc<Workload>>) -> Self {
+        Self { workload, edges: List::new() }
+    }
+
+    /// The edge of its connections to this pod as `service`'s.
+    pub fn edge(&self, service: Option<&Arc<ServiceName>>) -> Arc<Edge> {
+        let wanted = |edge: &Arc<Edge>| match (&edge.service, service) {
+            (Named::Service(known), Some(service)) => known == service,
+            (known, None) => *known == Named::Ours,
+            _ => false,
+        };
+        let new = || {
+            let named = service.map_or(Named::Ours, |service| Named::Service(Arc::clone(service)));
+            Arc::new(Edge::new(named, self.workload.clone()))
+        };
+        self.edges.get_or_add(usize::MAX, wanted, new).map_or_else(new, Arc::clone)
+    }
+}
+
+impl Default for Caller {
+    /// Nobody who is known.
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Caller").field(&self.workload).finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Cluster, Edge, Names, ServiceName, Workload};
+    use super::{Caller, Cluster, Edge, Names, ServiceName, Workload};
     use crate::direction::Direction;
     use std::collections::BTreeMap;
     use std::sync::Arc;
@@ -94,7 +135,10 @@ mod tests {
         let pod = Workload::of_this_pod(|name| match name {
             "REMORA_WORKLOAD_NAME" => Some("web".to_owned()),
             "POD_NAMESPACE" => Some("shop".to_owned()),
-            "REMORA_CANONICAL_NAME" => Some(String::new()),
+            "REMORA_APP" => Some("shop-web".to_owned()),
+            "REMORA_CLUSTER" => Some("east".to_owned()),
+            // As the downward API tells of a label that is not there.
+            "REMORA_APP_VERSION" | "REMORA_CANONICAL_NAME" => Some(String::new()),
             _ => None,
         });
         let names = edge.names(direction, &Arc::new(pod));
@@ -112,7 +156,12 @@ mod tests {
             ("source_workload", "web"),
             ("source_workload_namespace", "shop"),
             ("source_canonical_service", "unknown"),
+            ("source_app", "shop-web"),
+            ("source_version", "unknown"),
+            ("source_cluster", "east"),
             ("destination_workload", "unknown"),
+            ("destination_app", "unknown"),
+            ("destination_cluster", "unknown"),
             ("destination_service_name", "PassthroughCluster"),
             ("connection_security_policy", "unknown"),
         ] {
@@ -122,7 +171,13 @@ mod tests {
         for (key, value) in [
             ("reporter", "destination"),
             ("source_workload", "unknown"),
+            ("source_app", "unknown"),
+            ("source_cluster", "unknown"),
             ("destination_workload", "web"),
+            ("destination_app", "shop-web"),
+            ("destination_version", "unknown"),
+            ("destination_cluster", "east"),
+            ("destination_service", "unknown"),
             ("destination_service_namespace", "shop"),
             ("connection_security_policy", "none"),
         ] {
@@ -132,7 +187,8 @@ mod tests {
 
     #[test]
     fn what_is_known_of_the_other_end_is_told() {
-        let workload = Arc::new(Workload::known("cart-v2", "stock", Some("cart"), None));
+        let workload = Workload::known("cart-v2", "stock", Some("cart"), None);
+        let workload = Arc::new(workload.labelled(Some("cart-app"), Some("v2")));
         let service =
             ServiceName { host: "cart.stock".into(), name: "cart".into(), namespace: "stock".into() };
         let outbound =
@@ -143,6 +199,9 @@ mod tests {
             ("destination_workload_namespace", "stock"),
             ("destination_canonical_service", "cart"),
             ("destination_canonical_revision", "latest"),
+            ("destination_app", "cart-app"),
+            ("destination_version", "v2"),
+            ("destination_cluster", "east"),
             ("destination_service", "cart.stock"),
             ("destination_service_name", "cart"),
             ("destination_service_namespace", "stock"),
@@ -151,10 +210,43 @@ mod tests {
         }
         let inbound = labels(Direction::Inbound, &Edge::from(Some(workload)));
         assert_eq!((&*inbound["source_workload"], &*inbound["destination_workload"]), ("cart-v2", "web"));
+        assert_eq!((&*inbound["source_app"], &*inbound["source_version"]), ("cart-app", "v2"));
+        assert_eq!(inbound["source_cluster"], "east", "where nothing else is said");
+        let abroad = Workload::known("cart", "stock", None, None).of_cluster(Some("west"));
+        let inbound = labels(Direction::Inbound, &Edge::from(Some(abroad.into())));
+        assert_eq!((&*inbound["source_cluster"], &*inbound["destination_cluster"]), ("west", "east"));
         assert_eq!(
             labels(Direction::Outbound, &Edge::to_nowhere())["destination_service_name"],
             "BlackHoleCluster"
         );
+    }
+
+    #[test]
+    fn a_caller_has_one_edge_for_each_service() {
+        let service = |name: &str| {
+            Arc::new(ServiceName {
+                host: format!("{name}.shop").into(),
+                name: name.into(),
+                namespace: "shop".into(),
+            })
+        };
+        let (web, api) = (service("web"), service("api"));
+        for (caller, name) in [
+            (Caller::default(), "unknown"),
+            (Caller::new(Some(Workload::known("cart", "stock", None, None).into())), "cart"),
+        ] {
+            let edges = [None, Some(&web), Some(&api)].map(|service| caller.edge(service));
+            let told = edges.each_ref().map(|edge| {
+                let labels = labels(Direction::Inbound, edge);
+                assert_eq!((&*labels["reporter"], &*labels["source_workload"]), ("destination", name));
+                assert_eq!(labels["destination_service_namespace"], "shop");
+                ["destination_service", "destination_service_name"].map(|key| labels[key].clone())
+            });
+            assert_eq!(told, [["unknown", "unknown"], ["web.shop", "web"], ["api.shop", "api"]]);
+            for (edge, service) in edges.iter().zip([None, Some(&web), Some(&api)]) {
+                assert!(Arc::ptr_eq(edge, &caller.edge(service)), "the next connection finds it");
+            }
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub struct ServiceName {
 /// As what the destination is known.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Named {
+    /// This pod, as no Service's.
     Ours,
     Service(Arc<ServiceName>),
     Passthrough,
@@ -65,9 +66,9 @@ impl Names {
     /// The labels that all series of an edge have.
     pub(super) fn labels(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let [host, name, namespace] = self.service();
-        let security = match self.direction {
-            Direction::Inbound => "none",
-            Direction::Outbound => UNKNOWN,
+        let (here, security) = match self.direction {
+            Direction::Inbound => (&self.destination, "none"),
+            Direction::Outbound => (&self.source, UNKNOWN),
         };
         let service = [
             ("destination_service", host),
@@ -77,8 +78,8 @@ impl Names {
         ];
         [("reporter", self.direction.reporter())]
             .into_iter()
-            .chain(SOURCE.into_iter().zip(self.source.labels()))
-            .chain(DESTINATION.into_iter().zip(self.destination.labels()))
+            .chain(SOURCE.into_iter().zip(self.source.labels(here)))
+            .chain(DESTINATION.into_iter().zip(self.destination.labels(here)))
             .chain(service)
     }
 

@@ -17,22 +17,30 @@ pub struct Workload {
     namespace: String,
     canonical_name: String,
     canonical_revision: String,
+    app: Option<Box<str>>,
+    version: Option<Box<str>>,
+    /// Where nothing else is said, this pod's.
+    cluster: Option<Box<str>>,
 }
 
 impl Workload {
     /// This pod, as `variable` tells (the product passes the process's environment).
     pub fn of_this_pod(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let known =
-            |name| variable(name).filter(|value| !value.is_empty()).unwrap_or_else(|| UNKNOWN.to_owned());
+        // The downward API makes an empty text of a label that the pod has not.
+        let told = |name| variable(name).filter(|value| !value.is_empty());
+        let known = |name| told(name).unwrap_or_else(|| UNKNOWN.to_owned());
         Self {
             name: known(api::env::WORKLOAD_NAME),
             namespace: known(api::env::POD_NAMESPACE),
             canonical_name: known(api::env::CANONICAL_NAME),
             canonical_revision: known(api::env::CANONICAL_REVISION),
+            app: told(api::env::APP).map(Into::into),
+            version: told(api::env::APP_VERSION).map(Into::into),
+            cluster: Some(known(api::env::CLUSTER).into()),
         }
     }
 
-    /// Another one, as discovery tells; its canonical names are by default what Istio takes for them.
+    /// Another one of this cluster, as discovery tells; its canonical names are by default what Istio takes for them.
     pub fn known(
         name: &str,
         namespace: &str,
@@ -44,7 +52,20 @@ impl Workload {
             namespace: namespace.to_owned(),
             canonical_name: canonical_name.unwrap_or(name).to_owned(),
             canonical_revision: canonical_revision.unwrap_or("latest").to_owned(),
+            app: None,
+            version: None,
+            cluster: None,
         }
+    }
+
+    /// The same, labelled as this version of this application.
+    pub fn labelled(self, app: Option<&str>, version: Option<&str>) -> Self {
+        Self { app: app.map(Into::into), version: version.map(Into::into), ..self }
+    }
+
+    /// The same, of another cluster where that is said.
+    pub fn of_cluster(self, cluster: Option<&str>) -> Self {
+        Self { cluster: cluster.map(Into::into), ..self }
     }
 
     /// Nothing is known of it.
@@ -59,7 +80,7 @@ impl Workload {
 
     /// What is known of it, in OpenTelemetry's words.
     pub(crate) fn resource(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let Self { name, namespace, canonical_name, canonical_revision } = self;
+        let Self { name, namespace, canonical_name, canonical_revision, .. } = self;
         let service = if canonical_name == UNKNOWN { name } else { canonical_name };
         let known = [
             ("service.namespace", namespace),
@@ -81,10 +102,14 @@ impl Workload {
         &self.namespace
     }
 
-    /// What the labels of one end say.
-    pub(super) fn labels(&self) -> [&str; LABELS] {
-        let Self { name, namespace, canonical_name, canonical_revision } = self;
-        let (principal, app, version, cluster) = (UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN);
+    /// What the labels of one end say, where the other end or this one is the pod `here`.
+    pub(super) fn labels<'a>(&'a self, here: &'a Self) -> [&'a str; LABELS] {
+        let Self { name, namespace, canonical_name, canonical_revision, app, version, cluster } = self;
+        let known = |value: &'a Option<Box<str>>| value.as_deref().unwrap_or(UNKNOWN);
+        // Nobody has proven who it is.
+        let principal = UNKNOWN;
+        let (app, version) = (known(app), known(version));
+        let cluster = cluster.as_deref().unwrap_or_else(|| known(&here.cluster));
         [name, namespace, principal, app, version, canonical_name, canonical_revision, cluster]
     }
 }

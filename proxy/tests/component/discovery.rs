@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, THIS_POD, accept, eventually, next, scale};
 
-const HEAD: &str = "apiVersion: remora.dev/v1alpha1\n";
+pub(crate) const HEAD: &str = "apiVersion: remora.dev/v1alpha1\n";
 
 /// The address at which the Service `web` is called.
 pub(crate) const WEB: &str = "192.0.2.10:80";
@@ -116,7 +116,7 @@ fn dead(last: u8) -> String {
 }
 
 /// Passes a byte through; the server has one of `listeners`.
-fn exchange(client: &mut TcpStream, listeners: &[TcpListener]) -> (usize, TcpStream) {
+pub(crate) fn exchange(client: &mut TcpStream, listeners: &[TcpListener]) -> (usize, TcpStream) {
     client.write_all(b"x").unwrap();
     let (index, server) = accept_one(listeners);
     assert_eq!(next(&server), Seen::Byte(b'x'));
@@ -262,51 +262,6 @@ fn hosts_outside_and_the_unknown_are_dialed_as_the_client_asked() {
         clusters,
         ["\"PassthroughCluster\"".to_owned(), format!("\"outbound|{port}||api.example.com\"")]
     );
-}
-
-const WORKLOADS: &str = "---\napiVersion: remora.dev/v1alpha1\nkind: Workload\nname: web-1\nnamespace: shop\n\
-    addresses: [127.0.2.1]\nworkload: web-v1\ncanonicalService: web\ncanonicalRevision: v1\n\
-    ---\napiVersion: remora.dev/v1alpha1\nkind: Workload\nname: caller-1\nnamespace: front\naddresses: [127.0.0.1]\n";
-
-#[test]
-fn metrics_name_both_ends_as_far_as_they_are_known() {
-    let listeners = listeners(1);
-    let port = listeners[0].local_addr().unwrap().port();
-    let mesh = Mesh::start(&(web(&[format!("workload: web-1, ports: {{tcp: {port}}}")]) + WORKLOADS));
-    let mut client = mesh.connect(WEB);
-    exchange(&mut client, &listeners);
-    drop(client);
-    let labels = [
-        "reporter=\"source\"",
-        "source_workload=\"web\"",
-        "destination_workload=\"web-v1\"",
-        "destination_workload_namespace=\"shop\"",
-        "destination_canonical_service=\"web\"",
-        "destination_canonical_revision=\"v1\"",
-        "destination_service=\"web.shop.svc.cluster.local\"",
-        "destination_service_name=\"web\"",
-        "destination_service_namespace=\"shop\"",
-    ];
-    for name in ["istio_tcp_connections_opened_total{", "istio_tcp_received_bytes_total{"] {
-        assert_eq!(mesh.proxy.metric(&[&[name], &labels[..]].concat()), 1, "{name}");
-    }
-    // Directly, by its own address.
-    let mut client = mesh.connect(&listeners[0].local_addr().unwrap().to_string());
-    exchange(&mut client, &listeners);
-    let direct =
-        ["istio_tcp_connections_opened_total{", "\"PassthroughCluster\"", "destination_workload=\"web-v1\""];
-    assert_eq!(mesh.proxy.metric(&direct), 1);
-    // Inbound, from a peer that is known.
-    let mut client = mesh.proxy.connect(INBOUND, listeners[0].local_addr().unwrap());
-    exchange(&mut client, &listeners);
-    let inbound = [
-        "istio_tcp_connections_opened_total{",
-        "reporter=\"destination\"",
-        "source_workload=\"caller-1\"",
-        "source_workload_namespace=\"front\"",
-        "source_canonical_service=\"caller-1\"",
-    ];
-    assert_eq!(mesh.proxy.metric(&inbound), 1);
 }
 
 #[test]

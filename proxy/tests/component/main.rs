@@ -36,6 +36,8 @@ mod http;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
+mod labels;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod limits;

@@ -183,7 +183,14 @@ impl Proxy {
         let surroundings = Surroundings {
             network: Arc::new(redirect.clone()),
             workload: Workload::of_this_pod(|name| {
-                (name == api::env::WORKLOAD_NAME).then(|| "web".to_owned())
+                // As the downward API tells of a pod without the label `version`.
+                let told = [
+                    (api::env::WORKLOAD_NAME, "web"),
+                    (api::env::APP, "storefront"),
+                    (api::env::APP_VERSION, ""),
+                    (api::env::CLUSTER, "east"),
+                ];
+                told.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
             }),
             descriptors: 20_000,
             access_log: output,

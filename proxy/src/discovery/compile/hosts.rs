@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::{Compiler, Member, Subject};
 use crate::discovery::resource::{External, Forbidden, Located, Network, Text, Workload};
-use crate::discovery::{Hint, Host, Peer, Target};
-use crate::telemetry::edge::{Edge, ServiceName};
+use crate::discovery::{Hint, Host, Target};
+use crate::telemetry::edge::{Caller, Edge, ServiceName};
 use crate::telemetry::workload;
 
 impl Compiler<'_> {
@@ -29,9 +29,9 @@ impl Compiler<'_> {
             }
             let edge = Edge::past_services(Some(Arc::clone(&labels)));
             let host = Arc::new(Host { name: None, hint: Hint::default(), edge });
-            let peer = Arc::new(Peer { edge: Edge::from(Some(labels)) });
+            let caller = Arc::new(Caller::new(Some(labels)));
             for (index, address) in value.addresses.iter().enumerate() {
-                self.peers.insert(*address, Arc::clone(&peer));
+                self.callers.insert(*address, Arc::clone(&caller));
                 let net = Network((*address).into());
                 let field = format!("addresses[{index}]");
                 self.claim(&subject, &field, (net, None), Target::Workload(Arc::clone(&host)));
@@ -127,12 +127,16 @@ pub(super) fn repeated(port: NonZeroU16) -> String {
 }
 
 fn labels(value: &Workload) -> workload::Workload {
-    let text = |text: &Option<Text>| text.as_ref().map(|Text(text)| Arc::clone(text));
+    fn text(text: Option<&Text>) -> Option<&str> {
+        text.map(|Text(text)| &**text)
+    }
     let name = value.workload.as_ref().unwrap_or(&value.name);
     workload::Workload::known(
         &name.0,
         &value.namespace.0,
-        text(&value.canonical_service).as_deref(),
-        text(&value.canonical_revision).as_deref(),
+        text(value.canonical_service.as_ref()),
+        text(value.canonical_revision.as_ref()),
     )
+    .labelled(text(value.app.as_ref()), text(value.version.as_ref()))
+    .of_cluster(text(value.cluster.as_ref()))
 }

@@ -9,16 +9,17 @@ mod services;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use claims::Claims;
 
+use super::Snapshot;
 use super::resource::{Place, Resources};
-use super::{Peer, Snapshot};
 use crate::balance::Load;
+use crate::telemetry::edge::{Caller, ServiceName};
 use crate::telemetry::workload::Workload;
 
 /// One thing that is wrong.
@@ -62,7 +63,9 @@ struct Compiler<'a> {
     zone: Option<Arc<str>>,
     /// Workloads by namespace and name.
     workloads: HashMap<(Arc<str>, Arc<str>), Member>,
-    peers: HashMap<IpAddr, Arc<Peer>>,
+    callers: HashMap<IpAddr, Arc<Caller>>,
+    /// The Service as whose this pod is called, by its own addresses.
+    called_as: BTreeMap<SocketAddr, Arc<ServiceName>>,
     loads: HashMap<SocketAddr, Arc<Load>>,
 }
 
@@ -88,21 +91,33 @@ pub(super) fn compile(
         claims: Claims::default(),
         zone: None,
         workloads: HashMap::new(),
-        peers: HashMap::new(),
+        callers: HashMap::new(),
+        called_as: BTreeMap::new(),
         loads: HashMap::new(),
     };
     compiler.workloads(&resources.workloads);
     compiler.services(&resources.services);
     compiler.externals(&resources.externals);
     compiler.forbidden(&resources.forbidden);
-    let Compiler { problems, claims, peers, loads, .. } = compiler;
+    let Compiler { problems, claims, callers, called_as, loads, .. } = compiler;
     if !problems.is_empty() {
         return Err(problems);
     }
     let generation = previous.map_or(0, Snapshot::generation) + 1;
     let (ports, hosts, networks) = claims.into_tables();
     let resources = Arc::new(resources);
-    Ok(Snapshot { generation, hash, ports, hosts, networks, peers, loads, resources })
+    Ok(Snapshot {
+        generation,
+        hash,
+        ports,
+        hosts,
+        networks,
+        callers,
+        strangers: Caller::default(),
+        called_as: called_as.into_iter().collect(),
+        loads,
+        resources,
+    })
 }
 
 impl Compiler<'_> {

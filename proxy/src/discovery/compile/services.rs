@@ -31,6 +31,7 @@ impl Compiler<'_> {
                 if value.addresses.is_empty() {
                     add_headless(&mut headless, &subject, &name, (port, &members));
                 }
+                self.called_as(&name, (port, &members));
                 self.service_port(&subject, value, (port, &name, &members));
             }
         }
@@ -120,6 +121,27 @@ impl Compiler<'_> {
             self.wrong(subject, format_args!("{field}.workload"), text);
         }
         known
+    }
+
+    /// This pod is called as the Service's at the ports that it has in it, ready or not. Which of several Services was called
+    /// no connection tells, so the first one counts, by namespace and name.
+    fn called_as(
+        &mut self,
+        service: &Arc<ServiceName>,
+        (port, members): (&resource::ServicePort, &[(&resource::Endpoint, Member)]),
+    ) {
+        fn order(name: &ServiceName) -> (&str, &str) {
+            (&name.namespace, &name.name)
+        }
+        for (endpoint, member) in members {
+            for ip in member.addresses.iter().filter(|ip| self.own.contains(ip)) {
+                let address = SocketAddr::new(*ip, target_port(port, endpoint));
+                let called = self.called_as.entry(address).or_insert_with(|| Arc::clone(service));
+                if order(service) < order(called) {
+                    *called = Arc::clone(service);
+                }
+            }
+        }
     }
 
     /// Claims a port at each of the Service's addresses.

@@ -98,6 +98,45 @@ fn a_workload_is_called_at_its_address_and_as_the_only_headless_service_that_has
 }
 
 #[test]
+fn this_pod_is_called_as_the_first_service_that_has_its_port() {
+    let own = "kind: Workload\nname: own\nnamespace: shop\naddresses: [192.0.2.9]\n";
+    let of = |namespace: &str, name: &str, port: u16, endpoint: &str| {
+        format!(
+            "kind: Service\nname: {name}\nnamespace: {namespace}\naddresses: []\n\
+             ports: [{{name: http, port: 80, targetPort: {port}}}]\nendpoints: [{{{endpoint}}}]\n"
+        )
+    };
+    let documents = [
+        of("shop", "web", 8080, "workload: own, ready: false"),
+        of("shop", "cart", 8080, "workload: own"),
+        of("other", "zoo", 8080, "addresses: [192.0.2.9]"),
+        of("shop", "metrics", 8080, "workload: own, ports: {http: 9090}"),
+        of("shop", "alone", 9091, "addresses: [192.0.2.8]"),
+    ];
+    let named = |documents: &[&str], from: &str, to: &str| {
+        format!("{:?}", snapshot(documents, None).inbound(from.parse().unwrap(), to.parse().unwrap()))
+    };
+    let mut documents: Vec<_> = documents.iter().map(String::as_str).chain([own, ONE]).collect();
+    for round in ["as written", "backwards"] {
+        for (from, to, expected) in [
+            ("192.0.2.1", "192.0.2.9:8080", ["cart-1", "zoo.other.svc.cluster.local"]),
+            ("192.0.2.77", "192.0.2.9:8080", ["workload: None", "zoo.other.svc.cluster.local"]),
+            ("2001:db8::1", "192.0.2.9:9090", ["cart-1", "metrics.shop.svc.cluster.local"]),
+            ("192.0.2.1", "192.0.2.9:80", ["cart-1", "service: Ours"]),
+            ("192.0.2.77", "192.0.2.9:9091", ["workload: None", "service: Ours"]),
+            ("192.0.2.77", "192.0.2.8:9091", ["workload: None", "service: Ours"]),
+        ] {
+            let named = named(&documents, from, to);
+            assert!(expected.iter().all(|part| named.contains(part)), "{round}: {from} to {to}: {named}");
+        }
+        documents.reverse();
+    }
+    let without: Vec<_> = documents.iter().copied().filter(|text| !text.contains("zoo")).collect();
+    let named = named(&without, "192.0.2.1", "192.0.2.9:8080");
+    assert!(named.contains("cart.shop.svc.cluster.local"), "{named}");
+}
+
+#[test]
 fn the_narrower_rule_wins() {
     let snapshot = snapshot(
         &[

@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 
 /// The list.
-pub(super) struct List<T>(Place<T>);
+pub(in crate::telemetry) struct List<T>(Place<T>);
 
 type Place<T> = OnceLock<Box<Node<T>>>;
 
@@ -15,12 +15,12 @@ struct Node<T> {
 }
 
 impl<T> List<T> {
-    pub(super) fn new() -> Self {
+    pub(in crate::telemetry) fn new() -> Self {
         Self(OnceLock::new())
     }
 
     /// The first value that is `wanted`, else a `new` one; none where there are `most` others.
-    pub(super) fn get_or_add(
+    pub(in crate::telemetry) fn get_or_add(
         &self,
         most: usize,
         wanted: impl Fn(&T) -> bool,

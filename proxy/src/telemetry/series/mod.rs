@@ -17,7 +17,7 @@ use super::names::Names;
 pub(super) use edges::Edges;
 pub(super) use families::{FAMILIES, Family, Samples};
 use histogram::Histogram;
-use list::List;
+pub(super) use list::List;
 
 /// `response_flags` where nothing bad is known.
 pub(super) const NO_FLAGS: &str = "-";
