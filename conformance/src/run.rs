@@ -51,6 +51,6 @@ pub(crate) async fn all<C>(
         let (source, name, verdict) = judge(case).await;
         Line { source, name, verdict, took: began.elapsed() }
     };
-    let lines = stream::iter(cases).map(|case| timed(case)).buffered(pace.at_once.max(1)).collect().await;
+    let lines = stream::iter(cases).map(timed).buffered(pace.at_once.max(1)).collect().await;
     Report { suite, lines }
 }
