@@ -87,7 +87,7 @@ fn a_long_line_at_the_beginning_is_a_request_as_it_is_later() {
     let mut ends = Ends::inbound(&proxy);
     ends.asks(long(70_000));
     assert_eq!(last_answer(&ends.client).0, 431);
-    let parts = ["remora_http_refused_messages_total{", "inbound", "side=\"client\"", "head_too_long"];
+    let parts = ["remora_http_refused_messages_total{", "inbound", "side=\"client\"", "http1.head_too_long"];
     assert_eq!(proxy.metric(&parts), 1);
 }
 
