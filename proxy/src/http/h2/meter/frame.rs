@@ -146,6 +146,18 @@ impl Walker {
         is_between && self.preface == 0
     }
 
+    /// The kind of the frame that has begun and not ended, once its head has passed.
+    pub(super) fn begun(&self) -> Option<Kind> {
+        let has_begun = match self.within {
+            Within::Head => false,
+            Within::Begin => true,
+            Within::Rest => self.rest > 0,
+            // What was kept of its head is a setting now.
+            Within::Settings => return (self.rest > 0).then_some(Kind::Settings),
+        };
+        has_begun.then(|| self.frame().kind)
+    }
+
     /// Where in `bytes`, which come next, a frame begins first; or their end.
     pub(super) fn next_head(&self, bytes: &[u8]) -> usize {
         let left = match self.within {

@@ -181,8 +181,6 @@ pub struct Meter {
     block_from: Option<u32>,
     block_to: Option<u32>,
     last_stream: u32,
-    /// Whether the last frame is a part of a head.
-    is_head: bool,
     is_leaving: bool,
     frames: usize,
     /// Frames of content without any, and without the end.
@@ -227,7 +225,6 @@ impl Meter {
             block_from: None,
             block_to: None,
             last_stream: 0,
-            is_head: false,
             is_leaving: false,
             frames: 0,
             empty: 0,
@@ -256,7 +253,6 @@ impl Meter {
                     self.budget.received(&frame);
                     self.measure_block(&frame);
                     self.wears(&frame);
-                    self.is_head = matches!(frame.kind, Kind::Headers | Kind::Continuation);
                     self.is_leaving |= frame.kind == Kind::GoAway;
                     if frame.kind == Kind::Headers {
                         self.last_stream = self.last_stream.max(frame.stream);
@@ -353,7 +349,8 @@ impl Meter {
 
     /// Whether a head of the peer has begun and not ended.
     pub(super) fn is_within_head(&self) -> bool {
-        self.block_from.is_some() || (self.is_head && !self.from_peer.is_between_frames())
+        self.block_from.is_some()
+            || matches!(self.from_peer.begun(), Some(Kind::Headers | Kind::Continuation))
     }
 
     /// The frame that tells the peer why it is left, if one can be sent now.

@@ -204,6 +204,27 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(one, 0..12).prop_map(|frames| frames.concat())
 }
 
+/// From the end of its frame's head, which says what it is.
+#[test]
+fn a_head_lasts_from_the_begin_of_its_frame_to_the_end_of_its_block() {
+    let now = Instant::now();
+    let data = frame(0, 0, 1, &[0; 20]);
+    for (head, is_whole) in [
+        (frame(1, 4, 1, &[0x82; 3]), true),
+        (frame(1, 4, 1, &[0x82; 40]), true),
+        (frame(1, 0, 1, &[0x82; 3]), false),
+        ([frame(1, 0, 1, &[]), frame(9, 4, 1, &[0x82; 20])].concat(), true),
+    ] {
+        let bytes = if is_whole { [&head[..], &data].concat() } else { head.clone() };
+        for cut in 0..=bytes.len() {
+            let mut meter = greeted(Peer::Client, now);
+            meter.received(&bytes[..cut], now).unwrap();
+            let is_within = cut >= 9 && (cut < head.len() || !is_whole);
+            assert_eq!(meter.is_within_head(), is_within, "{cut} of {head:?}");
+        }
+    }
+}
+
 #[test]
 fn the_next_frame_begins_where_the_last_one_ends() {
     let mut bytes = PREFACE.to_vec();
