@@ -1,17 +1,14 @@
 //! What did not become a carried connection: refusals and failed accepts, counted always and logged with a limit.
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use runtime::metrics::types::gauge::Gauge;
 
 use super::metrics::Metrics;
 use super::sockets::Further;
-use super::throttle::Throttle;
+use super::throttle::Throttles;
 use crate::direction::Direction;
 
 /// The account of one direction's listeners.
@@ -22,7 +19,7 @@ pub struct Acceptance {
     /// Of this direction, and of the other.
     open: (Gauge, Gauge),
     further: Further,
-    throttles: Arc<Mutex<HashMap<&'static str, Throttle>>>,
+    throttles: Throttles,
 }
 
 impl Acceptance {
@@ -30,7 +27,7 @@ impl Acceptance {
     pub fn new(direction: Direction, metrics: Metrics) -> Self {
         let open = (metrics.open_gauge(direction), metrics.open_gauge(direction.other()));
         let further = metrics.sockets().further().clone();
-        Self { direction, metrics, open, further, throttles: Arc::default() }
+        Self { direction, metrics, open, further, throttles: Throttles::default() }
     }
 
     /// How many connections are being carried: of this direction, and of the other.
@@ -47,7 +44,7 @@ impl Acceptance {
     /// A connection from `peer` was refused.
     pub(crate) fn refused(&self, reason: &'static str, peer: SocketAddr, detail: &dyn Display) {
         self.metrics.refused(self.direction, reason);
-        if let Some(left_out) = self.permit(reason) {
+        if let Some(left_out) = self.throttles.permit(reason) {
             tracing::warn!(direction = %self.direction, %peer, reason, left_out, "connection refused: {detail}");
         }
     }
@@ -55,13 +52,8 @@ impl Acceptance {
     /// accept(2) failed.
     pub(crate) fn accept_failed(&self, error: &io::Error) {
         self.metrics.accept_failed(self.direction);
-        if let Some(left_out) = self.permit("accept") {
+        if let Some(left_out) = self.throttles.permit("accept") {
             tracing::warn!(direction = %self.direction, %error, left_out, "a connection could not be accepted");
         }
-    }
-
-    fn permit(&self, kind: &'static str) -> Option<u64> {
-        let mut throttles = self.throttles.lock().unwrap_or_else(PoisonError::into_inner);
-        throttles.entry(kind).or_default().permit(Instant::now())
     }
 }

@@ -1,11 +1,14 @@
 //! What was refused, sent again or given up of HTTP, and which connections are kept for it.
 
+use std::net::SocketAddr;
+
 use runtime::metrics::registry::Registry;
 use runtime::metrics::types::{counter::Counter, family::Family, gauge::Gauge};
 
 use super::code::Code;
 use super::connections::Side;
 use super::sockets::Further;
+use super::throttle::Throttles;
 use crate::direction::Direction;
 
 /// The time limits of connections that speak HTTP.
@@ -63,6 +66,7 @@ pub(super) struct Http {
     pooled: Pooled,
     links: Family<Labels, Gauge>,
     further: Further,
+    throttles: Throttles,
 }
 
 /// What is told of the connections to servers that wait for a request of whoever comes; clones tell the same.
@@ -159,6 +163,14 @@ impl Http {
     pub(super) fn refused_message(&self, direction: Direction, side: Side, code: Code) {
         let labels = labels(direction, [("side", side.name()), ("reason", code.name())]);
         self.refused_messages.get_or_create(&labels).inc();
+    }
+
+    /// A connection to a server is left. A server may do so again and again.
+    pub(super) fn left_server(&self, direction: Direction, server: SocketAddr, code: Code) {
+        let reason = code.name();
+        if let Some(left_out) = self.throttles.permit(reason) {
+            tracing::warn!(%direction, %server, reason, left_out, "a connection to a server is left");
+        }
     }
 
     /// How many connections of HTTP/2 to servers there are.

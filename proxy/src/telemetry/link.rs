@@ -17,6 +17,7 @@ use super::session::{Reporter, Session};
 pub(crate) struct Link {
     /// Two where the pod calls itself.
     reporters: Vec<Arc<Reporter>>,
+    host: SocketAddr,
     linked: Linked,
     open: Gauge,
 }
@@ -29,15 +30,17 @@ impl Session {
         let linked = books.connections.link(*direction, Pair { local, remote: host });
         let open = books.metrics.http.links(*direction);
         open.inc();
-        Link { reporters, linked, open }
+        Link { reporters, host, linked, open }
     }
 }
 
 impl Link {
-    /// The server is left, since it does not keep to the rules.
+    /// The server is left, since it does not keep to the rules. Perhaps nobody has asked it anything who would be told.
     pub(crate) fn refused(&self, code: Code) {
         for reporter in &self.reporters {
-            reporter.books.metrics.http.refused_message(reporter.direction, Side::Server, code);
+            let http = &reporter.books.metrics.http;
+            http.refused_message(reporter.direction, Side::Server, code);
+            http.left_server(reporter.direction, self.host, code);
         }
     }
 

@@ -17,6 +17,8 @@ mod frames;
 mod half_closed;
 mod idle;
 mod killed;
+#[cfg(test)]
+mod left;
 mod memory;
 mod network;
 #[cfg(test)]
