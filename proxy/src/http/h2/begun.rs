@@ -48,9 +48,9 @@ impl Begun {
     /// What h2 has refused by itself, and was not told yet; `has_all` if no stream waits to be handed out.
     pub(super) fn refused(&mut self, has_all: bool) -> Vec<Refusal> {
         let ended = std::mem::take(&mut self.ended);
-        let (known, waiting) = ended.into_iter().partition(|(stream, _)| has_all || *stream <= self.last);
+        let (refused, waiting): (Vec<_>, _) =
+            ended.into_iter().partition(|(stream, _)| has_all || *stream <= self.last);
         self.ended = waiting;
-        let refused: Vec<_> = known;
         refused.iter().for_each(|(stream, _)| remember(&mut self.told, *stream));
         refused.into_iter().map(|(_, refusal)| refusal).collect()
     }
