@@ -7,6 +7,7 @@ pub mod h1;
 pub mod h2;
 mod pipeline;
 pub(crate) mod pool;
+mod repeat;
 mod request_id;
 
 use std::time::Duration;

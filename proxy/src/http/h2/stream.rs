@@ -21,6 +21,7 @@ use super::portion::Portion;
 use super::quiet::Quiet;
 use super::server::Seat;
 use super::shared::Shared;
+use crate::http::repeat::{Attempt, Failure};
 use crate::http::responded;
 use crate::telemetry::connections::Side;
 use crate::telemetry::session::End;
@@ -86,20 +87,24 @@ impl Stream {
         (self.front, self.upload.into_source())
     }
 
-    /// The request, if it may be sent again. RFC 9113, section 8.7: what the server has not accepted, whatever it is. RFC 9110, section 9.2.2: what may be repeated, if
-    /// the connection ended that had been in use, as it may when nobody wanted anything. Of neither must anything have come back.
+    /// The request, if it may be sent again.
     fn again(&mut self, broken: &Broken) -> Option<Request<()>> {
-        let request = self.request.take().filter(|_| self.interim == 0)?;
-        let may_be_sent = match broken {
-            Broken::NotAccepted | Broken::Reset(Reason::REFUSED_STREAM) => !self.upload.has_begun(),
-            Broken::Gone => {
-                request.method().is_idempotent() && !self.has_content && self.seat.server.has_answered()
-            }
+        let request = self.request.take()?;
+        let failure = match broken {
+            Broken::NotAccepted | Broken::Reset(Reason::REFUSED_STREAM) => Failure::NotAccepted,
+            Broken::Gone => Failure::Gone { was_used: self.seat.server.has_answered() },
             Broken::Client(_) | Broken::Reset(_) | Broken::Left(..) | Broken::Refused(..) | Broken::Idle => {
-                false
+                Failure::Other
             }
         };
-        may_be_sent.then_some(request)
+        let attempt = Attempt {
+            failure,
+            is_heard: self.interim > 0,
+            is_kept: !self.upload.has_begun(),
+            is_complete: !self.has_content,
+            is_idempotent: request.method().is_idempotent(),
+        };
+        attempt.may_be_repeated().then_some(request)
     }
 
     fn fail(&mut self, broken: Broken) -> Option<Notable> {

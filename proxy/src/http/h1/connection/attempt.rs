@@ -1,7 +1,7 @@
 //! One exchange: a server is reached, the request goes out while the answer comes in, and what to do when that fails.
 //!
-//! Invariant: a request is sent a second time only if its server had ended a connection that was used before, without a byte of
-//! an answer, all of the request is still here, and it is one of those that may be repeated (RFC 9110, section 9.2.2).
+//! Invariant: a request is sent a second time only where the [rule](crate::http::repeat) allows it, and once: the other connection is
+//! a new one.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -19,6 +19,7 @@ use super::{Connection, Means, Told};
 use crate::balance::Held;
 use crate::ending;
 use crate::http::h1::{Refusal, Unended};
+use crate::http::repeat::{Attempt, Failure};
 use crate::net::leg::Leg;
 use crate::net::relay::{Broken, Messages, NotContent};
 use crate::telemetry::connections::Side;
@@ -62,7 +63,8 @@ struct Instead {
 impl<'a, U: Upstream> Connection<'a, U> {
     /// Has a request answered.
     pub(super) async fn exchange(&mut self, mut asking: Box<Asking<'a>>) -> Then {
-        let may_repeat = asking.is_idempotent && asking.message.body.is_done();
+        let (is_idempotent, is_complete) = (asking.is_idempotent, asking.message.body.is_done());
+        let may_repeat = is_idempotent && is_complete;
         let mut repeats = Repeats { may: may_repeat, is: false };
         loop {
             let Self { means, session, upstream, client, server, .. } = self;
@@ -85,7 +87,7 @@ impl<'a, U: Upstream> Connection<'a, U> {
                         .close(refusal.map_or(End::COMPLETE, |refusal| self.refused(Side::Client, refusal)));
                     return if answered.keeps_client { Then::Next } else { Then::Close };
                 }
-                Err(failed) if may_repeat && failed.may_repeat() => {
+                Err(failed) if failed.attempt(is_complete, is_idempotent).may_be_repeated() => {
                     self.server = Server::None;
                     self.session.retried_request();
                     repeats.is = true;
@@ -274,17 +276,19 @@ impl Failed {
         Self { why: Unanswered::Ended, is_heard: false, is_answered: false, is_sent: false, was_used: false }
     }
 
-    /// Whether the server has perhaps not even seen the request, since it had ended the connection.
-    fn may_repeat(&self) -> bool {
-        let is_gone = match &self.why {
+    /// In the terms of the rule, of a request that was there when it was sent, or not.
+    fn attempt(&self, is_complete: bool, is_idempotent: bool) -> Attempt {
+        let gone = Failure::Gone { was_used: self.was_used };
+        let failure = match &self.why {
             Unanswered::Broken(broken) => match broken {
-                Broken::Server(_) => true,
-                Broken::Client(_) | Broken::HalfClosed(_) | Broken::NotContent(..) => false,
+                Broken::Server(_) => gone,
+                Broken::Client(_) | Broken::HalfClosed(_) | Broken::NotContent(..) => Failure::Other,
             },
-            Unanswered::Ended => true,
-            Unanswered::HeadEnded | Unanswered::Refused(_) | Unanswered::Idle => false,
+            Unanswered::Ended => gone,
+            Unanswered::HeadEnded | Unanswered::Refused(_) | Unanswered::Idle => Failure::Other,
         };
-        is_gone && self.was_used && !self.is_heard
+        // It was kept if it was there.
+        Attempt { failure, is_heard: self.is_heard, is_kept: is_complete, is_complete, is_idempotent }
     }
 }
 
