@@ -11,6 +11,13 @@ use super::Policy;
 /// What an endpoint is thought to need before it was seen, so that new ones are not overrun.
 const UNSEEN: Duration = Duration::from_millis(30);
 
+/// What a failure is thought to have cost, on top of what is remembered: an endpoint that does nothing but fail has never been
+/// slow, and is not to be preferred to those that work.
+const FAILURE: Duration = Duration::from_millis(300);
+
+/// The most that failures are thought to have cost: many requests fail at once where one connection does.
+const MOST_FAILURE: Duration = Duration::from_secs(3);
+
 /// After this time three fifths of what was seen are forgotten.
 const DECAY: Duration = Duration::from_secs(10);
 
@@ -70,15 +77,20 @@ impl Load {
     fn responded(&self, after: Duration, now: Instant) {
         let (average, after, weight) =
             (f64::from_bits(self.latency.load(Ordering::Relaxed)), after.as_secs_f64(), self.weight(now));
-        let latency = if after > average { after } else { average * weight + after * (1.0 - weight) };
-        self.latency.store(latency.to_bits(), Ordering::Relaxed);
-        let now = u64::try_from(self.age(now).as_nanos()).unwrap_or(u64::MAX);
-        self.seen.store(now, Ordering::Relaxed);
+        self.remember(if after > average { after } else { average * weight + after * (1.0 - weight) }, now);
     }
 
     /// A failure, however fast it comes, is no reason to come again: nothing is forgotten for it.
     fn failed(&self, now: Instant) {
-        self.responded(Duration::from_secs_f64(f64::from_bits(self.latency.load(Ordering::Relaxed))), now);
+        let average = f64::from_bits(self.latency.load(Ordering::Relaxed));
+        let costs = average * self.weight(now) + FAILURE.as_secs_f64();
+        self.remember(average.max(costs.min(MOST_FAILURE.as_secs_f64())), now);
+    }
+
+    fn remember(&self, latency: f64, now: Instant) {
+        self.latency.store(latency.to_bits(), Ordering::Relaxed);
+        let now = u64::try_from(self.age(now).as_nanos()).unwrap_or(u64::MAX);
+        self.seen.store(now, Ordering::Relaxed);
     }
 }
 
@@ -103,7 +115,7 @@ impl Drop for Held {
 
 #[cfg(test)]
 mod tests {
-    use super::{DECAY, Duration, Load, Policy, UNSEEN};
+    use super::{DECAY, Duration, FAILURE, Load, MOST_FAILURE, Policy, UNSEEN};
     use std::sync::Arc;
 
     #[test]
@@ -140,6 +152,20 @@ mod tests {
             load.failed(load.began + second * DECAY);
             assert_eq!(cost(second * DECAY), slow.as_secs_f64());
         }
+    }
+
+    #[test]
+    fn who_does_nothing_but_fail_costs_more_than_who_works_slowly() {
+        let failing = Load::default();
+        let cost = |at: Duration| failing.cost(Policy::PeakEwma, failing.began + at);
+        failing.failed(failing.began);
+        assert_eq!(Duration::from_secs_f64(cost(Duration::ZERO)), UNSEEN + FAILURE);
+        for _ in 0..1_000 {
+            failing.failed(failing.began);
+        }
+        // It is asked again soon, however many there were.
+        assert_eq!(Duration::from_secs_f64(cost(Duration::ZERO)), MOST_FAILURE);
+        assert!(cost(5 * DECAY) < UNSEEN.as_secs_f64());
     }
 
     #[test]

@@ -98,11 +98,12 @@ fn ask(mesh: &Mesh) {
     }
 }
 
-fn http1(bad: Manner, place: usize) -> usize {
+fn http1(bad: Manner, other: Manner, place: usize) -> usize {
     let listeners = listeners(2);
     let mesh = mesh(&listeners, "http");
+    let manner = |at| if at == place { bad } else { other };
     let asked: Vec<_> =
-        listeners.iter().zip(0..).map(|(listener, at)| serve(listener, manner(bad, place, at))).collect();
+        listeners.iter().zip(0..).map(|(listener, at)| serve(listener, manner(at))).collect();
     ask(&mesh);
     let asked: Vec<_> = asked.iter().map(|asked| asked.load(Ordering::SeqCst)).collect();
     assert_eq!(asked.iter().sum::<usize>(), REQUESTS);
@@ -111,12 +112,17 @@ fn http1(bad: Manner, place: usize) -> usize {
 
 #[test]
 fn one_that_is_slow_over_http1() {
-    is_avoided(|place| http1(Manner::Slow, place));
+    is_avoided(|place| http1(Manner::Slow, Manner::Fast, place));
 }
 
 #[test]
 fn one_that_breaks_off_over_http1() {
-    is_avoided(|place| http1(Manner::Broken, place));
+    is_avoided(|place| http1(Manner::Broken, Manner::Fast, place));
+}
+
+#[test]
+fn one_that_breaks_off_beside_one_that_is_slow() {
+    is_avoided(|place| http1(Manner::Broken, Manner::Slow, place));
 }
 
 #[test]
