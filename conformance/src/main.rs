@@ -81,7 +81,7 @@ async fn judge(options: &Options) -> Result<Report> {
     };
     fit.with_context(|| options.address.clone())?;
     Ok(match options.suite {
-        Suite::Http1 => http1::server_face(&connect, pace).await,
+        Suite::Http1 => http1::server_face(&connect, pace, http1::Port::Any).await,
         Suite::Http2 => http2::server_face(&connect, pace).await,
         Suite::Attacks => attacks::server_face(&connect, pace).await,
     })

@@ -115,7 +115,9 @@ pub(crate) struct ToApplication<'a> {
 
 impl Upstream for ToApplication<'_> {
     fn hint(&self) -> Option<Hint> {
-        self.inbound.parts.detection.opaque_ports.contain(self.to.port()).then_some(Hint::Opaque)
+        let Parts { detection, discovery, .. } = &self.inbound.parts;
+        let opaque = detection.opaque_ports.contain(self.to.port()).then_some(Hint::Opaque);
+        opaque.or_else(|| discovery.as_ref()?.declared(self.to.address()))
     }
 
     async fn learn(&mut self) {}

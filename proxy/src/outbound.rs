@@ -107,10 +107,7 @@ impl Upstream for ToDestination<'_> {
     async fn learn(&mut self) {
         let Some(discovery) = &self.outbound.parts.discovery else { return };
         let watch = Arc::clone(discovery).lookup(self.to.address()).await;
-        self.hint = watch
-            .now()
-            .hint()
-            .and_then(|hint| Hint::declared(hint.app_protocol.as_deref(), hint.port_name.as_deref()));
+        self.hint = watch.now().hint();
         self.known = Some(Box::new(watch));
     }
 

@@ -15,7 +15,7 @@ mod server_face;
 pub use client_face::client_face;
 pub use responses::{Response, responses};
 pub use rule::Rule;
-pub use server_face::{BEHIND_ANOTHER, preflight, server_face};
+pub use server_face::{BEHIND_ANOTHER, Port, preflight, server_face};
 
 /// A request of which nothing can be wrong.
 pub const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -35,15 +35,29 @@ pub async fn preflight<S: Bytes>(
     Ok(())
 }
 
+/// What whoever is under test is known to be asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Port {
+    /// HTTP.
+    Http,
+    /// Any protocol: a message that begins as none that is known need be no request.
+    Any,
+}
+
 /// How a message passes that would be of no known protocol at the beginning of a connection.
 pub const BEHIND_ANOTHER: &str = "behind a good request only";
 
 /// Sends every message at the beginning of a connection and behind a good request, with another request behind it: it must be
 /// refused, by a status that says so or by the end, and the connection must end with it.
-pub async fn server_face<S: Bytes>(connect: impl AsyncFn() -> io::Result<S>, pace: Pace) -> Report {
+pub async fn server_face<S: Bytes>(
+    connect: impl AsyncFn() -> io::Result<S>,
+    pace: Pace,
+    port: Port,
+) -> Report {
     let judge = async |message: Message| {
-        let verdict = match judge(&message, &connect, pace.patience).await {
-            Ok(()) if message.begins_as_http() => Verdict::Passed(None),
+        let may_be_first = port == Port::Http || message.begins_as_http();
+        let verdict = match judge((&message, may_be_first), &connect, pace.patience).await {
+            Ok(()) if may_be_first => Verdict::Passed(None),
             Ok(()) => Verdict::Passed(Some(BEHIND_ANOTHER.to_owned())),
             Err(what) => Verdict::Failed(what),
         };
@@ -53,7 +67,7 @@ pub async fn server_face<S: Bytes>(connect: impl AsyncFn() -> io::Result<S>, pac
 }
 
 async fn judge<S: Bytes>(
-    message: &Message,
+    (message, may_be_first): (&Message, bool),
     connect: &impl AsyncFn() -> io::Result<S>,
     patience: Duration,
 ) -> Result<(), String> {
@@ -61,7 +75,7 @@ async fn judge<S: Bytes>(
         Ok(stream) => Ok(Connection::new(stream, patience)),
         Err(error) => Err(format!("no connection: {error}")),
     };
-    if message.begins_as_http() {
+    if may_be_first {
         is_refused(&mut connected().await?, message).await?;
     }
     let mut connection = connected().await?;

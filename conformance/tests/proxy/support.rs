@@ -42,7 +42,11 @@ pub(crate) enum Direction {
 /// What the rules of a pod would do: each client's connection wanted to go somewhere, and those of others to one address. Loopback is
 /// an ordinary network here.
 #[derive(Clone, Default)]
-struct Wanted(Arc<Mutex<Destinations>>);
+struct Wanted {
+    destinations: Arc<Mutex<Destinations>>,
+    /// This pod's addresses.
+    own: Vec<IpAddr>,
+}
 
 #[derive(Default)]
 struct Destinations {
@@ -52,7 +56,7 @@ struct Destinations {
 
 impl Network for Wanted {
     fn original_dst(&self, stream: &TcpStream, _: SocketAddr) -> io::Result<Option<SocketAddr>> {
-        let destinations = self.0.lock().unwrap();
+        let destinations = self.destinations.lock().unwrap();
         Ok(destinations.of.get(&stream.peer_addr()?).copied().or(destinations.of_others))
     }
 
@@ -65,7 +69,7 @@ impl Network for Wanted {
     }
 
     fn addresses(&self) -> Vec<IpAddr> {
-        Vec::new()
+        self.own.clone()
     }
 }
 
@@ -98,7 +102,13 @@ impl Proxy {
         line.extend(options);
         let config = Command::parse_from(line).args.try_into().expect("valid options");
         let app = App::bind(config).expect("free ports");
-        let (addresses, wanted, events) = (app.addresses(), Wanted::default(), mpsc::channel(8));
+        // Who calls a server that is in another pod does not call itself.
+        let own = match direction {
+            Direction::Inbound => vec![Ipv4Addr::LOCALHOST.into()],
+            Direction::Outbound => vec![],
+        };
+        let wanted = Wanted { destinations: Arc::default(), own };
+        let (addresses, events) = (app.addresses(), mpsc::channel(8));
         let sender = events.0.clone();
         let surroundings = Surroundings {
             network: Arc::new(wanted.clone()),
@@ -132,7 +142,7 @@ impl Proxy {
     pub(crate) async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-        self.wanted.0.lock().unwrap().of.insert(socket.local_addr()?, to);
+        self.wanted.destinations.lock().unwrap().of.insert(socket.local_addr()?, to);
         let stream = socket.connect(self.captures).await?;
         // Pieces are segments.
         stream.set_nodelay(true)?;
@@ -141,7 +151,7 @@ impl Proxy {
 
     /// Where whoever connects wanted to go to `to`.
     pub(crate) fn all_to(&self, to: SocketAddr) -> SocketAddr {
-        self.wanted.0.lock().unwrap().of_others = Some(to);
+        self.wanted.destinations.lock().unwrap().of_others = Some(to);
         self.captures
     }
 

@@ -38,13 +38,12 @@ impl Hint {
         })
     }
 
-    /// What is taken to be spoken, after this was seen. A port that is declared HTTP has readers that refuse what is none; so
-    /// the declaration counts where the beginning tells too little, and the beginning where it tells.
+    /// What is taken to be spoken, after this was seen. On a port that is declared HTTP a beginning that is another protocol's
+    /// counts, and everything else is HTTP's: its readers refuse what is none, which a lenient server might not.
     pub(crate) fn settle(self, seen: Detected) -> Detected {
-        let tells = matches!(seen.reason, Reason::FirstBytes | Reason::Unrecognized);
         match (self, seen.protocol) {
             (Self::Tls, Protocol::Tls) => seen,
-            (Self::Http | Self::Http2, _) if tells => seen,
+            (Self::Http | Self::Http2, _) if seen.reason == Reason::FirstBytes => seen,
             _ => Detected { protocol: self.protocol(), reason: Reason::Hint, hello: None },
         }
     }

@@ -284,17 +284,16 @@ fn a_declared_protocol_is_read_as_kubernetes_and_istio_write_it() {
 
 #[test]
 fn a_hint_wins_over_what_tells_little() {
-    let silent = || Detected::opaque(Reason::ServerFirst);
     for hint in [Hint::Tls, Hint::Http, Hint::Http2] {
-        for seen in [silent(), Detected::opaque(Reason::Ended), Detected::opaque(Reason::Incomplete)] {
-            let settled = hint.settle(seen);
+        for reason in [Reason::ServerFirst, Reason::Ended, Reason::Incomplete, Reason::Unrecognized] {
+            let settled = hint.settle(Detected::opaque(reason));
             assert_ne!(settled.protocol, Protocol::Opaque, "{hint:?}");
             assert_eq!(settled.reason, Reason::Hint);
         }
     }
     assert_eq!(Hint::Http.settle(http(Protocol::Http2)), http(Protocol::Http2));
     assert_eq!(Hint::Tls.settle(tls(Some("a"), &[])), tls(Some("a"), &[]));
-    for seen in [tls(Some("a"), &[]), Detected::opaque(Reason::Unrecognized), http(Protocol::Http1)] {
+    for seen in [tls(Some("a"), &[]), http(Protocol::Http1)] {
         assert_eq!(Hint::Http2.settle(seen.clone()), seen, "it says what it is");
     }
     assert_eq!(Hint::Tls.settle(http(Protocol::Http1)).protocol, Protocol::Tls);

@@ -22,8 +22,9 @@ use std::sync::Arc;
 
 pub use snapshot::Snapshot;
 pub use store::{Dump, Store, Watch};
-pub use target::{Endpoint, Hint, Host, ServicePort, Target};
+pub use target::{Endpoint, Host, ServicePort, Target};
 
+use crate::detect::Hint;
 use crate::telemetry::edge::Edge;
 
 /// Who knows about destinations.
@@ -34,4 +35,7 @@ pub trait Discovery: Send + Sync {
     /// What metrics call connections of `from` to this pod at its address `to`, by what is known already: for names nobody
     /// waits.
     fn inbound(&self, from: IpAddr, to: SocketAddr) -> Arc<Edge>;
+
+    /// What this pod's port `to` is declared to speak, by what is known already.
+    fn declared(&self, to: SocketAddr) -> Option<Hint>;
 }

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use super::Target;
 use super::resource::Resources;
 use crate::balance::Load;
+use crate::detect::Hint;
 use crate::telemetry::edge::{Caller, Edge, ServiceName};
 
 /// An immutable state of knowledge.
@@ -28,10 +29,19 @@ pub struct Snapshot {
     /// Everybody else.
     pub(super) strangers: Caller,
     /// As whose this pod is called at its own addresses, in order: few, and looked for at each request.
-    pub(super) called_as: Vec<(SocketAddr, Arc<ServiceName>)>,
+    pub(super) called_as: Vec<(SocketAddr, CalledAs)>,
     /// Of all endpoints, so that the next snapshot goes on counting.
     pub(super) loads: HashMap<SocketAddr, Arc<Load>>,
     pub(super) resources: Arc<Resources>,
+}
+
+/// One of this pod's ports, as Services have it.
+#[derive(Debug)]
+pub(super) struct CalledAs {
+    /// The Service that metrics name.
+    pub(super) service: Arc<ServiceName>,
+    /// What they declare it to speak, each thing once.
+    pub(super) hints: Vec<Hint>,
 }
 
 impl Snapshot {
@@ -48,9 +58,21 @@ impl Snapshot {
 
     /// What metrics call connections of `from` to this pod at its address `to`.
     pub fn inbound(&self, from: IpAddr, to: SocketAddr) -> Arc<Edge> {
-        let place = self.called_as.binary_search_by_key(&to, |(address, _)| *address).ok();
-        let service = place.and_then(|place| self.called_as.get(place)).map(|(_, name)| name);
+        let service = self.called_as(to).map(|called| &called.service);
         self.callers.get(&from).map_or(&self.strangers, AsRef::as_ref).edge(service)
+    }
+
+    /// What this pod's port `to` is declared to speak. Services that contradict each other say nothing.
+    pub fn declared(&self, to: SocketAddr) -> Option<Hint> {
+        match self.called_as(to)?.hints.as_slice() {
+            [hint] => Some(*hint),
+            _ => None,
+        }
+    }
+
+    fn called_as(&self, to: SocketAddr) -> Option<&CalledAs> {
+        let place = self.called_as.binary_search_by_key(&to, |(address, _)| *address).ok()?;
+        self.called_as.get(place).map(|(_, called)| called)
     }
 
     /// How many snapshots there were, with this one.

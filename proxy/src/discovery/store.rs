@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::resource::Resources;
 use super::{Discovery, Snapshot, Target};
+use crate::detect::Hint;
 use crate::telemetry::edge::Edge;
 
 /// A snapshot that can be replaced while it is read.
@@ -88,6 +89,10 @@ impl Discovery for Store {
 
     fn inbound(&self, from: IpAddr, to: SocketAddr) -> Arc<Edge> {
         self.current.load().inbound(from, to)
+    }
+
+    fn declared(&self, to: SocketAddr) -> Option<Hint> {
+        self.current.load().declared(to)
     }
 }
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::resource::{Name, Text};
 use crate::balance::{self, Load, Policy};
+use crate::detect::Hint;
 use crate::telemetry::edge::{Cluster, Edge, ServiceName};
 
 /// The answer about a destination. Cloning it clones a pointer.
@@ -23,31 +23,13 @@ pub enum Target {
     Forbidden(Arc<str>),
 }
 
-/// What is known of the protocol before the first byte, as the port is declared.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Hint {
-    /// `appProtocol`.
-    pub app_protocol: Option<Arc<str>>,
-    /// The port's name, whose part before the first `-` is a protocol by Istio's convention.
-    pub port_name: Option<Arc<str>>,
-}
-
-impl Hint {
-    pub(super) fn declared(app_protocol: Option<&Text>, port_name: Option<&Name>) -> Self {
-        Self {
-            app_protocol: app_protocol.map(|Text(text)| Arc::clone(text)),
-            port_name: port_name.map(|Name(name)| Arc::clone(name)),
-        }
-    }
-}
-
 /// A destination to which connections go as the client asked.
 #[derive(Debug)]
 pub struct Host {
     /// The Service or host as which it is known, apart from its addresses.
     pub(super) name: Option<Arc<ServiceName>>,
-    /// How its ports are declared; none where it has no declared ports.
-    pub(super) hint: Hint,
+    /// What its ports are declared to speak, where it has declared ports.
+    pub(super) hint: Option<Hint>,
     /// What metrics call it.
     pub(super) edge: Edge,
 }
@@ -72,7 +54,7 @@ impl Host {
 pub struct ServicePort {
     pub(super) name: Arc<ServiceName>,
     pub(super) port: u16,
-    pub(super) hint: Hint,
+    pub(super) hint: Option<Hint>,
     /// Those that may be chosen; the first `near` of them are preferred.
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) near: usize,
@@ -134,10 +116,10 @@ impl ServicePort {
 
 impl Target {
     /// What is declared about the protocol.
-    pub fn hint(&self) -> Option<&Hint> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
-            Self::Service(port) => Some(&port.hint),
-            Self::Workload(host) | Self::External(host) => Some(&host.hint),
+            Self::Service(port) => port.hint,
+            Self::Workload(host) | Self::External(host) => host.hint,
             Self::Passthrough | Self::Forbidden(_) => None,
         }
     }

@@ -9,7 +9,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, accept, eventually, next, reset};
+use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, THIS_POD, Way, accept, eventually, next, reset};
 
 /// Nothing that is not an event may let these tests go on.
 const FOR_EVER: [&str; 5] = ["--detection-timeout", "1h", "--http-request-id", "keep", "--http-pool-size=0"];
@@ -341,6 +341,10 @@ fn opaque_ports_of_the_pod_are_not_looked_at() {
 /// A proxy that knows a Service of which `listener` is the one endpoint, at a port that is declared so; as long as the directory
 /// lasts.
 fn declared(listener: &TcpListener, port_name: &str) -> (Proxy, TempDir) {
+    declared_with(listener, port_name, &[])
+}
+
+fn declared_with(listener: &TcpListener, port_name: &str, options: &[&str]) -> (Proxy, TempDir) {
     let to = listener.local_addr().unwrap();
     let known = tempfile::tempdir().unwrap();
     std::fs::write(
@@ -353,7 +357,8 @@ fn declared(listener: &TcpListener, port_name: &str) -> (Proxy, TempDir) {
         ),
     )
     .unwrap();
-    (Proxy::start(&["--discovery-directory", known.path().to_str().unwrap()]), known)
+    let directory = ["--discovery-directory", known.path().to_str().unwrap()];
+    (Proxy::start(&[&directory[..], options].concat()), known)
 }
 
 #[test]
@@ -382,11 +387,11 @@ fn nothing_is_connected_to_a_port_of_http_before_a_client_has_asked() {
     expect(&asking, ANSWER);
     silent.shutdown(Shutdown::Write).unwrap();
     assert_eq!(next(&silent), Seen::End);
-    // What is something else is carried, from when it is known to be.
-    let mut other = proxy.connect(OUTBOUND, to);
-    other.write_all(b"\0\0\0\x08\x04\xd2\x16\x2f").unwrap();
+    // Another protocol is carried, from when it is known to be.
+    let (mut other, hello) = (proxy.connect(OUTBOUND, to), hello());
+    other.write_all(&hello).unwrap();
     let mut server = crate::support::accept(&listener);
-    expect(&server, b"\0\0\0\x08\x04\xd2\x16\x2f");
+    expect(&server, &hello);
     server.write_all(b"N").unwrap();
     expect(&other, b"N");
     end(&other, &server);
@@ -394,6 +399,34 @@ fn nothing_is_connected_to_a_port_of_http_before_a_client_has_asked() {
     drop(asking);
     eventually("connections to end", || proxy.metric(&["remora_open_connections{", "\"outbound\""]) == 0);
     assert_eq!(proxy.metric(&["istio_tcp_connections_closed_total{"]), 1);
+}
+
+#[test]
+fn a_service_says_what_this_pods_ports_speak() {
+    let listener = TcpListener::bind((THIS_POD, 0)).unwrap();
+    let to = listener.local_addr().unwrap();
+    let opaque = to.port().to_string();
+    for (port_name, options) in [("tcp-db", vec![]), ("http-web", vec!["--opaque-ports", &opaque])] {
+        let (proxy, _known) = declared_with(&listener, port_name, &options);
+        let mut client = proxy.connect(INBOUND, to);
+        client.write_all(REQUEST).unwrap();
+        let mut server = accept(&listener);
+        expect(&server, REQUEST);
+        server.write_all(ANSWER).unwrap();
+        expect(&client, ANSWER);
+        end(&client, &server);
+        assert_eq!(only_answer(proxy), ("opaque".into(), "hint".into()), "{port_name}");
+    }
+    // What is no request never gets to a server that might take it for one.
+    let (proxy, _known) = declared(&listener, "http-web");
+    for bytes in [&b"GET /\r\n\r\n"[..], b"\0\0\0\x08\x04\xd2\x16\x2f", b"GET\0/ HTTP/1.1\r\n\r\n"] {
+        let mut client = proxy.connect(INBOUND, to);
+        client.write_all(bytes).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        expect(&client, b"HTTP/1.1 400 Bad Request\r\n");
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[test]

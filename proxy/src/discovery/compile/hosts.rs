@@ -5,8 +5,9 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use super::{Compiler, Member, Subject};
-use crate::discovery::resource::{External, Forbidden, Located, Network, Text, Workload};
-use crate::discovery::{Hint, Host, Target};
+use crate::detect::Hint;
+use crate::discovery::resource::{External, Forbidden, Located, Name, Network, Text, Workload};
+use crate::discovery::{Host, Target};
 use crate::telemetry::edge::{Caller, Edge, ServiceName};
 use crate::telemetry::workload;
 
@@ -28,7 +29,7 @@ impl Compiler<'_> {
                 self.wrong(&subject, "name", "there is another Workload of this name in the namespace");
             }
             let edge = Edge::past_services(Some(Arc::clone(&labels)));
-            let host = Arc::new(Host { name: None, hint: Hint::default(), edge });
+            let host = Arc::new(Host { name: None, hint: None, edge });
             let caller = Arc::new(Caller::new(Some(labels)));
             for (index, address) in value.addresses.iter().enumerate() {
                 self.callers.insert(*address, Arc::clone(&caller));
@@ -58,7 +59,7 @@ impl Compiler<'_> {
                 Target::External(Arc::new(Host { name: Some(Arc::clone(&service)), hint, edge }))
             };
             if value.ports.is_empty() {
-                self.claim_all(&subject, &value.addresses, None, &host(Hint::default()));
+                self.claim_all(&subject, &value.addresses, None, &host(None));
             }
             let mut seen = HashSet::new();
             for (index, port) in value.ports.iter().enumerate() {
@@ -66,7 +67,7 @@ impl Compiler<'_> {
                     self.wrong(&subject, format_args!("ports[{index}].port"), repeated(port.port));
                     continue;
                 }
-                let hint = Hint::declared(port.app_protocol.as_ref(), port.name.as_ref());
+                let hint = declared(port.app_protocol.as_ref(), port.name.as_ref());
                 self.claim_all(&subject, &value.addresses, Some(port.port), &host(hint));
             }
         }
@@ -120,6 +121,11 @@ impl Compiler<'_> {
             self.wrong(subject, field, text);
         }
     }
+}
+
+/// What a port is declared to speak.
+pub(super) fn declared(app_protocol: Option<&Text>, port_name: Option<&Name>) -> Option<Hint> {
+    Hint::declared(app_protocol.map(|Text(text)| &**text), port_name.map(|Name(name)| &**name))
 }
 
 pub(super) fn repeated(port: NonZeroU16) -> String {

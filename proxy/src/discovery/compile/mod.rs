@@ -16,10 +16,10 @@ use std::sync::Arc;
 
 use claims::Claims;
 
-use super::Snapshot;
 use super::resource::{Place, Resources};
+use super::snapshot::{CalledAs, Snapshot};
 use crate::balance::Load;
-use crate::telemetry::edge::{Caller, ServiceName};
+use crate::telemetry::edge::Caller;
 use crate::telemetry::workload::Workload;
 
 /// One thing that is wrong.
@@ -64,8 +64,8 @@ struct Compiler<'a> {
     /// Workloads by namespace and name.
     workloads: HashMap<(Arc<str>, Arc<str>), Member>,
     callers: HashMap<IpAddr, Arc<Caller>>,
-    /// The Service as whose this pod is called, by its own addresses.
-    called_as: BTreeMap<SocketAddr, Arc<ServiceName>>,
+    /// As whose this pod is called, by its own addresses.
+    called_as: BTreeMap<SocketAddr, CalledAs>,
     loads: HashMap<SocketAddr, Arc<Load>>,
 }
 

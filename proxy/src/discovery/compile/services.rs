@@ -4,11 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::hosts::repeated;
+use super::hosts::{declared, repeated};
 use super::{Compiler, Member, Subject};
 use crate::balance::Load;
+use crate::detect::Hint;
 use crate::discovery::resource::{self, Located, Name, Network, Service, TrafficDistribution};
-use crate::discovery::{Endpoint, Hint, Host, ServicePort, Snapshot, Target};
+use crate::discovery::snapshot::CalledAs;
+use crate::discovery::{Endpoint, Host, ServicePort, Snapshot, Target};
 use crate::telemetry::edge::{Edge, ServiceName};
 
 /// Endpoints that are called at their own address as a Service's; more than one Service may say so, and then none counts.
@@ -124,7 +126,7 @@ impl Compiler<'_> {
     }
 
     /// This pod is called as the Service's at the ports that it has in it, ready or not. Which of several Services was called
-    /// no connection tells, so the first one counts, by namespace and name.
+    /// no connection tells, so metrics name the first one, by namespace and name, and a protocol is what none of them denies.
     fn called_as(
         &mut self,
         service: &Arc<ServiceName>,
@@ -136,10 +138,14 @@ impl Compiler<'_> {
         for (endpoint, member) in members {
             for ip in member.addresses.iter().filter(|ip| self.own.contains(ip)) {
                 let address = SocketAddr::new(*ip, target_port(port, endpoint));
-                let called = self.called_as.entry(address).or_insert_with(|| Arc::clone(service));
-                if order(service) < order(called) {
-                    *called = Arc::clone(service);
+                let called = self
+                    .called_as
+                    .entry(address)
+                    .or_insert_with(|| CalledAs { service: Arc::clone(service), hints: vec![] });
+                if order(service) < order(&called.service) {
+                    called.service = Arc::clone(service);
                 }
+                called.hints.extend(hint(port).filter(|hint| !called.hints.contains(hint)));
             }
         }
     }
@@ -170,7 +176,7 @@ impl Compiler<'_> {
                 Target::Service(Arc::new(ServicePort {
                     name: Arc::clone(name),
                     port: port.port.get(),
-                    hint: Hint::declared(port.app_protocol.as_ref(), port.name.as_ref()),
+                    hint: hint(port),
                     endpoints: endpoints.collect(),
                     near: near.len(),
                     edge: Edge::to_service(Arc::clone(name), None),
@@ -193,7 +199,7 @@ fn add_headless(
     for (endpoint, member) in members {
         let host = Arc::new(Host {
             name: Some(Arc::clone(name)),
-            hint: Hint::declared(port.app_protocol.as_ref(), port.name.as_ref()),
+            hint: hint(port),
             edge: Edge::to_service(Arc::clone(name), member.labels.clone()),
         });
         for ip in &member.addresses {
@@ -202,6 +208,10 @@ fn add_headless(
             headless.entry(address).and_modify(|claims| *claims = None).or_insert(Some(claim));
         }
     }
+}
+
+fn hint(port: &resource::ServicePort) -> Option<Hint> {
+    declared(port.app_protocol.as_ref(), port.name.as_ref())
 }
 
 fn service_name(service: &Service) -> ServiceName {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::compile;
 use crate::balance::Policy;
+use crate::detect::Hint;
 use crate::discovery::file::parsed;
 use crate::discovery::{Snapshot, Target};
 use crate::telemetry::edge::Cluster;
@@ -54,8 +55,7 @@ fn endpoints_are_ready_have_the_ports_target_and_the_clients_family_where_they_c
     }
     let Target::Service(service) = find(&snapshot, "192.0.2.100:80") else { panic!("a Service") };
     assert_eq!(service.cluster().to_string(), "outbound|80||cart.shop.svc.cluster.local");
-    let hint = find(&snapshot, "192.0.2.100:80").hint().cloned().unwrap();
-    assert_eq!((hint.app_protocol.as_deref(), hint.port_name.as_deref()), (Some("http"), Some("http")));
+    assert_eq!(find(&snapshot, "192.0.2.100:80").hint(), Some(Hint::Http));
     assert!(
         matches!(find(&snapshot, "192.0.2.100:81"), Target::Passthrough),
         "another port is not the Service's"
@@ -134,6 +134,34 @@ fn this_pod_is_called_as_the_first_service_that_has_its_port() {
     let without: Vec<_> = documents.iter().copied().filter(|text| !text.contains("zoo")).collect();
     let named = named(&without, "192.0.2.1", "192.0.2.9:8080");
     assert!(named.contains("cart.shop.svc.cluster.local"), "{named}");
+}
+
+#[test]
+fn this_pods_port_speaks_what_services_say_and_none_denies() {
+    let own = "kind: Workload\nname: own\nnamespace: shop\naddresses: [192.0.2.9]\n";
+    let of = |name: &str, port_name: &str, target: &str| {
+        format!(
+            "kind: Service\nname: {name}\nnamespace: shop\naddresses: []\n\
+             ports: [{{name: {port_name}, port: 80, targetPort: {target}}}]\nendpoints: [{{workload: own}}]\n"
+        )
+    };
+    let (web, other, mail) =
+        (of("web", "http-web", "8080"), of("other", "web", "8080"), of("mail", "tcp", "8080"));
+    for (services, to, expected) in [
+        (&[&web][..], "192.0.2.9:8080", Some(Hint::Http)),
+        (&[&web], "192.0.2.9:80", None),
+        (&[&web], "192.0.2.1:8080", None),
+        (&[&other, &web], "192.0.2.9:8080", Some(Hint::Http)),
+        (&[&web, &of("same", "http", "8080")], "192.0.2.9:8080", Some(Hint::Http)),
+        (&[&mail], "192.0.2.9:8080", Some(Hint::Opaque)),
+        (&[&web, &mail], "192.0.2.9:8080", None),
+        (&[&web, &mail, &of("zoo", "http", "8080")], "192.0.2.9:8080", None),
+        (&[&other], "192.0.2.9:8080", None),
+    ] {
+        let documents: Vec<_> = services.iter().map(|text| text.as_str()).chain([own, ONE]).collect();
+        let declared = snapshot(&documents, None).declared(to.parse().unwrap());
+        assert_eq!(declared, expected, "{to} {services:?}");
+    }
 }
 
 #[test]
