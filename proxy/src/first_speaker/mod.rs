@@ -143,9 +143,10 @@ impl FirstSpeaker {
             heard = self.client(&client, Some(limits)) => heard.map(|()| None).map_err(Broken::Client)?,
             heard = by_server(server, greeted) => heard.map(Some).map_err(Broken::Server)?,
         };
-        let detected = match (self.detected, by_server) {
+        let detected = match (self.detected, &by_server) {
             (Some(detected), _) => detected,
-            (None, reason) => Detected::opaque(reason.unwrap_or(Reason::Ended)),
+            (None, Some(Said::Http | Said::Other)) => Detected::opaque(Reason::ServerFirst),
+            (None, Some(Said::Nothing) | None) => Detected::opaque(Reason::Ended),
         };
         let client = if self.is_hidden { client.registered_anew().map_err(Broken::Client)? } else { client };
         if let Some(hint) = self.hint {
@@ -153,7 +154,12 @@ impl FirstSpeaker {
         }
         let most = usize::try_from(settings.detection_memory).unwrap_or(usize::MAX);
         // What one stranger says is no reason to treat the next one otherwise: the server has to say it, or the pod itself.
-        let is_told = self.direction == Direction::Outbound || detected.reason == Reason::ServerFirst;
+        // Nor is his silence, to which a server of HTTP has said that it is one.
+        let is_told = match by_server {
+            Some(Said::Other) => true,
+            Some(Said::Http) => false,
+            Some(Said::Nothing) | None => self.direction == Direction::Outbound,
+        };
         MEMORY.with_borrow_mut(|memory| {
             let memory = memory.get_or_insert_with(|| Memory::new(most));
             if is_told {
@@ -226,20 +232,29 @@ pub(crate) fn speaks_http(destination: SocketAddr) {
     });
 }
 
-/// What it means that the server has said something, or has ended. A server of HTTP/2 may greet before its client does,
-/// for which that does not wait (RFC 9113, section 3.4): only a client that is silent for as long as `greeted`, from then on, speaks
-/// something else.
-async fn by_server(server: &Leg, greeted: Duration) -> io::Result<Reason> {
+/// What a server has said before its client.
+enum Said {
+    /// It has ended.
+    Nothing,
+    /// What servers of HTTP say to a silent client: HTTP/2's greeting, or HTTP/1's 408.
+    Http,
+    /// Anything else.
+    Other,
+}
+
+/// What the server says, or that it has ended. A server of HTTP/2 may greet before its client does, for which that does not wait
+/// (RFC 9113, section 3.4): only a client that is silent for as long as `greeted`, from then on, speaks something else.
+async fn by_server(server: &Leg, greeted: Duration) -> io::Result<Said> {
     loop {
         server.readable_or_ended().await?;
-        match peek(server, 0, |bytes| (bytes.len(), is_http2_greeting(bytes))) {
-            Ok((0, _)) => return Ok(Reason::Ended),
-            Ok((_, is_greeting)) => {
-                if is_greeting {
-                    sleep(greeted).await;
-                }
-                return Ok(Reason::ServerFirst);
+        let look = |bytes: &[u8]| (bytes.len(), is_http2_greeting(bytes), bytes.starts_with(b"HTTP/1."));
+        match peek(server, 0, look) {
+            Ok((0, ..)) => return Ok(Said::Nothing),
+            Ok((_, true, _)) => {
+                sleep(greeted).await;
+                return Ok(Said::Http);
             }
+            Ok((_, false, is_response)) => return Ok(if is_response { Said::Http } else { Said::Other }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }

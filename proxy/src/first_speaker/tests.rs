@@ -311,6 +311,31 @@ async fn nonsense_of_a_stranger_is_not_remembered_of_the_server() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_strangers_silence_makes_no_port_of_http_another_one() {
+    for (port, (said, remembers)) in
+        (1..).zip([(GREETING, false), (b"HTTP/1.1 408 Request Timeout\r\n", false), (b"HTTP?", true)])
+    {
+        for direction in Direction::BOTH {
+            let destination =
+                SocketAddr::from(([192, 0, 2, if direction == Direction::Inbound { 5 } else { 6 }], port));
+            say(REQUEST, (direction, destination)).await;
+            speaks_http(destination);
+            let ((client, _caller), (server, mut callee)) = (pair().await, pair().await);
+            callee.write_all(said).await.unwrap();
+            let listening = FirstSpeaker::new(direction, destination, None);
+            let (_, detected) = listening.either(client, &server, &AT_ONCE, HEAD).await.unwrap();
+            assert_eq!(detected, Detected::opaque(Reason::ServerFirst));
+            let next = FirstSpeaker::new(direction, destination, None);
+            assert_eq!(
+                (next.detected.is_some(), next.may_ask),
+                (remembers, !remembers),
+                "{direction:?} {said:?}"
+            );
+        }
+    }
+}
+
 /// A client says this, to nobody in particular.
 async fn say(bytes: &[u8], (direction, destination): (Direction, SocketAddr)) {
     let ((client, mut caller), (server, _callee)) = (pair().await, pair().await);
