@@ -13,7 +13,7 @@ pub(super) use crate::detect::is_token;
 /// No head has more fields, whatever is configured.
 pub const MOST_FIELDS: usize = 256;
 
-/// Options of Connection, in all; each is compared with each field.
+/// Options of Connection, in all, and empty ones; each is compared with each field.
 const MOST_OPTIONS: usize = 16;
 
 /// Digits of a number that every reader can hold, in 63 bits.
@@ -203,9 +203,12 @@ pub(super) const CHUNKED: &[u8] = b"chunked";
 
 impl Options {
     fn add(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        self.count += value.split(|byte| *byte == b',').count();
+        if self.count > MOST_OPTIONS {
+            return Err(Refusal::ConnectionOptions);
+        }
         for option in elements(value) {
-            self.count += 1;
-            if self.count > MOST_OPTIONS || !option.iter().copied().all(is_token) {
+            if !option.iter().copied().all(is_token) {
                 return Err(Refusal::ConnectionOptions);
             }
             match Opt::of(option) {

@@ -8,13 +8,14 @@ use super::super::Refusal::{self, *};
 use super::{GET, Speaker, asked, judge, read};
 
 /// Requests that only a limit forbids.
-fn requests() -> [(Refusal, Vec<u8>); 4] {
+fn requests() -> [(Refusal, Vec<u8>); 5] {
     let with = |fields: &str| format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into_bytes();
     [
         (HeadTooLong, [b"GET /", "a".repeat(70_000).as_bytes()].concat()),
         (HeadTooLong, with(&"a: b\r\n".repeat(20_000))),
         (TooManyFields, with(&"a: b\r\n".repeat(100))),
         (ConnectionOptions, with(&format!("Connection: {}\r\n", "a,".repeat(17)))),
+        (ConnectionOptions, with(&format!("Connection: a{}\r\n", ",".repeat(16)))),
     ]
 }
 
