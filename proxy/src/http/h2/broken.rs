@@ -8,6 +8,7 @@ use http::header::{CONTENT_TYPE, SERVER};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::content::{Account, Stop};
+use super::meter::Violation;
 use super::metered::Seen;
 use super::portion::Portion;
 use super::server::Server;
@@ -83,7 +84,7 @@ impl Broken {
         let reason = error.reason().filter(|_| error.is_library())?;
         Some(match error.is_reset() {
             true => Self::Refused(side, Refusal::of_stream(reason)),
-            false => Self::Left(side, Refusal::of_connection(reason).code()),
+            false => Self::Left(side, left_for(reason)),
         })
     }
 
@@ -172,4 +173,13 @@ pub(super) fn answer(respond: &mut SendResponse<Portion>, account: &Account, sta
 /// The cause in the fewest words.
 pub(super) fn why(end: &End) -> &str {
     end.failure.as_deref().or(end.details.as_deref()).unwrap_or(end.flags)
+}
+
+/// Why h2 has ended a connection with this code.
+pub(super) fn left_for(reason: Reason) -> Code {
+    match reason {
+        // It judges a frame's length before the meter has enough of the frame to look at it.
+        Reason::FRAME_SIZE_ERROR => Violation::FrameSize.code(),
+        other => Refusal::of_connection(other).code(),
+    }
 }

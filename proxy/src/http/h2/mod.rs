@@ -175,7 +175,7 @@ fn ended_by(error: &::h2::Error, seen: &Seen, side: Side) -> End {
 /// Says why a peer is left, if it is h2 that has found it.
 fn leave(error: &::h2::Error, seen: &Seen) {
     if let Some(reason) = error.reason().filter(|_| error.is_library()) {
-        seen.leave(Refusal::of_connection(reason).code());
+        seen.leave(broken::left_for(reason));
     }
 }
 

@@ -195,6 +195,11 @@ fn frames_that_must_not_be() -> Vec<Case> {
     let push = frame(PUSH_PROMISE, END_HEADERS, 1, [0, 0, 0, 2]);
     vec![
         asked("a short PING", frame(PING, 0, 0, [0; 7]), "http2.frame_size"),
+        asked(
+            "the beginning of a long frame",
+            frame(DATA, 0, 1, vec![0; 16_385])[..9].to_vec(),
+            "http2.frame_size",
+        ),
         asked("a short PRIORITY", frame(PRIORITY, 0, 1, [0; 4]), "http2.frame_size"),
         asked("content of no stream", frame(DATA, 0, 0, [0]), "http2.frame_stream"),
         asked("padding as long as the frame", frame(DATA, PADDED, 1, [4, 0, 0, 0]), "http2.padding"),
@@ -204,6 +209,11 @@ fn frames_that_must_not_be() -> Vec<Case> {
             client: Part::says([PREFACE, &ping(&[0; 8])].concat()),
             ..client("no settings", "", "http2.no_settings")
         },
+        server(
+            "the beginning of a long frame",
+            frame(DATA, 0, 1, vec![0; 16_385])[..9].to_vec(),
+            "http2.frame_size",
+        ),
         server("a short PING", frame(PING, 0, 0, [0; 7]), "http2.frame_size"),
         server("content of no stream", frame(DATA, 0, 0, [0]), "http2.frame_stream"),
         server("padding as long as the frame", frame(DATA, PADDED, 1, [4, 0, 0, 0]), "http2.padding"),
