@@ -38,9 +38,10 @@ impl Link {
     /// The server is left, since it does not keep to the rules. Perhaps nobody has asked it anything who would be told.
     pub(crate) fn refused(&self, code: Code) {
         for reporter in &self.reporters {
-            let http = &reporter.books.metrics.http;
-            http.refused_message(reporter.direction, Side::Server, code);
-            http.left_server(reporter.direction, self.host, code);
+            reporter.books.metrics.http.refused_message(reporter.direction, Side::Server, code);
+        }
+        if let Some(reporter) = self.reporters.first() {
+            reporter.books.metrics.http.left_server(reporter.direction, self.host, code);
         }
     }
 
