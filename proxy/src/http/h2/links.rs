@@ -52,6 +52,16 @@ pub(super) enum There {
     Never,
 }
 
+/// What there is where no connection to the chosen address can be made.
+pub(super) enum Instead {
+    /// A connection to another one.
+    Seat(Seat),
+    /// One that is being made, and to whom.
+    Soon(SocketAddr, oneshot::Receiver<Dialed>),
+    /// Nothing.
+    Never,
+}
+
 /// Where there is no socket yet that could be told.
 const NO_SOCKET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
@@ -140,6 +150,18 @@ impl State {
         self.known.is_empty() && self.dialing.is_empty()
     }
 
+    /// Waits for the connection to `address` that is being made, if one is.
+    fn wait(&mut self, address: SocketAddr) -> Option<oneshot::Receiver<Dialed>> {
+        let waiting = self.dialing.get_mut(&address)?;
+        // Who has gone is forgotten when there would have to be more room.
+        if waiting.len() == waiting.capacity() {
+            waiting.retain(|waits| !waits.is_closed());
+        }
+        let (sender, made) = oneshot::channel();
+        waiting.push(sender);
+        Some(made)
+    }
+
     /// Ends the oldest one that nobody needs; false if there is none.
     fn retire_one(&self) -> bool {
         let all = self.known.values().flatten();
@@ -149,9 +171,9 @@ impl State {
     }
 }
 
-/// How little one is to be chosen.
-fn crowd(server: &Server) -> (bool, usize) {
-    (!server.has_room(), server.load())
+/// How little one is to be chosen. Where nothing goes on, it is of no use that few wait.
+fn crowd(server: &Server) -> (bool, bool, usize) {
+    (!server.has_room(), !server.has_queue(), server.load())
 }
 
 /// The longest that a connection takes to be made where somebody accepts it, and the way is no long one.
@@ -199,20 +221,14 @@ impl<'a> Dial<'a> {
             let local = seat.server.local;
             return Some(Kept { connection: There::Seat(seat), local });
         }
-        let (sender, made) = oneshot::channel();
         let mut looked = self.looked();
         if looked.is_left {
             // Nobody wants another one.
-            return soon(made);
+            return soon(oneshot::channel().1);
         }
         looked.wanted.push(address);
         let mut state = self.links.state();
-        if let Some(waiting) = state.dialing.get_mut(&address) {
-            // Who has gone is forgotten when there would have to be more room.
-            if waiting.len() == waiting.capacity() {
-                waiting.retain(|waits| !waits.is_closed());
-            }
-            waiting.push(sender);
+        if let Some(made) = state.wait(address) {
             return soon(made);
         }
         if !may_add && !state.retire_one() {
@@ -257,6 +273,25 @@ impl<'a> Dial<'a> {
     pub(super) fn any_seat(&self, addresses: &[SocketAddr]) -> Option<Seat> {
         let there = self.all().filter_map(|links| links.any(addresses));
         Some(there.min_by_key(|server| crowd(server))?.seat())
+    }
+
+    /// What there is for `choices`, in the order in which they are preferred, where no more connections can be made. One that is being
+    /// made is better than one on which nothing goes on.
+    pub(super) fn instead(&self, choices: &[Vec<SocketAddr>]) -> Instead {
+        let seat = choices.iter().find_map(|addresses| self.any_seat(addresses));
+        let goes_on = |seat: &Seat| seat.server.has_room() || seat.server.has_queue();
+        let seat = match seat {
+            Some(seat) if goes_on(&seat) => return Instead::Seat(seat),
+            seat => seat,
+        };
+        let mut looked = self.looked();
+        let mut state = self.links.state();
+        let soon = choices.iter().flatten().find_map(|address| Some((*address, state.wait(*address)?)));
+        if let Some((address, made)) = soon {
+            looked.wanted.push(address);
+            return Instead::Soon(address, made);
+        }
+        seat.map_or(Instead::Never, Instead::Seat)
     }
 
     /// Tells those who wait.

@@ -16,9 +16,10 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use runtime::shutdown::Shutdown;
 
-use super::links::{Dial, Links, Queued, There, no_descriptor};
+use super::links::{Dial, Instead, Links, Queued, There, no_descriptor};
 use super::server::{Driven, Seat, Server};
 use super::{MOST_ATTEMPTS, Means};
+use crate::balance::Held;
 use crate::net::leg::Leg;
 use crate::telemetry::exchange::Exchange;
 use crate::telemetry::session::{End, Session};
@@ -185,41 +186,58 @@ impl<'a> Servers<'a> {
                     return Ok(self.goes_to(seat, exchange));
                 }
             };
-            let (dial, is_new) = (&begun.dial, !in_vain.contains(&reached.address));
+            let dial = &begun.dial;
             exchange.routed(reached.is_self_call);
-            let seat = match reached.found {
-                Found::Kept(There::Seat(seat)) => seat,
-                Found::Kept(There::Soon(mut dialed)) => match dial.or_turn(&mut queued, &mut dialed).await {
-                    // Who dialed may have left instead.
-                    Ok(Ok(Ok(true)) | Err(_)) => continue,
-                    // That one had no other to try, or has tried others; this one may have some.
-                    Ok(Ok(_)) if is_new && failures < MOST_ATTEMPTS => {
-                        failures += 1;
-                        in_vain.push(reached.address);
-                        continue;
-                    }
-                    Ok(Ok(failed)) => {
-                        let end = failed.err().unwrap_or_else(waited_in_vain);
-                        return self.in_spite(dial.in_spite(), exchange, end);
-                    }
-                    Err(seat) => return Ok(self.goes_to(seat, exchange)),
-                },
-                // Another one may be connected. They are asked for at once, since a Service may have thousands.
-                Found::Kept(There::Never) => {
-                    let seat = self.upstream.choices().iter().find_map(|choices| dial.any_seat(choices));
-                    return self.in_spite(seat, exchange, no_descriptor());
-                }
+            let (address, mut dialed) = match reached.found {
+                Found::Kept(There::Seat(seat)) => return Ok(self.takes(seat, reached.held)),
                 Found::New(leg) => {
-                    let greeted = self.greet(leg, reached.address).await;
-                    let seat = greeted
-                        .map(|driven| self.add(driven.counted(dial.take_socket()), reached.is_self_call));
-                    dial.is_over(&seat.as_ref().map(|_| true).map_err(End::clone));
-                    seat?
+                    let seat = self.made(leg, (reached.address, reached.is_self_call), dial).await?;
+                    return Ok(self.takes(seat, reached.held));
                 }
+                Found::Kept(There::Soon(dialed)) => (reached.address, dialed),
+                // Others are asked for at once, since a Service may have thousands.
+                Found::Kept(There::Never) => match dial.instead(&self.upstream.choices()) {
+                    Instead::Seat(seat) => return Ok(self.goes_to(seat, exchange)),
+                    Instead::Soon(address, dialed) => (address, dialed),
+                    Instead::Never => return self.in_spite(None, exchange, no_descriptor()),
+                },
             };
-            self.state().last = Arc::downgrade(&seat.server);
-            return Ok(Seat::with(seat, reached.held));
+            // Who waits is no load of the endpoint yet.
+            drop(reached.held);
+            match dial.or_turn(&mut queued, &mut dialed).await {
+                // Who dialed may have left instead.
+                Ok(Ok(Ok(true)) | Err(_)) => {}
+                // That one had no other to try, or has tried others; this one may have some.
+                Ok(Ok(_)) if failures < MOST_ATTEMPTS && !in_vain.contains(&address) => {
+                    failures += 1;
+                    in_vain.push(address);
+                }
+                Ok(Ok(failed)) => {
+                    let end = failed.err().unwrap_or_else(waited_in_vain);
+                    return self.in_spite(dial.in_spite(), exchange, end);
+                }
+                Err(seat) => return Ok(self.goes_to(seat, exchange)),
+            }
         }
+    }
+
+    /// Greets a server that was dialed, and tells those who wait for it.
+    async fn made(
+        &self,
+        leg: Leg,
+        (address, is_self_call): (SocketAddr, bool),
+        dial: &Dial<'_>,
+    ) -> Result<Seat, End> {
+        let greeted = self.greet(leg, address).await;
+        let seat = greeted.map(|driven| self.add(driven.counted(dial.take_socket()), is_self_call));
+        dial.is_over(&seat.as_ref().map(|_| true).map_err(End::clone));
+        seat
+    }
+
+    /// It is where the request goes, which was chosen for it.
+    fn takes(&self, seat: Seat, held: Option<Held>) -> Seat {
+        self.state().last = Arc::downgrade(&seat.server);
+        Seat::with(seat, held)
     }
 
     fn begin_dial(&self, avoid: Vec<SocketAddr>) -> Begun<'_, 'a> {
@@ -288,8 +306,7 @@ impl<'a> Servers<'a> {
     fn goes_to(&self, seat: Seat, exchange: &Exchange) -> Seat {
         let reached = self.upstream.goes_to(self.session, seat.server.address, seat.server.local);
         exchange.routed(reached.is_self_call);
-        self.state().last = Arc::downgrade(&seat.server);
-        Seat::with(seat, reached.held)
+        self.takes(seat, reached.held)
     }
 
     /// Greets a server. Apart from what it is a part of, which would have room for it as long as it is there.

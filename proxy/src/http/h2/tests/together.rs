@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
 use super::peers::soon;
@@ -342,6 +343,61 @@ async fn without_a_descriptor_a_request_goes_to_a_server_that_is_connected() {
     assert_eq!(turns.load(Ordering::Relaxed), 2, "others are not chosen one after the other");
     server.send(headers(held, END_STREAM | END_HEADERS, OK)).await.unwrap();
     assert_eq!(client.next_of(HEADERS).await.stream, 1);
+}
+
+/// Returns when a server was chosen so often.
+async fn chosen(times: usize, turns: &AtomicUsize) {
+    soon(async {
+        while turns.load(Ordering::Relaxed) < times {
+            yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_descriptor_a_request_waits_for_a_connection_that_is_being_made() {
+    let (one, other) = (listen().await, listen().await);
+    let addresses = [&one, &other].map(|server| server.local_addr().unwrap()).into();
+    let (gate, turns) = (Arc::new(Semaphore::new(0)), Arc::default());
+    let way =
+        InTurn { addresses, turn: Arc::clone(&turns), gate: Some(Arc::clone(&gate)), ..InTurn::default() };
+    let (mut client, _lab, dials) = Lab::through(&[SHARED, FOR_ONE], way).await;
+    client.send([get(1), get(3)].concat()).await.unwrap();
+    chosen(2, &turns).await;
+    gate.add_permits(1);
+    let mut server = accept(&one).await;
+    for _ in 0..2 {
+        answers(&mut server).await;
+        assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
+    }
+    assert_eq!(dials.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn without_a_descriptor_a_request_waits_where_something_goes_on() {
+    let servers = [listen().await, listen().await, listen().await, listen().await];
+    let (addresses, turns) =
+        (servers.each_ref().map(|server| server.local_addr().unwrap()).into(), Arc::default());
+    let way = InTurn { addresses, turn: Arc::clone(&turns), ..InTurn::default() };
+    let (mut client, _lab, dials) = Lab::through(&[SHARED, "--descriptors=8"], way).await;
+    client.send(get(1)).await.unwrap();
+    // It has taken the first request before it could say that it takes none, and does not end it.
+    let mut none = accept_with(&[(3, 0)], &servers[0]).await;
+    asked(&mut none).await;
+    client.send(get(3)).await.unwrap();
+    let mut busy = accept_with(&[(3, 1)], &servers[1]).await;
+    let stream = asked(&mut busy).await;
+    client.send(get(5)).await.unwrap();
+    let mut busy_too = accept_with(&[(3, 1)], &servers[2]).await;
+    asked(&mut busy_too).await;
+    client.send(get(7)).await.unwrap();
+    chosen(4, &turns).await;
+    busy.send(headers(stream, END_STREAM | END_HEADERS, OK)).await.unwrap();
+    assert_eq!(client.next_of(HEADERS).await.stream, 3);
+    answers(&mut busy).await;
+    assert_eq!(client.next_of(HEADERS).await.stream, 7);
+    assert_eq!(dials.load(Ordering::Relaxed), 3);
 }
 
 #[tokio::test]
