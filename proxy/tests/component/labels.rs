@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 
 use crate::discovery::{HEAD, Mesh, WEB, endpoint, exchange, listeners, web};
-use crate::support::{INBOUND, THIS_POD};
+use crate::support::{INBOUND, THIS_POD, eventually};
 
 const WORKLOADS: &str = "---\napiVersion: remora.dev/v1alpha1\nkind: Workload\nname: web-1\nnamespace: shop\n\
     addresses: [127.0.2.1]\nworkload: web-v1\ncanonicalService: web\ncanonicalRevision: v1\n\
@@ -30,7 +30,7 @@ fn metrics_name_both_ends_as_far_as_they_are_known() {
         "destination_service_namespace=\"shop\"",
     ];
     for name in ["istio_tcp_connections_opened_total{", "istio_tcp_received_bytes_total{"] {
-        assert_eq!(mesh.proxy.metric(&[&[name], &labels[..]].concat()), 1, "{name}");
+        eventually(name, || mesh.proxy.metric(&[&[name], &labels[..]].concat()) == 1);
     }
     // Directly, by its own address.
     let mut client = mesh.connect(&listeners[0].local_addr().unwrap().to_string());

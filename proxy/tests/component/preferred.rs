@@ -102,8 +102,7 @@ fn http1(bad: Manner, other: Manner, place: usize) -> usize {
     let listeners = listeners(2);
     let mesh = mesh(&listeners, "http");
     let manner = |at| if at == place { bad } else { other };
-    let asked: Vec<_> =
-        listeners.iter().zip(0..).map(|(listener, at)| serve(listener, manner(at))).collect();
+    let asked: Vec<_> = listeners.iter().zip(0..).map(|(listener, at)| serve(listener, manner(at))).collect();
     ask(&mesh);
     let asked: Vec<_> = asked.iter().map(|asked| asked.load(Ordering::SeqCst)).collect();
     assert_eq!(asked.iter().sum::<usize>(), REQUESTS);

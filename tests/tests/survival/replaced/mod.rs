@@ -22,7 +22,7 @@ const HTTP1: SocketAddr = SocketAddr::new(SERVICE, 80);
 const HTTP2: SocketAddr = SocketAddr::new(SERVICE, 81);
 
 /// Longer than it takes until the client's proxy has looked at its files, also on a machine that has much to do.
-const DELAY: &str = "2s";
+const DELAY: &str = "4s";
 const INTERVAL: &str = "50ms";
 
 /// A pod of the Service.
