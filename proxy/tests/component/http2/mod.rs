@@ -103,6 +103,33 @@ fn requests_pass_and_are_told() {
 }
 
 #[test]
+fn deadlines_of_grpc_come_as_they_were_set() {
+    // Of each unit, of the most digits, and of what only lenient servers take.
+    let deadlines =
+        ["1H", "2M", "3S", "4m", "5u", "6n", "99999999n", "00000001S", "0m", "123456789S", "1", "s"];
+    for way in Way::all() {
+        let proxy = Proxy::start(&[]);
+        let (caller, called, _listener) = connect(&proxy, way);
+        runtime().block_on(async {
+            let (mut requests, mut asked) = (client(caller).await, serve(called));
+            for deadline in deadlines {
+                let call = Request::post("http://web/shop.Cart/Add")
+                    .header("content-type", "application/grpc")
+                    .header("grpc-timeout", deadline);
+                let (response, _) = requests.send_request(call.body(()).unwrap(), true).unwrap();
+                let (request, mut respond) = soon(asked.recv()).await.unwrap();
+                let came: Vec<_> = request.headers().get_all("grpc-timeout").iter().collect();
+                assert_eq!(came, [deadline], "{way:?}");
+                let ends = Response::builder().header("grpc-status", "0").body(()).unwrap();
+                respond.send_response(ends, true).unwrap();
+                soon(response).await.unwrap();
+            }
+        });
+        assert_eq!(proxy.stop().len(), deadlines.len());
+    }
+}
+
+#[test]
 fn clients_are_asked_to_go_when_the_drain_begins_and_nothing_is_lost() {
     let proxy = Proxy::start(&["--drain-delay", "1h"]);
     let (caller, called, listener) = connect(&proxy, INBOUND);
