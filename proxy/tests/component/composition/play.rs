@@ -169,7 +169,10 @@ impl Ends<'_> {
         });
         let Self { client, servers, .. } = self;
         let servers = servers.into_iter().map(|mut server| {
-            server.reset();
+            // Nobody waits for the end of one that is kept.
+            if !server.has_ended {
+                server.reset();
+            }
             server.seen
         });
         Outcome { client: client.seen, servers: servers.collect() }
