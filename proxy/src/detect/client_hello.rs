@@ -137,8 +137,10 @@ fn host_name(mut extension: Reader<'_>) -> Option<Option<Box<str>>> {
     extension.0.is_empty().then(|| host.and_then(as_host))
 }
 
-/// Whoever writes the name down need not fear what is in it.
+/// Whoever writes the name down need not fear what is in it. It has no dot at its end (RFC 6066, section 3), and servers take
+/// one that has for the same.
 fn as_host(name: &[u8]) -> Option<Box<str>> {
+    let name = name.strip_suffix(b".").unwrap_or(name);
     let is_host = (1..=LONGEST_NAME).contains(&name.len())
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte));
     let name = std::str::from_utf8(name).ok()?;

@@ -105,6 +105,8 @@ fn beginnings() -> Vec<(Vec<u8>, Detected)> {
         (hello([3, 0], None), tls(None, &[])),
         (hello([3, 3], Some(&[])), tls(None, &[])),
         (hello([3, 1], Some(&[(0, &server_name(b"a_b.example"))])), tls(Some("a_b.example"), &[])),
+        (hello([3, 1], Some(&[(0, &server_name(b"Web.example."))])), tls(Some("web.example"), &[])),
+        (hello([3, 1], Some(&[(0, &server_name(b"."))])), tls(None, &[])),
         (hello([3, 3], Some(&[(0, &server_name(b"a b\n"))])), tls(None, &[])),
         (hello([3, 3], Some(&[(0, &server_name(&[b'a'; 254]))])), tls(None, &[])),
         (hello([3, 3], Some(&[(0x0a0a, b""), (16, &[0, 3, 2, b'h', b'2'])])), tls(None, &["h2"])),
