@@ -3,7 +3,8 @@
 //! It does not know where a connection goes or why; that was decided by the story.
 
 use crate::balance::Held;
-use crate::detect::{self, Detected, Hint, Protocol};
+use crate::detect::{self, Detected, Protocol};
+use crate::direction::Direction;
 use crate::ending::{broken, client_broken, given_up};
 use crate::first_speaker::FirstSpeaker;
 use crate::http::{Http, h1, h2};
@@ -200,15 +201,14 @@ async fn establish<'a, U: Upstream>(
     }
 }
 
-/// Connects to a server, unless the client `asks` already, or the port is declared to be one of HTTP: who is silent on such a
-/// port is not taken for somebody who speaks something else.
+/// Connects to a server, unless the client `asks` already, or the port of another pod is declared to be one of HTTP: who is silent on
+/// such a port is not taken for somebody who speaks something else. The pod's own application hears of each client at once, as
+/// without the proxy, since it may have limits for those that are silent, or be gone.
 async fn dial(upstream: &impl Upstream, session: &Session, asks: bool) -> Option<Result<Dialed, End>> {
     match upstream.hint() {
         _ if asks => None,
-        Some(Hint::Http | Hint::Http2) => None,
-        Some(Hint::Opaque | Hint::Tls) | None => {
-            Some(upstream.reach(session, &[], upstream::none_kept).await)
-        }
+        Some(hint) if hint.is_http() && session.direction() == Direction::Outbound => None,
+        Some(_) | None => Some(upstream.reach(session, &[], upstream::none_kept).await),
     }
 }
 

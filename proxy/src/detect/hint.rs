@@ -38,12 +38,20 @@ impl Hint {
         })
     }
 
-    /// What is taken to be spoken, after this was seen. On a port that is declared HTTP a beginning that is another protocol's
+    /// Whether it is HTTP's, of any version.
+    pub(crate) fn is_http(self) -> bool {
+        match self {
+            Self::Http | Self::Http2 => true,
+            Self::Opaque | Self::Tls => false,
+        }
+    }
+
+    /// What is taken to be spoken, after this was seen of a client. On a port that is declared HTTP a beginning that is another protocol's
     /// counts, and everything else is HTTP's: its readers refuse what is none, which a lenient server might not.
     pub(crate) fn settle(self, seen: Detected) -> Detected {
         match (self, seen.protocol) {
             (Self::Tls, Protocol::Tls) => seen,
-            (Self::Http | Self::Http2, _) if seen.reason == Reason::FirstBytes => seen,
+            _ if self.is_http() && seen.reason == Reason::FirstBytes => seen,
             _ => Detected { protocol: self.protocol(), reason: Reason::Hint, hello: None },
         }
     }

@@ -1,4 +1,5 @@
-//! What is spoken on a connection, told by the first bytes of its client: TLS, HTTP/1, HTTP/2, or something else.
+//! What is spoken on a connection, told by the first bytes of its client: TLS, HTTP/1, HTTP/2, or something else, of which the
+//! PROXY protocol is known by name.
 //!
 //! Pure: bytes in, an answer out; who gets the bytes, and who decides when none come, is `first_speaker`. Invariant: an
 //! answer that was given for some bytes stands, whatever follows them; no bytes make it panic, and no more than [`LIMIT`]
@@ -9,6 +10,7 @@ mod hint;
 mod http;
 mod memory;
 mod ports;
+mod proxy_protocol;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,13 +101,14 @@ pub struct Detected {
 
 impl Detected {
     /// All answers that there are, apart from hellos.
-    pub const KINDS: [(Protocol, Reason); 13] = [
+    pub const KINDS: [(Protocol, Reason); 14] = [
         (Protocol::Tls, Reason::FirstBytes),
         (Protocol::Tls, Reason::Hint),
         (Protocol::Http1, Reason::FirstBytes),
         (Protocol::Http1, Reason::Hint),
         (Protocol::Http1, Reason::Memory),
         (Protocol::Http2, Reason::FirstBytes),
+        (Protocol::Opaque, Reason::FirstBytes),
         (Protocol::Opaque, Reason::Unrecognized),
         (Protocol::Opaque, Reason::TooLong),
         (Protocol::Opaque, Reason::Incomplete),
@@ -162,7 +165,15 @@ pub fn detect(bytes: &[u8]) -> Option<Detected> {
     let found = match looked_at {
         [] => return None,
         _ if is_hello(looked_at) => client_hello::read(looked_at),
-        _ => http::read(looked_at),
+        _ => match http::read(looked_at) {
+            Found::Nothing => proxy_protocol::read(looked_at),
+            found @ (Found::Hello(_)
+            | Found::Http1
+            | Found::Http2
+            | Found::Proxied
+            | Found::TooLong
+            | Found::Begun) => found,
+        },
     };
     match found {
         Found::Hello(hello) => Some(Detected {
@@ -172,6 +183,7 @@ pub fn detect(bytes: &[u8]) -> Option<Detected> {
         }),
         Found::Http1 => Some(Detected::by_first_bytes(Protocol::Http1)),
         Found::Http2 => Some(Detected::by_first_bytes(Protocol::Http2)),
+        Found::Proxied => Some(Detected::by_first_bytes(Protocol::Opaque)),
         Found::Nothing => Some(Detected::opaque(Reason::Unrecognized)),
         Found::TooLong => Some(Detected::opaque(Reason::TooLong)),
         Found::Begun if looked_at.len() < LIMIT => None,
@@ -187,6 +199,8 @@ enum Found {
     Hello(ClientHello),
     Http1,
     Http2,
+    /// The PROXY protocol, with whatever follows.
+    Proxied,
     /// It is not the protocol.
     Nothing,
     /// It will be longer than [`LIMIT`].

@@ -285,6 +285,30 @@ fn a_declared_protocol_is_read_as_kubernetes_and_istio_write_it() {
 }
 
 #[test]
+fn the_proxy_protocol_is_known_as_soon_as_nothing_else_can_come() {
+    let proxied = Some(Detected { protocol: Protocol::Opaque, reason: Reason::FirstBytes, hello: None });
+    for (bytes, first) in [
+        (&b"PROXY TCP4 192.0.2.1 192.0.2.2 1 80\r\n"[..], 12),
+        (b"PROXY TCP6 2001:db8::1 2001:db8::2 1 80\r\n", 12),
+        (b"PROXY UNKNOWN\r\n", 14),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", 12),
+    ] {
+        for length in 1..=bytes.len() {
+            let expected = if length < first { None } else { proxied.clone() };
+            assert_eq!(detect(&bytes[..length]), expected, "{}", bytes[..length].escape_ascii());
+        }
+    }
+    for other in [
+        &b"PROXY TCP5 192"[..],
+        b"PROXY / HTTP/1.1\r\n",
+        b"\r\n\r\nGET / HTTP/1.1\r\n",
+        b"\r\n\r\n\0\r\nEXIT",
+    ] {
+        assert_ne!(detect(other), proxied, "{}", other.escape_ascii());
+    }
+}
+
+#[test]
 fn a_hint_wins_over_what_tells_little() {
     for hint in [Hint::Tls, Hint::Http, Hint::Http2] {
         for reason in [Reason::ServerFirst, Reason::Ended, Reason::Incomplete, Reason::Unrecognized] {

@@ -66,6 +66,7 @@ impl Snapshot {
     pub fn declared(&self, to: SocketAddr) -> Option<Hint> {
         match self.called_as(to)?.hints.as_slice() {
             [hint] => Some(*hint),
+            hints @ [_, ..] if hints.iter().all(|hint| hint.is_http()) => Some(Hint::Http),
             _ => None,
         }
     }

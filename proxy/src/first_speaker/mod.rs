@@ -136,8 +136,11 @@ impl FirstSpeaker {
         head: Duration,
     ) -> Result<(Leg, Detected), Broken> {
         let any = settings.detection_timeout;
-        let limits = Limits { any, preface: head.max(any) };
-        let greeted = if self.may_ask { limits.preface } else { GREETED * any };
+        let is_http = self.hint.is_some_and(Hint::is_http);
+        let preface = head.max(any);
+        // Who begins slowly on a port of HTTP is somebody for its readers.
+        let limits = Limits { any: if is_http { preface } else { any }, preface };
+        let greeted = if self.may_ask || is_http { preface } else { GREETED * any };
         let by_server = tokio::select! {
             biased;
             heard = self.client(&client, Some(limits)) => heard.map(|()| None).map_err(Broken::Client)?,
@@ -150,7 +153,9 @@ impl FirstSpeaker {
         };
         let client = if self.is_hidden { client.registered_anew().map_err(Broken::Client)? } else { client };
         if let Some(hint) = self.hint {
-            return Ok((client, hint.settle(detected)));
+            // What the application itself says first, to a silent client, tells more than what others declare.
+            let is_settled = is_http && self.seen == 0 && by_server.is_some();
+            return Ok((client, if is_settled { detected } else { hint.settle(detected) }));
         }
         let most = usize::try_from(settings.detection_memory).unwrap_or(usize::MAX);
         // What one stranger says is no reason to treat the next one otherwise: the server has to say it, or the pod itself.

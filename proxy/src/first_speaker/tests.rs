@@ -222,7 +222,9 @@ async fn what_is_declared_wins() {
         (Hint::Opaque, REQUEST, &b""[..], (Protocol::Opaque, Reason::Hint)),
         (Hint::Http, REQUEST, b"", (Protocol::Http1, Reason::FirstBytes)),
         (Hint::Http, b"GET", b"", (Protocol::Http1, Reason::Hint)),
-        (Hint::Http, b"", b"220 mail\r\n", (Protocol::Http1, Reason::Hint)),
+        (Hint::Http, b"", b"220 mail\r\n", (Protocol::Opaque, Reason::ServerFirst)),
+        (Hint::Http, b"?\0", b"", (Protocol::Http1, Reason::Hint)),
+        (Hint::Http, b"GE", b"HTTP/1.1 408 \r\n", (Protocol::Http1, Reason::Hint)),
         (Hint::Tls, b"", b"220 mail\r\n", (Protocol::Tls, Reason::Hint)),
         (Hint::Tls, REQUEST, b"", (Protocol::Tls, Reason::Hint)),
     ] {
@@ -367,7 +369,9 @@ async fn http_is_what_a_server_has_responded_by() {
 
 #[tokio::test(start_paused = true)]
 async fn a_preface_in_pieces_is_waited_for_where_http_is_spoken() {
-    for greeting in [&b""[..], GREETING] {
+    for (greeting, hint) in
+        [(&b""[..], None), (GREETING, None), (b"", Some(Hint::Http2)), (GREETING, Some(Hint::Http))]
+    {
         let destination = known_as_http().await;
         let ((client, mut caller), (server, mut callee)) = (pair().await, pair().await);
         callee.write_all(greeting).await.unwrap();
@@ -377,7 +381,7 @@ async fn a_preface_in_pieces_is_waited_for_where_http_is_spoken() {
                 caller.write_all(piece).await.unwrap();
             }
         };
-        let listening = FirstSpeaker::new(Direction::Outbound, destination, None);
+        let listening = FirstSpeaker::new(Direction::Outbound, destination, hint);
         let (heard, ()) = tokio::join!(listening.either(client, &server, &AT_ONCE, HEAD), pieces);
         let (client, detected) = heard.unwrap();
         assert_eq!((detected.protocol, detected.reason), (Protocol::Http2, Reason::FirstBytes));

@@ -7,16 +7,15 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, THIS_POD, Way, accept, eventually, next, reset};
+use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, Way, accept, eventually, next, reset};
 
 /// Nothing that is not an event may let these tests go on.
 const FOR_EVER: [&str; 5] = ["--detection-timeout", "1h", "--http-request-id", "keep", "--http-pool-size=0"];
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-const REQUEST: &[u8] = b"GET /a?b HTTP/1.1\r\nHost: web\r\n\r\n";
+pub(crate) const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+pub(crate) const REQUEST: &[u8] = b"GET /a?b HTTP/1.1\r\nHost: web\r\n\r\n";
 
-fn hello() -> Vec<u8> {
+pub(crate) fn hello() -> Vec<u8> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -30,14 +29,14 @@ fn hello() -> Vec<u8> {
     bytes
 }
 
-fn expect(mut stream: &TcpStream, bytes: &[u8]) {
+pub(crate) fn expect(mut stream: &TcpStream, bytes: &[u8]) {
     let mut received = vec![0; bytes.len()];
     stream.read_exact(&mut received).expect("all bytes");
     assert_eq!(received, bytes);
 }
 
 /// Ends both sides in good order, whoever had spoken.
-fn end(client: &TcpStream, server: &TcpStream) {
+pub(crate) fn end(client: &TcpStream, server: &TcpStream) {
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(next(server), Seen::End);
     server.shutdown(Shutdown::Write).unwrap();
@@ -52,7 +51,7 @@ fn answer(line: &Value) -> (&str, &str) {
 }
 
 /// The one connection's answer, after the proxy's end.
-fn only_answer(proxy: Proxy) -> (String, String) {
+pub(crate) fn only_answer(proxy: Proxy) -> (String, String) {
     let lines = proxy.stop();
     assert_eq!(lines.len(), 1);
     let (protocol, reason) = answer(&lines[0]);
@@ -336,105 +335,4 @@ fn opaque_ports_of_the_pod_are_not_looked_at() {
     let lines = proxy.stop();
     let answers: Vec<_> = lines.iter().map(answer).collect();
     assert_eq!(answers, [("opaque", "hint"), ("http1", "first_bytes"), ("opaque", "hint")]);
-}
-
-/// A proxy that knows a Service of which `listener` is the one endpoint, at a port that is declared so; as long as the directory
-/// lasts.
-fn declared(listener: &TcpListener, port_name: &str) -> (Proxy, TempDir) {
-    declared_with(listener, port_name, &[])
-}
-
-fn declared_with(listener: &TcpListener, port_name: &str, options: &[&str]) -> (Proxy, TempDir) {
-    let to = listener.local_addr().unwrap();
-    let known = tempfile::tempdir().unwrap();
-    std::fs::write(
-        known.path().join("mail.yaml"),
-        format!(
-            "apiVersion: remora.dev/v1alpha1\nkind: Service\nname: mail\nnamespace: default\naddresses: [{ip}]\n\
-             ports:\n- port: {port}\n  name: {port_name}\nendpoints:\n- addresses: [{ip}]\n",
-            ip = to.ip(),
-            port = to.port()
-        ),
-    )
-    .unwrap();
-    let directory = ["--discovery-directory", known.path().to_str().unwrap()];
-    (Proxy::start(&[&directory[..], options].concat()), known)
-}
-
-#[test]
-fn a_service_says_what_its_ports_speak() {
-    let listener = OUTBOUND.listener();
-    let (proxy, _known) = declared(&listener, "tls-mail");
-    let client = proxy.connect(OUTBOUND, listener.local_addr().unwrap());
-    let mut server = crate::support::accept(&listener);
-    server.write_all(b"220\r\n").unwrap();
-    expect(&client, b"220\r\n");
-    end(&client, &server);
-    assert_eq!(only_answer(proxy), ("tls".into(), "hint".into()));
-}
-
-#[test]
-fn nothing_is_connected_to_a_port_of_http_before_a_client_has_asked() {
-    let listener = OUTBOUND.listener();
-    let to = listener.local_addr().unwrap();
-    let (proxy, _known) = declared(&listener, "http-web");
-    let (silent, mut asking) = (proxy.connect(OUTBOUND, to), proxy.connect(OUTBOUND, to));
-    asking.write_all(REQUEST).unwrap();
-    // The first that comes is that of who has asked.
-    let mut server = crate::support::accept(&listener);
-    server.read_exact(&mut [0; 4]).unwrap();
-    server.write_all(ANSWER).unwrap();
-    expect(&asking, ANSWER);
-    silent.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(next(&silent), Seen::End);
-    // Another protocol is carried, from when it is known to be.
-    let (mut other, hello) = (proxy.connect(OUTBOUND, to), hello());
-    other.write_all(&hello).unwrap();
-    let mut server = crate::support::accept(&listener);
-    expect(&server, &hello);
-    server.write_all(b"N").unwrap();
-    expect(&other, b"N");
-    end(&other, &server);
-    // Which is a connection of bytes, and a client of HTTP that has not asked is none.
-    drop(asking);
-    eventually("connections to end", || proxy.metric(&["remora_open_connections{", "\"outbound\""]) == 0);
-    assert_eq!(proxy.metric(&["istio_tcp_connections_closed_total{"]), 1);
-}
-
-#[test]
-fn a_service_says_what_this_pods_ports_speak() {
-    let listener = TcpListener::bind((THIS_POD, 0)).unwrap();
-    let to = listener.local_addr().unwrap();
-    let opaque = to.port().to_string();
-    for (port_name, options) in [("tcp-db", vec![]), ("http-web", vec!["--opaque-ports", &opaque])] {
-        let (proxy, _known) = declared_with(&listener, port_name, &options);
-        let mut client = proxy.connect(INBOUND, to);
-        client.write_all(REQUEST).unwrap();
-        let mut server = accept(&listener);
-        expect(&server, REQUEST);
-        server.write_all(ANSWER).unwrap();
-        expect(&client, ANSWER);
-        end(&client, &server);
-        assert_eq!(only_answer(proxy), ("opaque".into(), "hint".into()), "{port_name}");
-    }
-    // What is no request never gets to a server that might take it for one.
-    let (proxy, _known) = declared(&listener, "http-web");
-    for bytes in [&b"GET /\r\n\r\n"[..], b"\0\0\0\x08\x04\xd2\x16\x2f", b"GET\0/ HTTP/1.1\r\n\r\n"] {
-        let mut client = proxy.connect(INBOUND, to);
-        client.write_all(bytes).unwrap();
-        client.shutdown(Shutdown::Write).unwrap();
-        expect(&client, b"HTTP/1.1 400 Bad Request\r\n");
-    }
-    listener.set_nonblocking(true).unwrap();
-    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
-}
-
-#[test]
-fn half_a_request_to_a_port_of_http_makes_it_no_other_port() {
-    let listener = OUTBOUND.listener();
-    let (proxy, _known) = declared(&listener, "http-web");
-    let mut client = proxy.connect(OUTBOUND, listener.local_addr().unwrap());
-    client.write_all(b"GET / HT").unwrap();
-    client.shutdown(Shutdown::Write).unwrap();
-    expect(&client, b"HTTP/1.1 400 Bad Request\r\n");
 }

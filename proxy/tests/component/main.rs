@@ -26,6 +26,8 @@ mod control;
 #[cfg(test)]
 mod conversation;
 #[cfg(test)]
+mod declared;
+#[cfg(test)]
 mod detection;
 #[cfg(test)]
 mod discovery;

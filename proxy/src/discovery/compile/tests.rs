@@ -153,6 +153,7 @@ fn this_pods_port_speaks_what_services_say_and_none_denies() {
         (&[&web], "192.0.2.1:8080", None),
         (&[&other, &web], "192.0.2.9:8080", Some(Hint::Http)),
         (&[&web, &of("same", "http", "8080")], "192.0.2.9:8080", Some(Hint::Http)),
+        (&[&web, &of("api", "grpc", "8080")], "192.0.2.9:8080", Some(Hint::Http)),
         (&[&mail], "192.0.2.9:8080", Some(Hint::Opaque)),
         (&[&web, &mail], "192.0.2.9:8080", None),
         (&[&web, &mail, &of("zoo", "http", "8080")], "192.0.2.9:8080", None),
