@@ -80,9 +80,10 @@ fn interim_responses_without_end_are_refused() {
 fn an_interim_head_that_breaks_off_is_followed_by_nothing() {
     let proxy = proxy(&["--http-max-head", "262144"]);
     let mut ends = Ends::inbound(&proxy);
+    // Fewer of these fill the way than would be a flood, however long the kernel would let it become.
+    socket2::SockRef::from(&ends.client).set_recv_buffer_size(64 * 1024).unwrap();
     ends.asks(GET);
     ends.is_asked(GET);
-    // Fewer of these fill the way than would be a flood.
     let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(250_000));
     // Until nobody takes more: the client does not read.
     ends.server.set_nonblocking(true).unwrap();
