@@ -7,7 +7,7 @@ use conformance::frames::{ENHANCE_YOUR_CALM, PROTOCOL_ERROR};
 use conformance::report::{Line, Report, Verdict};
 
 use crate::origin;
-use crate::support::{Direction, FLOODED, Proxy, assert_no_flood_fails};
+use crate::support::{Direction, PACE, Proxy, assert_clean};
 
 /// How many attacks of clients have at least this reason; of the others h2 sees by itself what they are, or may do so first.
 const OF_CLIENTS: [(&str, u64); 9] = [
@@ -59,8 +59,8 @@ fn assert_told(refused: &HashMap<String, u64>, expected: &[(&str, u64)]) {
 async fn attack_as_clients(direction: Direction) {
     let origin = origin::http2().await;
     let proxy = Proxy::start(direction, &[]);
-    let report = attacks::server_face(async || proxy.connect(origin).await, FLOODED).await;
-    assert_no_flood_fails(direction, &report);
+    let report = attacks::server_face(async || proxy.connect(origin).await, PACE).await;
+    assert_clean(direction, &report);
     assert_ended(&report);
     assert_told(&proxy.refused("client"), &OF_CLIENTS);
     proxy.stop().await;
@@ -78,8 +78,8 @@ async fn by_clients_outbound() {
 
 async fn attack_as_servers(direction: Direction) {
     let proxy = Proxy::start(direction, &[]);
-    let report = attacks::client_face(async || proxy.open().await, FLOODED).await;
-    assert_no_flood_fails(direction, &report);
+    let report = attacks::client_face(async || proxy.open().await, PACE).await;
+    assert_clean(direction, &report);
     assert_ended(&report);
     assert_told(&proxy.refused("server"), &OF_SERVERS);
     proxy.stop().await;

@@ -25,9 +25,6 @@ use tokio::sync::mpsc;
 /// for failures.
 const MOST: Duration = Duration::from_secs(5);
 
-/// Of floods, which keep a processor busy.
-pub(crate) const FLOODED: Pace = Pace { patience: Duration::from_secs(20), ..PACE };
-
 pub(crate) const PACE: Pace = Pace { patience: MOST, at_once: 16 };
 
 /// The log of this process, which all its proxies share; silent.
@@ -203,20 +200,11 @@ fn on_loopback(addresses: &[SocketAddr]) -> SocketAddr {
 
 /// Says what became of a suite, whatever the test runner captures, and fails with what failed.
 pub(crate) fn assert_clean(direction: Direction, report: &Report) {
-    assert_fails_in((direction, report), &[], PACE);
+    assert_clean_but_for(direction, report, &[]);
 }
 
 /// The same where exactly these cases fail, whose reason is known.
 pub(crate) fn assert_clean_but_for(direction: Direction, report: &Report, known: &[&str]) {
-    assert_fails_in((direction, report), known, PACE);
-}
-
-/// The same of floods.
-pub(crate) fn assert_no_flood_fails(direction: Direction, report: &Report) {
-    assert_fails_in((direction, report), &[], FLOODED);
-}
-
-fn assert_fails_in((direction, report): (Direction, &Report), known: &[&str], pace: Pace) {
     let longest = report.lines.iter().map(|line| line.took).max().unwrap_or_default();
     tell(format_args!("{direction:?} {}, the longest in {longest:.0?}", report.summary()));
     let failures: Vec<_> = report.failures().collect();
@@ -224,7 +212,7 @@ fn assert_fails_in((direction, report): (Direction, &Report), known: &[&str], pa
     assert_eq!(names, known, "\n{failures:#?}");
     let skipped: Vec<_> = report.skipped().collect();
     assert!(skipped.is_empty(), "{skipped:#?}");
-    let hung: Vec<_> = report.lines.iter().filter(|line| line.took > pace.patience).collect();
+    let hung: Vec<_> = report.lines.iter().filter(|line| line.took > MOST).collect();
     assert!(hung.is_empty(), "{hung:#?}");
 }
 

@@ -225,9 +225,10 @@ fn no_request_and_no_call_is_lost_when_the_proxy_ends_under_load() {
             asking.into_iter().map(|client| client.join().expect("nothing lost")).sum()
         });
         proxy.has_answered(answered);
-        // Some may have been so busy, and never most of them.
+        // Few may have been so busy: fewer than one client asks at once.
         let late = total.late.load(Ordering::Relaxed);
-        assert!(late <= CLIENTS * OPEN / 2, "{late} were told to have come too late");
+        println!("{late} of {} were told to have come too late", CLIENTS * OPEN);
+        assert!(late <= OPEN, "{late} were told to have come too late");
     }
 }
 
