@@ -6,9 +6,11 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use proxy::app::Event;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::support::{INBOUND, OUTBOUND, Proxy, Seen, THIS_POD, accept, eventually, next, scale};
 
@@ -109,10 +111,14 @@ pub(crate) fn endpoints(listeners: &[TcpListener]) -> Vec<String> {
     listeners.iter().map(|listener| endpoint(listener.local_addr().unwrap())).collect()
 }
 
-/// A loopback address where nobody listens.
+/// A loopback address where nobody listens, nor will: the socket has the port, and another test's proxy cannot be given it.
 fn dead(last: u8) -> String {
-    let listener = TcpListener::bind((IpAddr::from([127, 0, 3, last]), 0)).unwrap();
-    endpoint(listener.local_addr().unwrap())
+    static TAKEN: Mutex<Vec<Socket>> = Mutex::new(Vec::new());
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 3, last], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    TAKEN.lock().unwrap().push(socket);
+    endpoint(address)
 }
 
 /// Passes a byte through; the server has one of `listeners`.
